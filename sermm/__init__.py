@@ -1,0 +1,1 @@
+"""Multimodal (speech + text) emotion recognition: train, cross-validate, compare and use."""

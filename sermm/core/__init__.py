@@ -1,0 +1,1 @@
+"""Floor 1: the records and tensors that every other room shares."""

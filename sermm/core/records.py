@@ -1,0 +1,201 @@
+"""Plain records: what a corpus says (`Utterance`, `Span`) and how it is divided (`Fold`)."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from sermm.core.digest import digest_ids
+from sermm.core.errors import InputError
+
+Act = Literal["improvised", "scripted"]
+Level = Literal["phone", "syllable", "word"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One rater's judgement of one utterance.
+
+    Attributes:
+        rater: the corpus's name of the rater (IEMOCAP: E1.. outside, F#/M# the actor).
+        labels: the categories given, in the corpus's own words; may be several or none.
+        comment: free text of the rater.
+    """
+
+    rater: str
+    labels: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Dimensional ratings on the corpus's own scale (IEMOCAP: 1..5); None where not given."""
+
+    valence: float | None = None
+    activation: float | None = None
+    dominance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One utterance of one talker, as the corpus describes it.
+
+    Attributes:
+        id: unique within the corpus.
+        corpus: name of the corpus.
+        path: the audio file.
+        label: emotion code (`ang hap sad neu fru exc ...`) before any protocol's mapping;
+            None if the corpus gives none.
+        speaker: the person who talks.
+        group: what folds are made of (IEMOCAP: session "1".."5"); None if the corpus has none.
+        start_s: where the utterance starts in the file, seconds; None = the file's start.
+        end_s: where it ends, seconds; None = the file's end.
+        transcript: what is said; None if unknown ("" means: known to be silent).
+        dialogue: the conversation it belongs to.
+        turn: position within the dialogue by start time, from 0.
+        act: improvised or scripted.
+        gender: "f" or "m".
+        votes: categorical ratings.
+        attributes: mean valence, activation, dominance over raters.
+        rater_attributes: the same by rater.
+    """
+
+    id: str
+    corpus: str
+    path: Path
+    label: str | None
+    speaker: str
+    group: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    transcript: str | None = None
+    dialogue: str | None = None
+    turn: int | None = None
+    act: Act | None = None
+    gender: str | None = None
+    votes: tuple[Vote, ...] = ()
+    attributes: Attributes = Attributes()
+    rater_attributes: tuple[tuple[str, Attributes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A unit of speech within an utterance; seconds from the utterance's start, end exclusive.
+
+    Attributes:
+        source: where the times come from (corpus, mfa, ctc, pocketsphinx, whole).
+    """
+
+    symbol: str
+    start_s: float
+    end_s: float
+    level: Level
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with one item of a corpus: it is counted and listed, never dropped unseen.
+
+    Attributes:
+        where: the file (with line) or the utterance id.
+        what: what is wrong.
+        kind: a short slug that problems are counted by, e.g. "missing_wav".
+    """
+
+    where: str
+    what: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a corpus reader found: utterances sorted by id, and the problems."""
+
+    utterances: tuple[Utterance, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division into training, validation and test utterances, by id.
+
+    Built by `Fold.checked`, which refuses what would make its numbers worthless.
+
+    Attributes:
+        number: from 1.
+        train: ids, sorted; likewise `val` (may be empty) and `test`.
+    """
+
+    number: int
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the three sorted id lists."""
+        return digest_ids(self.train, self.val, self.test)
+
+    @classmethod
+    def checked(
+        cls,
+        number: int,
+        train: Collection[str],
+        val: Collection[str],
+        test: Collection[str],
+        *,
+        labels: Mapping[str, str],
+        speakers: Mapping[str, str],
+        classes: Collection[str],
+        leaky: bool = False,
+    ) -> "Fold":
+        """Sorts the ids and checks the fold.
+
+        Args:
+            number: from 1.
+            train: ids; likewise `val` and `test`.
+            val: ids.
+            test: ids.
+            labels: class by id, after the protocol's mapping.
+            speakers: talker by id.
+            classes: the classes of the protocol.
+            leaky: the protocol is named leaky, so talkers may be shared.
+
+        Raises:
+            InputError: parts overlap, a talker is both in train and test, or a class is absent
+                from training or test.
+        """
+        fold = cls(number, tuple(sorted(train)), tuple(sorted(val)), tuple(sorted(test)))
+        fold._refuse_overlap()
+        if not leaky:
+            fold._refuse_shared_speakers(speakers)
+        fold._refuse_absent_classes(labels, classes)
+        return fold
+
+    def _refuse_overlap(self) -> None:
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+            if shared := sorted(set(parts[first]) & set(parts[second])):
+                raise InputError(
+                    f"fold {self.number}: {len(shared)} utterances are in both {first} and "
+                    f"{second} (first: {shared[0]}); the fold rule must divide, not share"
+                )
+
+    def _refuse_shared_speakers(self, speakers: Mapping[str, str]) -> None:
+        shared = {speakers[i] for i in self.train} & {speakers[i] for i in self.test}
+        if shared:
+            raise InputError(
+                f"fold {self.number}: talkers {sorted(shared)} are in both train and test; use a "
+                "protocol that separates talkers, or one whose name ends in _leaky"
+            )
+
+    def _refuse_absent_classes(self, labels: Mapping[str, str], classes: Collection[str]) -> None:
+        for name, part in (("train", self.train), ("test", self.test)):
+            if absent := sorted(set(classes) - {labels[i] for i in part}):
+                raise InputError(
+                    f"fold {self.number}: no {name} utterance of class {', '.join(absent)} "
+                    f"({len(part)} {name} utterances); choose a protocol whose classes this "
+                    "corpus has in every fold, or map its labels (data.labels)"
+                )
