@@ -9,12 +9,6 @@ from sermm.corpora.iemocap_layout import UTTERANCE_ID
 _LINE = re.compile(r"(?P<id>\S+)\s+\[[^\]]*\]:[ ]?(?P<text>.*)")
 # The other actor's words, and turns that were heard but not segmented: no wav and no label.
 _UNLABELLED = re.compile(r"[FM]:|Ses0[1-5][FM]_\w+_[FM]XX")
-_TAG = re.compile(r"\[[^\]]*\]")
-
-
-def spoken_text(transcript: str) -> str:
-    """The words alone: `[LAUGHTER] Oh,  well.` -> `Oh, well.`; "" if there are only tags."""
-    return " ".join(_TAG.sub(" ", transcript).split())
 
 
 def read_transcription(path: Path) -> tuple[dict[str, str], list[Problem]]:

@@ -1,7 +1,7 @@
 from sermm.core.records import Attributes, Vote
 from sermm.corpora.iemocap_evaluation import read_evaluation
 from sermm.corpora.iemocap_layout import Turn, evaluation_text
-from sermm.corpora.iemocap_transcription import read_transcription, spoken_text
+from sermm.corpora.iemocap_transcription import read_transcription
 
 # Invented values in the form of the release.
 WHOLE = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
@@ -137,8 +137,3 @@ def test_a_cut_or_repeated_transcript_line_is_told(tmp_path):
     assert kinds(problems) == ["duplicate_id", "ignored_lines"]
     assert problems[0].where == f"{path}:2"
     assert "first line 3" in problems[1].what
-
-
-def test_spoken_text_has_neither_tags_nor_double_blanks():
-    assert spoken_text("[LAUGHTER] Oh,  well.[BREATHING]\tYes ") == "Oh, well. Yes"
-    assert spoken_text("[LAUGHTER]") == ""

@@ -1,0 +1,1 @@
+"""Floor 3: protocols (label scheme + folds), decoding, batches and LightningDataModules."""
