@@ -107,7 +107,7 @@ def test_the_whole_tree(root):
     assert (first.group, first.act, first.dialogue) == ("1", "improvised", "Ses01M_impro01")
     assert (first.label, first.transcript) == ("neu", "I see.")
     assert first.attributes == Attributes(3.0, 2.6667, 3.3333)
-    assert first.rater_attributes == (("E3", Attributes(3, 2, None)),)
+    assert first.rater_attributes == (("E3", Attributes(3.0, 2.0, None)),)
     assert first.votes[0].labels == ("Neutral state",)
     assert [u.turn for u in (first, second, third)] == [1, 2, 0]
     assert (third.speaker, third.gender) == ("Ses01M", "m")

@@ -43,7 +43,7 @@ def test_reads_heads_votes_and_attributes_out_of_scale_too(tmp_path):
                 Vote("E3", ("Neutral state", "Frustration"), "a little tired (I think)"),
                 Vote("F1", ()),
             ),
-            (("E3", Attributes(3, 2, 2)), ("F1", Attributes(3, 2.5, None))),
+            (("E3", Attributes(3.0, 2.0, 2.0)), ("F1", Attributes(3.0, 2.5, None))),
         ),
         Turn(
             "Ses01F_impro01_M000",

@@ -59,7 +59,7 @@ def turns_of(session, others):
         name = f"{names[i % len(names)]}_{talker}"
         start_s = 5.0 * numbers[name]
         votes = tuple(Vote(f"E{rater}", ("Neutral state",)) for rater in (2, 3, 4))
-        given = tuple((f"E{rater}", Attributes(3, 2, 4)) for rater in (3, 4))
+        given = tuple((f"E{rater}", Attributes(3.0, 2.0, 4.0)) for rater in (3, 4))
         means = Attributes(3.0, 2.5, 3.5)
         identity = f"{name}{numbers[name]:03d}"
         yield Turn(identity, start_s, start_s + 4.0, label, means, votes, given)
