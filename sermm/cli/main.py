@@ -1,0 +1,68 @@
+"""The `sermm` command: finds the verb, runs it, and turns errors into exit statuses.
+
+Exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from sermm.core.errors import InputError
+
+VERBS = {
+    "data": "show a corpus under a protocol: counts, folds, leaks, problems",
+    "train": "train one system on one fold, or sweep models x folds x seeds with -m",
+    "evaluate": "score a trained run on another fold, split or corpus",
+    "predict": "label wav files with a trained run",
+    "report": "tables, figures and a page from the runs of a study",
+    "demo": "the whole way on a synthetic corpus: sweep and report",
+    "bench": "measure speed against the bare operations underneath",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb.
+
+    Returns:
+        The exit status.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(usage())
+        return 0 if words else 2
+    verb, rest = words[0], words[1:]
+    if verb == "--version":
+        from importlib.metadata import version
+
+        print(version("sermm"))
+        return 0
+    if verb not in VERBS:
+        print(f"sermm: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"sermm.cli.{verb}")
+    if {"-h", "--help"} & set(rest):
+        print((module.__doc__ or "").strip())
+        return 0
+    try:
+        return int(module.run(rest))
+    except InputError as error:
+        print(f"sermm {verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"sermm {verb}: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def usage() -> str:
+    """The overview that `sermm --help` prints."""
+    verbs = "\n".join(f"  {name:<9} {says}" for name, says in VERBS.items())
+    return (
+        "sermm VERB [key=value ...]: multimodal (speech + text) emotion recognition\n\n"
+        f"{verbs}\n\n"
+        "Example: sermm train data=iemocap data.root=/corpora/IEMOCAP_full_release fold=1\n"
+        "`sermm VERB --help` says more."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Tables, figures and a page from the run folders of a study.
+
+    sermm report STUDY [allow_missing=true] [format=table|json] [runs_dir=FOLDER]
+
+STUDY is a name under runs_dir (default: $SERMM_RUNS, or runs) or a folder. Writes index.html,
+tables.md, results.csv and the confusion matrices into STUDY/report/ and prints the main table of
+each protocol. A study with missing, failed or unreadable runs is refused unless
+allow_missing=true; the page then says what is missing.
+
+Example:
+    sermm report demo
+    sermm report demo format=json
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from sermm.cli.arguments import flag, parse
+from sermm.core.errors import InputError
+
+USAGE = "sermm report STUDY [allow_missing=true] [format=table|json] [runs_dir=FOLDER]"
+
+
+def run(arguments: list[str]) -> int:
+    """Reports on one study.
+
+    Raises:
+        InputError: wrong use, no such study, or runs are missing.
+    """
+    words, given = parse(
+        arguments,
+        {
+            "allow_missing": "false",
+            "format": "table",
+            "runs_dir": os.environ.get("SERMM_RUNS", "runs"),
+        },
+        USAGE,
+    )
+    if len(words) != 1:
+        raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
+    if given["format"] not in {"table", "json"}:
+        raise InputError(f"format must be table or json, got {given['format']!r}")
+    allow_missing = flag(given["allow_missing"], "allow_missing")
+    return _report(words[0], Path(str(given["runs_dir"])), allow_missing, given["format"] == "json")
+
+
+def _report(study: str, runs_dir: Path, allow_missing: bool, as_json: bool) -> int:
+    from sermm.report.page import write
+    from sermm.report.runs import REPORT_FOLDER, find_study
+    from sermm.report.tables import as_plain, build
+    from sermm.report.text import table_text
+
+    study_dir = find_study(study, runs_dir)
+    report = build(study_dir, allow_missing)
+    folder = study_dir / REPORT_FOLDER
+    write(report, folder)
+    if as_json:
+        print(json.dumps(as_plain(report), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(table_text(report), end="")
+    print(f"page: {folder / 'index.html'}", file=sys.stderr if as_json else sys.stdout)
+    return 0

@@ -1,0 +1,1 @@
+"""Floor 2: scores from a confusion matrix."""

@@ -1,0 +1,1 @@
+"""Floor 4: tables, statistics, figures and HTML, from run folders only."""

@@ -1,0 +1,93 @@
+"""What a reader must know before believing a table: runs that lack, and rows that are unlike."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sermm.report.rows import Row, run_scores
+from sermm.report.runs import Run
+from sermm.report.systems import Systems, labels
+
+_ROUNDING = 1e-4
+
+
+def missing_runs(systems: Systems) -> list[str]:
+    """A sentence for every system and seed that lacks folds."""
+    names = labels(systems)
+    lines = []
+    for system, runs in systems.items():
+        first = runs[0].result
+        for seed in sorted({run.result.seed for run in runs}):
+            there = {run.result.fold for run in runs if run.result.seed == seed}
+            if absent := sorted(set(range(1, first.n_folds + 1)) - there):
+                folds = ", ".join(map(str, absent))
+                lines.append(
+                    f"{names[system]} on {first.data}, {first.protocol}, seed {seed}: no "
+                    f"finished run for fold {folds} of {first.n_folds}"
+                )
+    return lines
+
+
+def stamps(leaky: bool, rows: Sequence[Row]) -> list[str]:
+    """What must stand above a table: leaky protocol, epoch chosen on test."""
+    said = []
+    if leaky:
+        said.append("LEAKY PROTOCOL: the same talkers are in training and test")
+    if chosen := [r.label for r in rows if "test" in r.selection]:
+        said.append(f"EPOCH CHOSEN ON THE TEST FOLD: {', '.join(chosen)}")
+    return said
+
+
+def warnings(systems: Systems, rows: Sequence[Row]) -> list[str]:
+    """What makes the rows of a table less comparable than they look."""
+    results = [run.result for runs in systems.values() for run in runs]
+    said = []
+    commits = sorted({str(r.git.get("commit"))[:10] for r in results})
+    if len(commits) > 1:
+        said.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
+    if dirty := sum(bool(r.git.get("dirty")) for r in results):
+        said.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
+    sources = sorted({source for r in rows for source in r.text_sources})
+    if len(sources) > 1:
+        said.append(f"the text comes from different sources: {', '.join(sources)}")
+    return [*said, *_different_splits(systems), *_fewer_seeds(rows), *_doubtful(systems)]
+
+
+def _different_splits(systems: Systems) -> list[str]:
+    splits: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for runs in systems.values():
+        for run in runs:
+            splits[run.result.seed, run.result.fold].add(run.result.split_digest)
+    return [
+        f"seed {seed}, fold {fold}: the runs were trained on {len(digests)} different splits"
+        for (seed, fold), digests in sorted(splits.items())
+        if len(digests) > 1
+    ]
+
+
+def _fewer_seeds(rows: Sequence[Row]) -> list[str]:
+    every = {seed for r in rows if not r.floor for seed in r.seeds}
+    return [
+        f"{r.label} was run with seeds {list(r.seeds)}, other rows with {sorted(every)}"
+        for r in rows
+        if not r.floor and set(r.seeds) != every
+    ]
+
+
+def _doubtful(systems: Systems) -> list[str]:
+    return [line for runs in systems.values() for run in runs for line in _contradictions(run)]
+
+
+def _contradictions(run: Run) -> list[str]:
+    """Where a run's predictions and its result do not say the same."""
+    name = f"{run.folder.name} ({run.result.model}, fold {run.result.fold})"
+    lines = []
+    predicted, expected = int(run.tests["n"].sum()), run.result.counts.get("test")
+    if predicted != expected:
+        lines.append(f"{name}: {predicted} test predictions, the test fold has {expected}")
+    for metric, value in run_scores(run).items():
+        said = run.result.metrics.get(f"test/{metric}")
+        if said is not None and abs(said - value) > _ROUNDING:
+            lines.append(
+                f"{name}: result.json says test/{metric} {said:.4f}, its predictions {value:.4f}"
+            )
+    return lines

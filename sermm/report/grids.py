@@ -1,0 +1,162 @@
+"""A table's numbers as text cells: made once, so that page, Markdown and terminal agree."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sermm.report.rows import Part, Row
+from sermm.report.tables import Table
+
+FORMULAE = (
+    "UA (unweighted accuracy) = mean over the classes of recall = correct of the class / "
+    "utterances of the class. WA (weighted accuracy) = correct / all utterances.",
+    "mean ± sd: over the runs (folds x seeds), sample standard deviation. pooled: from one "
+    "confusion matrix over the test predictions of all folds, mean over the seeds.",
+    "Scores are percentages.",
+)
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of text; the first column names the row.
+
+    Attributes:
+        floors: how many of the last rows are floors.
+        prose: the last column is text, not numbers.
+    """
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    floors: int
+    prose: bool = False
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a percentage with one decimal."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def grids(table: Table) -> list[Grid]:
+    """All grids of a table, the main one first."""
+    found = [_main(table), _recall(table)]
+    if any(r.acts for r in table.rows):
+        found.append(_parts(table, "By act", lambda r: r.acts))
+    if any(len(r.groups) > 1 for r in table.rows):
+        found.append(_parts(table, "By group", lambda r: r.groups))
+    return [*found, _effort(table)]
+
+
+def _grid(
+    table: Table, title: str, note: str, header: Sequence[str], cells: Callable[[Row], list[str]]
+) -> Grid:
+    rows = tuple((_name(r), *cells(r)) for r in table.rows)
+    floors = sum(r.floor for r in table.rows)
+    return Grid(title, note, ("model", *header), rows, floors)
+
+
+def _name(r: Row) -> str:
+    return f"{r.label} (floor)" if r.floor else r.label
+
+
+def _main(table: Table) -> Grid:
+    def cells(r: Row) -> list[str]:
+        found = [str(r.n_runs)]
+        for metric in ("ua", "wa"):
+            found += [f"{percent(r.mean[metric])} ± {percent(r.sd[metric])}"]
+            found += [percent(r.pooled[metric])]
+        found += [_interval(table, r), percent(r.mean["f1_macro"]), percent(r.mean["f1_weighted"])]
+        return [*found, *([_published(table, r)] if papers else [])]
+
+    papers = any(r.published for r in table.rows)
+    header = ["runs", "UA mean ± sd", "UA pooled", "WA mean ± sd", "WA pooled"]
+    header += [f"95 % of {_metric(table.headline)} pooled", "macro F1 mean", "weighted F1 mean"]
+    units = " or ".join(sorted({r.unit for r in table.rows}))
+    note = f"Headline: {_metric(table.headline)}. Intervals: bootstrap resampled by {units}."
+    if papers:
+        header.append("paper")
+        note += " A paper's figure is judged by our interval, which holds for the pooled score."
+    return replace(_grid(table, "Scores", note, header, cells), prose=papers)
+
+
+def _interval(table: Table, r: Row) -> str:
+    if r.interval is None:
+        return NOTHING
+    low, high = r.interval[table.headline]
+    return f"{percent(low)} to {percent(high)}"
+
+
+def _metric(name: str) -> str:
+    return {"ua": "UA", "wa": "WA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}.get(
+        name, name
+    )
+
+
+def _published(table: Table, r: Row) -> str:
+    return "; ".join(_figure(table, r, figure) for figure in r.published) or NOTHING
+
+
+def _figure(table: Table, r: Row, figure: dict[str, Any]) -> str:
+    """A paper's figure, where it comes from, and whether ours agrees."""
+    corpus, protocol = figure.get("data", "iemocap"), figure["protocol"]
+    said = f"{figure['value']} {_metric(figure['metric'])}, {figure['source']}, {protocol}"
+    if corpus != table.data:
+        said += f" on {corpus}: another corpus"
+    elif protocol != table.protocol:
+        said += ": another protocol"
+    elif r.interval and figure["metric"] in r.interval:
+        low, high = r.interval[figure["metric"]]
+        value = figure["value"] / 100
+        place = "below" if value < low else "above" if value > high else "within"
+        said += f": {place} our interval"
+    return f"{said} ({figure['note']})" if figure.get("note") else said
+
+
+def _recall(table: Table) -> Grid:
+    note = "Pooled: of the utterances of a class, the share that was recognised."
+    return _grid(
+        table,
+        "Recall by class",
+        note,
+        table.classes,
+        lambda r: [percent(r.recall[name]) for name in table.classes],
+    )
+
+
+def _parts(table: Table, title: str, parts: Callable[[Row], dict[str, Part]]) -> Grid:
+    names = sorted({name for r in table.rows for name in parts(r)}, key=_natural)
+    sizes = {name: max(parts(r)[name].n for r in table.rows if name in parts(r)) for name in names}
+
+    def cells(r: Row) -> list[str]:
+        found = [parts(r).get(name) for name in names]
+        return [f"{percent(p.ua)} / {percent(p.wa)}" if p else NOTHING for p in found]
+
+    header = [f"{name} (n = {sizes[name]})" for name in names]
+    return _grid(table, title, "Pooled UA / WA.", header, cells)
+
+
+def _natural(name: str) -> str:
+    return name.zfill(9) if name.isdigit() else name
+
+
+def _effort(table: Table) -> Grid:
+    header = ["parameters", "trained", "training s", "best epoch", "epoch by", "text", "seeds"]
+    return _grid(table, "Runs", "Seconds and epoch: mean of the runs.", header, _effort_cells)
+
+
+def _effort_cells(r: Row) -> list[str]:
+    return [
+        _number(r.parameters.get("total")),
+        _number(r.parameters.get("trainable")),
+        _number(r.train_s),
+        NOTHING if r.best_epoch is None else f"{r.best_epoch:.1f}",
+        ", ".join(r.selection),
+        ", ".join(r.text_sources) or NOTHING,
+        ", ".join(map(str, r.seeds)),
+    ]
+
+
+def _number(value: float | int | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"

@@ -1,0 +1,161 @@
+"""The statistics of one row: all runs of one system under one protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sermm.core.seeding import generator
+from sermm.metrics.scores import METRICS, averages, intervals, resamples, scores
+from sermm.report.runs import Run
+
+FLOORS = ("majority", "lookup")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pooled scores on a part of the test utterances (an act, a group).
+
+    Attributes:
+        ua: mean over the random seeds, likewise `wa`.
+        n: the number of utterances, counted once.
+    """
+
+    ua: float
+    wa: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system. Scores are fractions by metric (`ua`, `wa`, `f1_macro`, `f1_weighted`).
+
+    Attributes:
+        label: the model's name, with the settings that tell it from its namesakes.
+        floor: it is a floor, not a system.
+        seeds: the random seeds that were run.
+        mean: mean over the runs (folds x seeds).
+        sd: sample standard deviation over the runs; None for a single run.
+        pooled: over the concatenated test predictions of all folds, mean over the seeds.
+        interval: 95 % bootstrap interval of `pooled`; None with fewer than two units.
+        unit: what the bootstrap resamples: "dialogue" or "talker".
+        recall: pooled, by class; None for a class without examples.
+        acts: improvised and scripted apart; groups: by session, say.
+        confusion: summed over folds and seeds, `[k k]`.
+        selection: what chose the epoch.
+        first: the result of one of its runs, for what all of them share.
+    """
+
+    label: str
+    floor: bool
+    n_runs: int
+    seeds: tuple[int, ...]
+    mean: dict[str, float]
+    sd: dict[str, float | None]
+    pooled: dict[str, float]
+    interval: dict[str, tuple[float, float]] | None
+    unit: str
+    recall: dict[str, float | None]
+    acts: dict[str, Part]
+    groups: dict[str, Part]
+    confusion: list[list[int]]
+    selection: tuple[str, ...]
+    text_sources: tuple[str, ...]
+    notes: tuple[str, ...]
+    published: list[dict[str, Any]]
+    system: str
+    parameters: dict[str, Any]
+    train_s: float | None
+    best_epoch: float | None
+
+
+def row(label: str, runs: Sequence[Run]) -> Row:
+    """The statistics of the runs of one system."""
+    results = [run.result for run in runs]
+    first = results[0]
+    k = len(first.classes)
+    counts = pl.concat(run.tests for run in runs)
+    by_fold = _tables(counts, "fold", k)[1]
+    by_seed = by_fold.sum(1)
+    total = by_seed.sum(0)
+    mean, sd = _spread(by_fold[by_fold.sum((-1, -2)) > 0])
+    return Row(
+        label=label,
+        floor=first.model in FLOORS,
+        n_runs=len(runs),
+        seeds=tuple(sorted({result.seed for result in results})),
+        mean=mean,
+        sd=sd,
+        pooled={name: float(values.mean()) for name, values in averages(by_seed).items()},
+        interval=_interval(counts, k, f"{first.data}/{first.protocol}"),
+        unit="dialogue" if all(run.by_dialogue for run in runs) else "talker",
+        recall=dict(zip(first.classes, scores(total).recall, strict=True)),
+        acts=_parts(counts, "act", k),
+        groups=_parts(counts, "group", k),
+        confusion=total.tolist(),
+        selection=tuple(sorted({result.selection for result in results})),
+        text_sources=tuple(sorted({r.text_source for r in results if r.text_source})),
+        notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        published=first.published,
+        system=first.system,
+        parameters=first.parameters,
+        train_s=_mean([result.seconds.get("train") for result in results]),
+        best_epoch=_mean([result.epochs.get("best") for result in results]),
+    )
+
+
+def run_scores(run: Run) -> dict[str, float]:
+    """The scores of one run's test predictions."""
+    k = len(run.result.classes)
+    table = np.zeros((1, k, k), dtype=np.int64)
+    label, predicted, n = (run.tests[name].to_numpy() for name in ("label", "predicted", "n"))
+    np.add.at(table[0], (label, predicted), n)
+    return {name: float(values[0]) for name, values in averages(table).items()}
+
+
+def _tables(counts: pl.DataFrame, by: str, k: int) -> tuple[list[str], np.ndarray]:
+    """Confusion matrices by seed and value of a column, `[s m k k]`; nulls are left out."""
+    counts = counts.filter(pl.col(by).is_not_null())
+    seeds, seed = np.unique(counts["seed"].to_numpy(), return_inverse=True)
+    names, name = np.unique(counts[by].to_numpy().astype(str), return_inverse=True)
+    tables = np.zeros((len(seeds), len(names), k, k), dtype=np.int64)
+    where = (seed, name, counts["label"].to_numpy(), counts["predicted"].to_numpy())
+    np.add.at(tables, where, counts["n"].to_numpy())
+    return names.tolist(), tables
+
+
+def _spread(tables: np.ndarray) -> tuple[dict[str, float], dict[str, float | None]]:
+    by_run = averages(tables)
+    mean = {name: float(by_run[name].mean()) for name in METRICS}
+    sd = {name: float(by_run[name].std(ddof=1)) if len(tables) > 1 else None for name in METRICS}
+    return mean, sd
+
+
+def _interval(counts: pl.DataFrame, k: int, name: str) -> dict[str, tuple[float, float]] | None:
+    units, tables = _tables(counts, "unit", k)
+    return intervals(tables, _draws(len(units), name)) if len(units) > 1 else None
+
+
+@lru_cache(maxsize=4)
+def _draws(d: int, name: str) -> np.ndarray:
+    """The same draws for every row of a table, so that rows differ by their systems only."""
+    return resamples(d, generator("report", name))
+
+
+def _parts(counts: pl.DataFrame, by: str, k: int) -> dict[str, Part]:
+    names, tables = _tables(counts, by, k)
+    parts = {}
+    for i, name in enumerate(names):
+        by_seed = tables[:, i][tables[:, i].sum((-1, -2)) > 0]
+        got = averages(by_seed)
+        n = int(by_seed.sum((-1, -2)).max())
+        parts[name] = Part(float(got["ua"].mean()), float(got["wa"].mean()), n)
+    return parts
+
+
+def _mean(values: Sequence[float | int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

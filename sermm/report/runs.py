@@ -1,0 +1,235 @@
+"""Reads the run folders of a study: what finished, and why the rest did not."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import polars as pl
+
+from sermm.core.errors import InputError
+from sermm.core.files import read_json
+from sermm.core.records import Problem
+from sermm.metrics.scores import METRICS
+
+REPORT_FOLDER = "report"
+HEARTBEAT_LIMIT = timedelta(minutes=5)
+_FILES = ("status.json", "result.json", "predictions.csv")
+_COLUMNS = ("utterance_id", "split", "label", "predicted", "group", "dialogue", "talker", "act")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `result.json` says of a finished run: the part that a report needs.
+
+    Attributes:
+        system: digest of the configuration without fold and seed; identifies a row.
+        settings: the user's overrides without fold, seed and study.
+        headline: the metric that the protocol is judged by.
+        selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
+        published: figures of papers: source, metric, value in percent, protocol, note, and
+            optionally data (iemocap if not given).
+    """
+
+    key: str
+    system: str
+    model: str
+    settings: dict[str, Any]
+    data: str
+    protocol: str
+    protocol_notes: str
+    leaky: bool
+    headline: str
+    classes: list[str]
+    fold: int
+    n_folds: int
+    seed: int
+    split_digest: str
+    metrics: dict[str, Any]
+    parameters: dict[str, Any]
+    seconds: dict[str, Any]
+    epochs: dict[str, Any]
+    selection: str
+    text_source: str | None
+    notes: list[str]
+    published: list[dict[str, Any]]
+    counts: dict[str, Any]
+    git: dict[str, Any]
+
+    @classmethod
+    def of(cls, found: Any) -> "Result":
+        """Takes the fields from parsed JSON.
+
+        Raises:
+            ValueError: a field is missing or is of another type.
+        """
+        if not isinstance(found, dict):
+            raise ValueError(f"result.json holds a {type(found).__name__}, expected an object")
+        names = [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in found]:
+            raise ValueError(f"result.json has no {', '.join(missing)}")
+        for name in names:
+            if not isinstance(found[name], _TYPES[name]):
+                raise ValueError(f"result.json: {name} is {found[name]!r}, of the wrong type")
+        if found["headline"] not in METRICS:
+            raise ValueError(f"result.json: headline is {found['headline']!r}, not in {METRICS}")
+        return cls(**{name: found[name] for name in names})
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys([field.name for field in fields(Result)], (str,)),
+    **dict.fromkeys(["settings", "metrics", "parameters", "seconds", "epochs"], (dict,)),
+    **dict.fromkeys(["counts", "git"], (dict,)),
+    **dict.fromkeys(["classes", "notes", "published"], (list,)),
+    **dict.fromkeys(["fold", "n_folds", "seed"], (int,)),
+    "leaky": (bool,),
+    "text_source": (str, NoneType),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it lies.
+        result: what it says of itself.
+        tests: its test predictions, counted: columns label and predicted (class index), group,
+            unit (the dialogue, or the talker where there is none), act, n, seed, fold.
+        by_dialogue: the units are dialogues.
+    """
+
+    folder: Path
+    result: Result
+    tests: pl.DataFrame
+    by_dialogue: bool
+
+
+@dataclass(frozen=True)
+class Study:
+    """All run folders of a study.
+
+    Attributes:
+        runs: the finished ones, by folder name.
+        problems: every other one; `kind` is its state, or "unreadable".
+    """
+
+    name: str
+    folder: Path
+    runs: tuple[Run, ...]
+    problems: tuple[Problem, ...]
+
+
+def find_study(study: str, runs_dir: Path) -> Path:
+    """The folder of a study given by name or as a folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (runs_dir / study, Path(study)):
+        if study and folder.is_dir():
+            return folder
+    known = sorted(f.name for f in _folders(runs_dir)) if runs_dir.is_dir() else []
+    raise InputError(
+        f"there is no study {study!r} in {runs_dir} ({', '.join(known) or 'no study at all'}); "
+        "give one of these names, a folder, or runs_dir=..."
+    )
+
+
+def read_study(folder: Path) -> Study:
+    """Reads every run folder in `folder`; what cannot be read becomes a problem.
+
+    Raises:
+        InputError: no run has finished.
+    """
+    runs: list[Run] = []
+    problems: list[Problem] = []
+    for run_folder in _folders(folder):
+        found = _read_run(run_folder)
+        if isinstance(found, Run):
+            runs.append(found)
+        else:
+            problems.append(found)
+    if not runs:
+        why = "\n".join(f"  {p.where}: {p.what}" for p in problems) or "  it has no run folders"
+        raise InputError(f"study {folder} has no finished run:\n{why}")
+    return Study(folder.resolve().name, folder, tuple(runs), tuple(problems))
+
+
+def _folders(parent: Path) -> list[Path]:
+    inside = (f for f in parent.iterdir() if f.is_dir() and f.name != REPORT_FOLDER)
+    return sorted(f for f in inside if not f.name.startswith("."))
+
+
+def _read_run(folder: Path) -> Run | Problem:
+    try:
+        status = read_json(folder / "status.json")
+        if not isinstance(status, dict) or not isinstance(status.get("state"), str):
+            raise ValueError("status.json has no state")
+        if status["state"] != "finished":
+            return _unfinished(folder, status)
+        result = Result.of(read_json(folder / "result.json"))
+        tests, by_dialogue = _read_tests(folder / "predictions.csv", result)
+    except FileNotFoundError:
+        absent = ", ".join(name for name in _FILES if not (folder / name).is_file())
+        return Problem(_describe(folder), f"no {absent}: half-written", "unreadable")
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        return Problem(_describe(folder), f"{type(error).__name__}: {error}", "unreadable")
+    return Run(folder, result, tests, by_dialogue)
+
+
+def _unfinished(folder: Path, status: Mapping[str, Any]) -> Problem:
+    state, error = status["state"], str(status.get("error") or "").strip()
+    if state == "running":
+        beat = datetime.fromisoformat(str(status.get("heartbeat")))
+        beat = beat if beat.tzinfo else beat.replace(tzinfo=UTC)
+        if datetime.now(UTC) - beat > HEARTBEAT_LIMIT:
+            state, error = "interrupted", f"no sign of life since {beat.isoformat()}"
+    reason = f"{state}: {error.splitlines()[-1]}" if error else state
+    return Problem(_describe(folder), reason, state)
+
+
+def _describe(folder: Path) -> str:
+    """The run's folder name, with model, fold and seed as far as its configuration tells."""
+    config = folder / "config.yaml"
+    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
+    patterns = {
+        "model": r"^model:\n(?:[ \t].*\n)*?  name: *(\S+)",
+        "fold": r"^fold: *(\S+)",
+        "seed": r"^seed: *(\S+)",
+    }
+    found = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in patterns.items()}
+    said = [f"{name} {match[1]}" for name, match in found.items() if match]
+    return f"{folder.name} ({', '.join(said)})" if said else folder.name
+
+
+def _read_tests(path: Path, result: Result) -> tuple[pl.DataFrame, bool]:
+    rows = pl.read_csv(path, columns=list(_COLUMNS), infer_schema=False)
+    rows = rows.filter(pl.col("split") == "test")
+    if rows.is_empty():
+        raise ValueError("predictions.csv has no test row")
+    if rows["utterance_id"].n_unique() != len(rows):
+        raise ValueError("predictions.csv names a test utterance twice")
+    by_dialogue = rows["dialogue"].null_count() == 0
+    counted = (
+        rows.lazy()
+        .with_columns(unit=pl.coalesce("dialogue", "talker"))
+        .group_by("label", "predicted", "group", "unit", "act")
+        .agg(n=pl.len().cast(pl.Int64))
+        .sort("label", "predicted", "group", "unit", "act")
+        .with_columns(seed=pl.lit(result.seed, pl.Int64), fold=pl.lit(str(result.fold)))
+        .collect()
+    )
+    indices = [_indices(counted[column], result.classes) for column in ("label", "predicted")]
+    return counted.with_columns(indices), by_dialogue
+
+
+def _indices(codes: pl.Series, classes: list[str]) -> pl.Series:
+    found = codes.to_list()
+    if strange := set(found) - set(classes):
+        raise ValueError(f"predictions.csv: {codes.name} holds {strange}, classes are {classes}")
+    index = {name: i for i, name in enumerate(classes)}
+    return pl.Series(codes.name, [index[code] for code in found], dtype=pl.Int64)

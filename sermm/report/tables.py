@@ -1,0 +1,148 @@
+"""One table for every corpus and protocol of a study, and what a reader must be warned of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.core.records import Problem
+from sermm.report.checks import missing_runs, stamps, warnings
+from sermm.report.rows import Row, row
+from sermm.report.runs import Study, read_study
+from sermm.report.systems import Systems, by_table, labels
+
+
+@dataclass(frozen=True)
+class Table:
+    """All systems under one protocol on one corpus, best first, floors last.
+
+    Attributes:
+        stamps: what must be read before any number: leaky protocol, epoch chosen on test.
+        warnings: what makes rows less comparable than they look.
+    """
+
+    data: str
+    protocol: str
+    notes: str
+    headline: str
+    leaky: bool
+    classes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    stamps: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study as plain data.
+
+    Attributes:
+        missing: the runs that should be there and are not, one sentence each.
+        problems: the run folders that did not finish or cannot be read.
+    """
+
+    study: str
+    tables: tuple[Table, ...]
+    missing: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def build(study_dir: Path, allow_missing: bool = False) -> Report:
+    """Reads a study and computes its tables.
+
+    Raises:
+        InputError: no run has finished, a fold is there twice, or runs are missing and
+            `allow_missing` is false.
+    """
+    study = read_study(study_dir)
+    grouped = by_table(study.runs)
+    missing = tuple(line for systems in grouped.values() for line in missing_runs(systems))
+    if (missing or study.problems) and not allow_missing:
+        raise InputError(_refusal(study, missing))
+    tables = tuple(_table(systems) for systems in grouped.values())
+    return Report(study.name, tables, missing, study.problems)
+
+
+def _refusal(study: Study, missing: Sequence[str]) -> str:
+    lines = [*missing, *(f"{problem.where}: {problem.what}" for problem in study.problems)]
+    return (
+        f"study {study.folder} is incomplete:\n"
+        + "\n".join(f"  {line}" for line in lines)
+        + "\nRun the sweep again (finished runs are skipped), remove the folders that are not "
+        "wanted, or say allow_missing=true"
+    )
+
+
+def _table(systems: Systems) -> Table:
+    names = labels(systems)
+    rows = [row(names[system], runs) for system, runs in systems.items()]
+    first = next(iter(systems.values()))[0].result
+    rows.sort(key=lambda r: (r.floor, -r.mean.get(first.headline, r.mean["ua"]), r.label))
+    return Table(
+        data=first.data,
+        protocol=first.protocol,
+        notes=first.protocol_notes,
+        headline=first.headline,
+        leaky=first.leaky,
+        classes=tuple(first.classes),
+        rows=tuple(rows),
+        stamps=tuple(stamps(first.leaky, rows)),
+        warnings=tuple(warnings(systems, rows)),
+    )
+
+
+def summary(report: Report) -> list[Mapping[str, object]]:
+    """One flat record a row, as `results.csv` has it; scores are fractions.
+
+    The first eleven columns are a promise to other programs.
+    """
+    return [_record(table, r) for table in report.tables for r in table.rows]
+
+
+def _record(table: Table, r: Row) -> dict[str, object]:
+    low, high = r.interval[table.headline] if r.interval else (None, None)
+    record: dict[str, object] = {
+        "model": r.label,
+        "data": table.data,
+        "protocol": table.protocol,
+        "n_runs": r.n_runs,
+        "ua_mean": r.mean["ua"],
+        "ua_sd": r.sd["ua"],
+        "ua_pooled": r.pooled["ua"],
+        "wa_mean": r.mean["wa"],
+        "wa_sd": r.sd["wa"],
+        "wa_pooled": r.pooled["wa"],
+        "f1_macro_mean": r.mean["f1_macro"],
+        "f1_weighted_mean": r.mean["f1_weighted"],
+        "headline": table.headline,
+        "interval_low": low,
+        "interval_high": high,
+        "floor": r.floor,
+        "leaky": table.leaky,
+        "selection": "+".join(r.selection),
+        "text_source": "+".join(r.text_sources),
+        "system": r.system,
+    }
+    record |= {f"recall_{name}": value for name, value in r.recall.items()}
+    for act, part in r.acts.items():
+        record |= {f"ua_{act}": part.ua, f"wa_{act}": part.wa}
+    return record
+
+
+def as_plain(report: Report) -> dict[str, object]:
+    """The report as JSON: the records of `results.csv`, and what to know before reading them."""
+    return {
+        "study": report.study,
+        "rows": summary(report),
+        "missing": list(report.missing),
+        "problems": [asdict(problem) for problem in report.problems],
+        "tables": [
+            {
+                "data": table.data,
+                "protocol": table.protocol,
+                "stamps": list(table.stamps),
+                "warnings": list(table.warnings),
+            }
+            for table in report.tables
+        ],
+    }

@@ -1,0 +1,82 @@
+"""A report as text: for the terminal, and as Markdown."""
+
+from collections.abc import Collection, Sequence
+
+from sermm.report.grids import FORMULAE, Grid, grids
+from sermm.report.tables import Report, Table
+
+
+def table_text(report: Report) -> str:
+    """The main table of every protocol, aligned for a terminal."""
+    lines = [*_open_ends(report, "")]
+    for table in report.tables:
+        lines += ["", title(table)]
+        lines += [f"!! {stamp}" for stamp in table.stamps]
+        lines += _aligned(grids(table)[0])
+        lines += [f"warning: {warning}" for warning in table.warnings]
+    return "\n".join([*lines, "", *FORMULAE]).strip() + "\n"
+
+
+def markdown(report: Report) -> str:
+    """The whole report as Markdown, for `tables.md`."""
+    lines = [f"# {_escaped(report.study)}", "", *_open_ends(report, "- ")]
+    for table in report.tables:
+        lines += ["", f"## {_escaped(title(table))}", ""]
+        lines += [f"**{_escaped(stamp)}**\n" for stamp in table.stamps]
+        lines += [f"{_escaped(table.notes)}\n"] if table.notes else []
+        lines += [f"- Warning: {_escaped(warning)}" for warning in table.warnings]
+        for grid in grids(table):
+            lines += ["", f"### {grid.title}", "", *_piped(grid), "", grid.note]
+        lines += ["", *(f"- {_escaped(note)}" for note in row_notes(table))]
+    return "\n".join([*lines, "", *(f"- {formula}" for formula in FORMULAE)]) + "\n"
+
+
+def title(table: Table) -> str:
+    """Names a table by its corpus and protocol."""
+    return f"{table.data}, protocol {table.protocol}"
+
+
+def row_notes(table: Table) -> list[str]:
+    """The notes of the rows, each said once with the rows that it belongs to."""
+    by_note: dict[str, list[str]] = {}
+    for row in table.rows:
+        for note in row.notes:
+            by_note.setdefault(note, []).append(row.label)
+    return [f"{', '.join(labels)}: {note}" for note, labels in by_note.items()]
+
+
+def open_ends(report: Report) -> list[str]:
+    """What is missing from the report, one sentence each."""
+    return [*report.missing, *(f"{p.where}: {p.what}" for p in report.problems)]
+
+
+def _open_ends(report: Report, mark: str) -> list[str]:
+    lines = [f"{mark}{_escaped(line) if mark else line}" for line in open_ends(report)]
+    return [f"INCOMPLETE STUDY {report.study}:", "", *lines] if lines else []
+
+
+def _aligned(grid: Grid) -> list[str]:
+    """Columns as wide as their longest cell; numbers flush right, text flush left."""
+    rows = [grid.header, *grid.rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    text = {0, len(widths) - 1} if grid.prose else {0}
+    return ["  ".join(_justified(row, widths, text)).rstrip() for row in rows]
+
+
+def _justified(row: Sequence[str], widths: Sequence[int], text: Collection[int]) -> list[str]:
+    return [
+        cell.ljust(width) if column in text else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _piped(grid: Grid) -> list[str]:
+    rule = ["---", *(["---:"] * (len(grid.header) - 2)), "---" if grid.prose else "---:"]
+    rows = [grid.header, rule, *grid.rows]
+    return ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+
+
+def _escaped(text: str) -> str:
+    for character in "\\|*<[`":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from sermm.cli.report import run
+from sermm.core.errors import InputError
+
+
+@pytest.fixture
+def runs_dir(tmp_path):
+    rows = [("u1", "ang", "ang", "d1"), ("u2", "sad", "ang", "d2"), ("u3", "sad", "sad", "d2")]
+    folder = tmp_path / "runs" / "tiny" / "key1"
+    folder.mkdir(parents=True)
+    text = ["utterance_id,split,label,predicted,p_ang,p_sad,fold,group,dialogue,talker,act"]
+    text += [f"{i},test,{label},{said},0.5,0.5,1,1,{d},t,improvised" for i, label, said, d in rows]
+    (folder / "predictions.csv").write_text("\n".join(text) + "\n")
+    (folder / "status.json").write_text('{"state": "finished", "error": null}')
+    empty = {key: {} for key in ("settings", "metrics", "parameters", "seconds", "epochs", "git")}
+    result = {
+        **empty, "key": "key1", "system": "s", "model": "speech_only", "data": "demo",
+        "protocol": "loso4", "protocol_notes": "", "leaky": False, "headline": "ua",
+        "classes": ["ang", "sad"], "fold": 1, "n_folds": 1, "seed": 1, "split_digest": "x",
+        "selection": "val", "text_source": None, "notes": [], "published": [],
+        "counts": {"test": 3},
+    }  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(result))
+    return tmp_path / "runs"
+
+
+def test_prints_the_table_and_writes_the_page(runs_dir, capsys):
+    assert run(["tiny", f"runs_dir={runs_dir}"]) == 0
+    printed = capsys.readouterr().out
+    assert "speech_only" in printed
+    assert "75.0" in printed
+    assert printed.endswith(f"page: {runs_dir / 'tiny' / 'report' / 'index.html'}\n")
+    names = {path.name for path in (runs_dir / "tiny" / "report").iterdir()}
+    assert {"index.html", "tables.md", "results.csv"} < names
+
+
+def test_json_is_json_and_nothing_else(runs_dir, capsys, monkeypatch):
+    monkeypatch.setenv("SERMM_RUNS", str(runs_dir))
+    assert run(["tiny", "format=json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["ua_mean"] == pytest.approx(0.75)
+    assert row["wa_mean"] == pytest.approx(2 / 3)
+
+
+def test_missing_runs_need_permission(runs_dir, capsys):
+    (runs_dir / "tiny" / "key2").mkdir()
+    with pytest.raises(InputError, match=r"key2: no status.json"):
+        run(["tiny", f"runs_dir={runs_dir}"])
+    assert run(["tiny", f"runs_dir={runs_dir}", "allow_missing=true"]) == 0
+    assert (
+        "key2: no status.json, result.json, predictions.csv: half-written"
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tiny", "alow_missing=true"], "known are allow_missing, format, runs_dir"),
+        (["tiny", "format=xml"], "table or json"),
+        (["tiny", "allow_missing=yes"], "true or false"),
+        ([], "expected one study"),
+        (["tiny", "demo"], "expected one study"),
+        (["other"], r"no study 'other' .*\(tiny\)"),
+    ],
+)
+def test_wrong_use(runs_dir, arguments, says):
+    with pytest.raises(InputError, match=says):
+        run([*arguments, f"runs_dir={runs_dir}"])
