@@ -1,0 +1,178 @@
+"""The LightningDataModule that serves waveforms and token ids of one fold."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.records import Fold, Utterance
+from sermm.core.seeding import seed_of
+from sermm.core.transcripts import spoken
+from sermm.data.batching import BatchPlan, refuse_limits
+from sermm.data.dataset import KeptAudio, UtteranceDataset, collate
+
+Tokenize = Callable[[list[str]], list[list[int]]]
+
+
+class EmotionDataModule(LightningDataModule):
+    """Training, validation and test batches of one fold; everything is joined by utterance id.
+
+    Batches and their order follow from `seed` and the epoch, whatever the number of workers, and
+    serving them draws nothing from torch's global generator. Several devices share the batches
+    by `BatchPlan`, so the Trainer needs `use_distributed_sampler=False`.
+
+    Args:
+        utterances: must hold those of the fold; others are ignored.
+        fold: ids of the parts.
+        targets: class by utterance id, after the protocol's mapping.
+        classes: in the order of the class indices.
+        durations: seconds by utterance id, from `sermm.data.checks.check`.
+        needs: what the system reads, out of "waveform" and "tokens"; without "waveform" no audio
+            file is opened.
+        tokenize: token ids of transcripts; required if tokens are needed. Called once.
+        seed: of the batches.
+        batch_size: utterances in a batch. Give either this or `batch_seconds`.
+        batch_seconds: budget of a batch in seconds.
+        max_seconds: longer audio is cut; `cut` counts it.
+        num_workers: DataLoader workers of each loader.
+        pin_memory: page-locked batches, for a GPU.
+        keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
+
+    Attributes:
+        cut: the number of utterances of the fold that are longer than `max_seconds`.
+
+    Raises:
+        InputError: an id of the fold has no utterance, target or duration, a target is not among
+            the classes, or the arguments contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        utterances: Sequence[Utterance],
+        fold: Fold,
+        targets: Mapping[str, str],
+        classes: Sequence[str],
+        durations: Mapping[str, float],
+        needs: Collection[str],
+        tokenize: Tokenize | None = None,
+        seed: int,
+        batch_size: int | None = None,
+        batch_seconds: float | None = None,
+        max_seconds: float = 15.0,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        keep_audio_mb: int = 512,
+    ) -> None:
+        super().__init__()
+        refuse_limits(batch_seconds, batch_size)
+        _refuse_needs(needs, tokenize)
+        ids = (*fold.train, *fold.val, *fold.test)
+        by_id = {utterance.id: utterance for utterance in utterances}
+        for name, known in (("utterance", by_id), ("target", targets), ("duration", durations)):
+            _refuse_absent(name, ids, known, fold)
+        self.fold = fold
+        self.cut = sum(durations[i] > max_seconds for i in ids)
+        self._utterances = {i: by_id[i] for i in ids}
+        self._labels = _indices(ids, targets, classes)
+        self._seconds = {i: min(durations[i], max_seconds) for i in ids}
+        self._needs, self._tokenize = frozenset(needs), tokenize
+        self._seed = seed
+        self._batch_size, self._batch_seconds = batch_size, batch_seconds
+        self._max_seconds = max_seconds
+        self._num_workers, self._pin_memory = num_workers, pin_memory
+        self._kept = KeptAudio(keep_audio_mb)
+        self._tokens: dict[str, Tensor] | None = None
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
+        """Tokenizes what was spoken, once; an unknown transcript counts as empty."""
+        if "tokens" not in self._needs or self._tokenize is None or self._tokens is not None:
+            return
+        transcripts = [spoken(utterance.transcript) for utterance in self._utterances.values()]
+        ids = self._tokenize(transcripts)
+        self._tokens = {
+            utterance_id: torch.tensor(tokens, dtype=torch.int64)
+            for utterance_id, tokens in zip(self._utterances, ids, strict=True)
+        }
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches of the training part."""
+        return self._loader(self.fold.train, self._seed)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Batches of the validation part; an empty list if the fold has none."""
+        return self._loader(self.fold.val, None) if self.fold.val else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the test part."""
+        return self._loader(self.fold.test, None)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the validation and test parts together, each utterance once."""
+        both = dict.fromkeys(self.fold.val + self.fold.test)
+        return self._loader(tuple(both), None)
+
+    def _loader(self, ids: Sequence[str], seed: int | None) -> DataLoader[Batch]:
+        self.setup()
+        dataset = UtteranceDataset(
+            [self._utterances[i] for i in ids],
+            waveform="waveform" in self._needs,
+            tokens=self._tokens,
+            labels=self._labels,
+            max_seconds=self._max_seconds,
+            kept=self._kept,
+        )
+        return DataLoader(
+            dataset,  # type: ignore[arg-type]  # the stubs know no collate_fn that changes the type
+            batch_sampler=self._plan(ids, seed),
+            collate_fn=collate,
+            num_workers=self._num_workers,
+            persistent_workers=self._num_workers > 0,
+            pin_memory=self._pin_memory,
+            # Otherwise the loader draws from the global generator, and how often depends on the
+            # workers: dropout would differ.
+            generator=torch.Generator().manual_seed(seed_of(self._seed, "loader")),
+        )
+
+    def _plan(self, ids: Sequence[str], seed: int | None) -> BatchPlan:
+        return BatchPlan(
+            [self._seconds[i] for i in ids],
+            seconds=self._batch_seconds,
+            size=self._batch_size,
+            seed=seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+
+
+def _refuse_needs(needs: Collection[str], tokenize: Tokenize | None) -> None:
+    if unknown := sorted(set(needs) - {"waveform", "tokens"}):
+        raise InputError(f"a system needs waveform, tokens, both or neither, got {unknown}")
+    if "tokens" in needs and tokenize is None:
+        raise InputError("the system needs tokens but there is no tokenizer; give tokenize")
+
+
+def _refuse_absent(name: str, ids: Collection[str], known: Collection[str], fold: Fold) -> None:
+    if absent := sorted(set(ids) - set(known)):
+        raise InputError(
+            f"fold {fold.number}: {len(absent)} ids have no {name} (first: {absent[0]}); make the "
+            "fold from utterances that passed the checks"
+        )
+
+
+def _indices(
+    ids: Collection[str], targets: Mapping[str, str], classes: Sequence[str]
+) -> dict[str, int]:
+    """Class index by utterance id."""
+    index = {name: number for number, name in enumerate(classes)}
+    for utterance_id in ids:
+        if targets[utterance_id] not in index:
+            raise InputError(
+                f"utterance {utterance_id}: target {targets[utterance_id]!r} is not among the "
+                f"classes {list(classes)}; map it or leave the utterance out"
+            )
+    return {utterance_id: index[targets[utterance_id]] for utterance_id in ids}

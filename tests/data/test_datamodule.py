@@ -1,0 +1,235 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lightning import LightningModule, Trainer
+
+from sermm.core.errors import InputError
+from sermm.core.records import Fold, Utterance
+from sermm.data.datamodule import EmotionDataModule
+
+CLASSES = ("ang", "hap")
+PARTS = {"train": range(24), "val": range(24, 30), "test": range(30, 40)}
+pytestmark = pytest.mark.filterwarnings("ignore:The .* does not have many workers")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    utterances = []
+    for number in range(40):
+        path = folder / f"u{number:02}.wav"
+        soundfile.write(path, rng.uniform(-0.5, 0.5, 1600 + 160 * (number % 7)), 16000)
+        text = None if number == 5 else "x" * (number % 4)
+        utterances.append(Utterance(path.stem, "mini", path, None, "s1", transcript=text))
+    return utterances
+
+
+def fold_of(val=True):
+    ids = {name: tuple(f"u{n:02}" for n in part) for name, part in PARTS.items()}
+    return Fold(1, ids["train"], ids["val"] if val else (), ids["test"])
+
+
+def tokenize(transcripts):
+    return [[len(text)] * len(text) for text in transcripts]
+
+
+def module_of(corpus, **changes):
+    arguments = {
+        "utterances": corpus,
+        "fold": fold_of(),
+        "targets": {u.id: CLASSES[int(u.id[1:]) % 2] for u in corpus},
+        "classes": CLASSES,
+        "durations": {u.id: 0.1 + 0.01 * (int(u.id[1:]) % 7) for u in corpus},
+        "needs": ("waveform", "tokens"),
+        "tokenize": tokenize,
+        "seed": 3,
+        "batch_size": 5,
+    }
+    return EmotionDataModule(**(arguments | changes))
+
+
+def ids_of(loader, epochs=1):
+    seen = []
+    for epoch in range(epochs):
+        loader.batch_sampler.set_epoch(epoch)
+        seen.append([batch.ids for batch in loader])
+    return seen
+
+
+def test_each_part_is_served_once_and_joined_on_the_id(corpus):
+    module = module_of(corpus[::-1])
+    by_id = {u.id: u for u in corpus}
+    for name, loader in (
+        ("train", module.train_dataloader()),
+        ("val", module.val_dataloader()),
+        ("test", module.test_dataloader()),
+    ):
+        batches = list(loader)
+        assert sorted(i for b in batches for i in b.ids) == list(getattr(fold_of(), name))
+        for batch in batches:
+            numbers = [int(i[1:]) for i in batch.ids]
+            texts = [by_id[i].transcript or "" for i in batch.ids]
+            assert batch.label.tolist() == [n % 2 for n in numbers]
+            assert batch.waveform.sizes == [1600 + 160 * (n % 7) for n in numbers]
+            assert [t.tolist() for t in batch.tokens.split()] == tokenize(texts)
+            first = soundfile.read(by_id[batch.ids[0]].path, dtype="float32")[0]
+            assert torch.equal(batch.waveform.split()[0], torch.from_numpy(first))
+
+
+def test_predictions_cover_val_and_test(corpus):
+    seen = ids_of(module_of(corpus).predict_dataloader())[0]
+    assert sorted(i for ids in seen for i in ids) == list(fold_of().val + fold_of().test)
+
+
+def test_a_fold_without_val(corpus):
+    module = module_of(corpus, fold=fold_of(val=False))
+    assert module.val_dataloader() == []
+    assert len(module.predict_dataloader().dataset) == 10
+
+
+def test_transcripts_are_tokenized_once(corpus):
+    calls = []
+    module = module_of(corpus, tokenize=lambda texts: calls.append(len(texts)) or tokenize(texts))
+    module.setup("fit")
+    module.setup("test")
+    list(module.train_dataloader())
+    list(module.train_dataloader())
+    assert calls == [40]
+
+
+def test_text_alone_opens_no_audio(corpus, tmp_path):
+    moved = [Utterance(u.id, "mini", tmp_path / "no.wav", None, "s1") for u in corpus]
+    batch = next(iter(module_of(moved, needs=("tokens",)).train_dataloader()))
+    assert batch.waveform is None
+    assert batch.tokens.sizes == [0] * len(batch)
+
+
+def test_speech_alone_needs_no_tokenizer(corpus):
+    module = module_of(corpus, needs=("waveform",), tokenize=None)
+    assert next(iter(module.test_dataloader())).tokens is None
+
+
+def test_max_seconds_cuts_and_counts(corpus):
+    # Lengths are 0.10 .. 0.16 s by number mod 7; of 40, five have 0.15 and five 0.16.
+    module = module_of(corpus, max_seconds=0.14)
+    assert module.cut == 10
+    sizes = [size for b in module.train_dataloader() for size in b.waveform.sizes]
+    assert max(sizes) == 2240
+    assert sizes.count(2240) == 9
+
+
+def test_a_budget_of_seconds(corpus):
+    module = module_of(corpus, batch_size=None, batch_seconds=0.5)
+    for batch in module.train_dataloader():
+        assert sum(batch.waveform.sizes) <= 8000
+
+
+def test_workers_change_nothing(corpus):
+    here, there = module_of(corpus), module_of(corpus, num_workers=2)
+    loaders = here.train_dataloader(), there.train_dataloader()
+    for epoch in range(2):
+        for loader in loaders:
+            loader.batch_sampler.set_epoch(epoch)
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        for one, other in zip(*loaders, strict=True):
+            assert one.ids == other.ids
+            assert torch.equal(one.waveform.values, other.waveform.values)
+            assert torch.equal(one.tokens.values, other.tokens.values)
+            assert torch.equal(one.label, other.label)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_bad_file_is_named_with_its_utterance(corpus, tmp_path, num_workers):
+    (tmp_path / "bad.wav").touch()
+    bad = Utterance("u00", "mini", tmp_path / "bad.wav", None, "s1")
+    module = module_of([bad, *corpus[1:]], num_workers=num_workers)
+    with pytest.raises(InputError, match=r"utterance u00: .*bad\.wav: an empty file"):
+        list(module.train_dataloader())
+
+
+def test_devices_share_the_batches(corpus):
+    seen = []
+    for rank in (0, 1):
+        module = module_of(corpus)
+        module.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        seen.append(ids_of(module.train_dataloader())[0])
+    assert [len(batches) for batches in seen] == [3, 3]
+    assert sorted(i for batches in seen for ids in batches for i in ids) == list(fold_of().train)
+
+
+class Recorder(LightningModule):
+    """Remembers the ids of every training batch by epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = {}
+
+    def training_step(self, batch, index):
+        self.seen.setdefault(self.current_epoch, []).append(batch.ids)
+        return self.weight * batch.waveform.values.sum()
+
+    def validation_step(self, batch, index):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+def fit(corpus, folder, max_epochs, checkpoint=None, **changes):
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=max_epochs,
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    recorder = Recorder()
+    trainer.fit(recorder, datamodule=module_of(corpus, **changes), ckpt_path=checkpoint)
+    return recorder.seen, trainer.checkpoint_callback.best_model_path
+
+
+def test_lightning_tells_the_epoch(corpus, tmp_path):
+    seen, _ = fit(corpus, tmp_path, 3)
+    assert list(seen.values()) == ids_of(module_of(corpus).train_dataloader(), 3)
+    assert seen[0] != seen[1] != seen[2]
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+@pytest.mark.parametrize("limit", [{}, {"batch_size": None, "batch_seconds": 0.5}])
+def test_resuming_gives_the_batches_of_the_epoch(corpus, tmp_path, limit):
+    whole, _ = fit(corpus, tmp_path / "whole", 4, **limit)
+    first, checkpoint = fit(corpus, tmp_path / "half", 2, **limit)
+    rest, _ = fit(corpus, tmp_path / "rest", 4, checkpoint, **limit)
+    assert list(first) == [0, 1]
+    assert list(rest) == [2, 3]
+    assert first | rest == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"durations": {}}, "40 ids have no duration .first: u00"),
+        ({"targets": {"u00": "ang"}}, "39 ids have no target .first: u01"),
+        ({"utterances": []}, "40 ids have no utterance"),
+        ({"classes": ("ang", "sad")}, "utterance u01: target 'hap' is not among"),
+        ({"needs": ("video",)}, "got ..video"),
+        ({"tokenize": None}, "there is no tokenizer"),
+    ],
+)
+def test_wrong_arguments(corpus, changes, message):
+    with pytest.raises(InputError, match=message):
+        module_of(corpus, **changes)
+
+
+def test_no_limit_of_a_batch(corpus):
+    with pytest.raises(InputError, match="either batch_size or batch_seconds"):
+        module_of(corpus, batch_size=None)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sermm.core.records import Utterance
+from sermm.data import dataset as module
+from sermm.data.audio import AudioError
+from sermm.data.dataset import KeptAudio, UtteranceDataset, collate
+
+
+def utterance(path, name="u1"):
+    return Utterance(name, "mini", path, "ang", "s1")
+
+
+def ramp(path, n=100, **kwargs):
+    soundfile.write(path, np.linspace(-1, 0.999, n), 16000, **kwargs)
+    return path
+
+
+def test_collate_lays_end_to_end(tmp_path):
+    utterances = [utterance(ramp(tmp_path / f"{n}.wav", n), f"u{n}") for n in (3, 5)]
+    tokens = {"u3": torch.tensor([7, 8]), "u5": torch.zeros(0, dtype=torch.int64)}
+    data = UtteranceDataset(utterances, waveform=True, tokens=tokens, labels={"u3": 1, "u5": 0})
+    batch = collate([data[1], data[0]])
+    assert batch.ids == ("u5", "u3")
+    assert batch.waveform.lengths.tolist() == [5, 3]
+    assert torch.equal(batch.waveform.values[5:], data[0].waveform)
+    assert batch.tokens.lengths.tolist() == [0, 2]
+    assert batch.tokens.values.tolist() == [7, 8]
+    assert batch.label.tolist() == [0, 1]
+    assert batch.label.dtype == torch.int64
+
+
+def test_only_what_is_asked_for(tmp_path):
+    data = UtteranceDataset([utterance(tmp_path / "no.wav")], waveform=False)
+    batch = collate([data[0]])
+    assert batch.ids == ("u1",)
+    assert batch.waveform is None
+    assert batch.tokens is None
+    assert batch.label is None
+
+
+def test_an_error_names_utterance_and_file(tmp_path):
+    data = UtteranceDataset([utterance(tmp_path / "no.wav")], waveform=True)
+    with pytest.raises(AudioError, match=r"utterance u1: .*no\.wav") as caught:
+        data[0]
+    assert caught.value.kind == "missing_file"
+
+
+@pytest.mark.parametrize(
+    ("rate", "subtype", "bytes_each"), [(16000, "PCM_16", 2), (16000, "FLOAT", 4), (8000, None, 4)]
+)
+def test_kept_audio_is_the_decoded_bit_for_bit(tmp_path, rate, subtype, bytes_each):
+    noise = np.random.default_rng(0).uniform(-1, 1, 1000)
+    soundfile.write(tmp_path / "a.wav", noise, rate, subtype=subtype)
+    kept = KeptAudio(1)
+    data = UtteranceDataset([utterance(tmp_path / "a.wav")], waveform=True, kept=kept)
+    first = data[0].waveform
+    (tmp_path / "a.wav").unlink()
+    assert torch.equal(data[0].waveform, first)
+    assert kept._held == bytes_each * len(first)
+
+
+def test_samples_beyond_full_scale_are_kept_as_they_are():
+    kept, loud = KeptAudio(1), torch.tensor([1.5, -2.0, 1.0])
+    kept.offer("a", loud)
+    assert torch.equal(kept.get("a"), loud)
+
+
+def test_a_kept_waveform_cannot_be_spoilt_by_who_got_it():
+    kept = KeptAudio(1)
+    kept.offer("a", torch.tensor([0.5]))
+    kept.get("a").zero_()
+    assert kept.get("a").tolist() == [0.5]
+
+
+def test_no_more_is_kept_than_fits():
+    kept = KeptAudio(1)
+    for number in range(4):
+        kept.offer(str(number), torch.zeros(200_000))
+    assert [kept.get(str(n)) is not None for n in range(4)] == [True, True, False, False]
+    kept.offer("small", torch.zeros(100_000))
+    assert kept.get("small") is not None
+    nothing = KeptAudio(0)
+    nothing.offer("a", torch.zeros(1))
+    assert nothing.get("a") is None
+
+
+def test_kept_audio_is_not_decoded_again(tmp_path, monkeypatch):
+    opened = []
+    load = module.load
+    monkeypatch.setattr(module, "load", lambda *a: opened.append(a[0].name) or load(*a))
+    data = UtteranceDataset([utterance(ramp(tmp_path / "a.wav"))], waveform=True, kept=KeptAudio(1))
+    assert torch.equal(data[0].waveform, data[0].waveform)
+    assert opened == ["a.wav"]
