@@ -1,0 +1,133 @@
+"""Shows what a corpus holds under a protocol: counts, folds, leaks between them, problems.
+
+Usage:
+    sermm data [data=CORPUS] [protocol=PROTOCOL] [format=table|json] [ids=true] [key=value ...]
+
+Counts are those of the protocol after its label mapping. For each fold: the sizes of its parts, its
+digest, and what train and test share: talkers, dialogues, test utterances with a transcript that is
+in training too. Problems are what could not be used, and why. Exit status 2: the corpus is not what
+it should be.
+
+Examples:
+    sermm data data=iemocap data.root=/corpora/IEMOCAP_full_release
+    sermm data data=emodb data.root=/corpora/emodb protocol=groups5
+    sermm data data=manifest data.manifest=calls.csv protocol=speaker_out format=json ids=true
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sermm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_FIRST_PROBLEMS = 5
+
+
+def run(arguments: list[str]) -> int:
+    """Prints the summary; returns 0.
+
+    Raises:
+        InputError: the corpus or the protocol cannot be used.
+    """
+    from sermm.data.summary import classes_by_fold, length_s, summarise
+    from sermm.engine.config import compose, resolved
+    from sermm.engine.corpus import load
+
+    plain = resolved(compose("data_report", arguments))
+    if plain["format"] not in {"table", "json"}:
+        raise InputError(f"format={plain['format']}: it must be table or json")
+    loaded = load(plain)
+    task = (loaded.reading, loaded.protocol, int(plain["seed"]))
+    summary = summarise(*task, ids=bool(plain["ids"]))
+    if plain["format"] == "json":
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+        return 0
+    length = length_s(loaded.reading, loaded.protocol, loaded.durations)
+    title = f"{plain['data']['name']} under {loaded.protocol.name}. {loaded.protocol.notes}"
+    print(render(title, summary, classes_by_fold(*task), length), end="")
+    return 0
+
+
+def render(
+    title: str,
+    summary: Mapping[str, Any],
+    tested: Mapping[int, Mapping[str, int]],
+    length: Mapping[str, float],
+) -> str:
+    """The summary as text tables.
+
+    Args:
+        title: printed first.
+        summary: of `sermm.data.summary.summarise`.
+        tested: counts by class of each fold's test part.
+        length: total, shortest, median and longest duration in seconds; may be empty.
+    """
+    from rich.console import Console
+
+    parts: list[RenderableType] = [title, "", f"{summary['utterances']} utterances"]
+    if length:
+        parts.append(
+            f"{length['total'] / 3600:.2f} h; shortest {length['shortest']:.2f} s, median "
+            f"{length['median']:.2f} s, longest {length['longest']:.2f} s"
+        )
+    names = {"labels": "class", "groups": "group", "acts": "act", "speakers": "talker"}
+    parts += [_counts(names[key], summary[key]) for key in names if summary[key]]
+    parts += ["Folds, and what train and test share (lines: test utterances):"]
+    parts += [_folds(summary["folds"]), "Tested by class:", _tested(tested)]
+    parts += _problems(summary["problems"])
+    console = Console(markup=False, highlight=False, emoji=False)
+    with console.capture() as capture:
+        console.print(*parts, sep="\n")
+    return capture.get()
+
+
+def _table(*columns: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def _counts(name: str, counts: Mapping[str, int]) -> "Table":
+    table = _table(name, "utterances", "share")
+    total = sum(counts.values())
+    for key, count in counts.items():
+        table.add_row(key, str(count), f"{100 * count / total:.1f} %")
+    return table
+
+
+def _folds(folds: Sequence[Mapping[str, Any]]) -> "Table":
+    table = _table("fold", "train", "val", "test", "talkers", "dialogues", "lines", "digest")
+    for fold in folds:
+        leaks = fold["leaks"]
+        lines = f"{leaks['transcripts']} ({100 * leaks['transcripts'] / fold['test']:.0f} %)"
+        sizes = [str(fold[key]) for key in ("fold", "train", "val", "test")]
+        shared = [str(leaks[key]) for key in ("speakers", "dialogues")]
+        table.add_row(*sizes, *shared, lines, fold["digest"][:12])
+    return table
+
+
+def _tested(tested: Mapping[int, Mapping[str, int]]) -> "Table":
+    table = _table("fold", *next(iter(tested.values())))
+    for number, counts in tested.items():
+        table.add_row(str(number), *(str(count) for count in counts.values()))
+    return table
+
+
+def _problems(problems: Sequence[Mapping[str, str]]) -> list["RenderableType"]:
+    if not problems:
+        return ["No problems."]
+    table = _table("problems", "number")
+    for kind, count in Counter(problem["kind"] for problem in problems).most_common():
+        table.add_row(kind, str(count))
+    listed = [f"{p['where']}: {p['what']}" for p in problems[:_FIRST_PROBLEMS]]
+    more = len(problems) - len(listed)
+    return [table, *listed, *([f"and {more} more (format=json lists all)"] if more else [])]

@@ -1,0 +1,61 @@
+"""sermm evaluate RUN [key=value ...]: score a trained run on a fold, split or corpus.
+
+RUN is a run folder or a key. What is not given is the run's own: corpus, protocol, fold. The split
+is the test part, or everything (split=all) on another corpus. Utterances and talkers that the run
+was trained on are counted and printed. Writes RUN/evaluations/<digest>/.
+
+  sermm evaluate runs/first/0123456789abcdef
+  sermm evaluate 0123456789abcdef fold=2 split=val
+  sermm evaluate 0123456789abcdef data=emodb data.root=/corpora/emodb protocol=groups5 format=json
+
+Keys: split (train | val | test | all), format (table | json), runs_dir, and all of data, protocol,
+trainer, fold, seed, cache_dir.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sermm.cli.arguments import choice, parse_own, runs_folder
+from sermm.core.errors import InputError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Evaluates; returns the exit status."""
+    usage = "sermm evaluate RUN [split=test] [key=value ...]"
+    words, own, overrides = parse_own(
+        arguments, {"split": None, "format": "table", "runs_dir": None}, usage
+    )
+    output = choice(own["format"], "format", ("table", "json"))
+    if len(words) != 1:
+        raise InputError(f"give one run. Usage: {usage}")
+
+    from sermm.engine.evaluate import default_split, evaluate
+    from sermm.engine.restore import restore
+    from sermm.engine.run_folder import find_run
+
+    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
+    split = own["split"] or default_split(restored, overrides)
+    record = evaluate(restored, overrides, split)
+    print(json.dumps(record, indent=2) if output == "json" else text(record))
+    return 0
+
+
+def text(record: dict[str, Any]) -> str:
+    """The record for people."""
+    scores = "\n".join(
+        f"  {name.split('/')[1]:<12} {'-' if value is None else f'{100 * value:5.1f}'}"
+        for name, value in record["metrics"].items()
+    )
+    seen = record["seen_in_training"]
+    warning = ""
+    if any(seen.values()):
+        warning = (
+            f"\nNOT A TEST: {seen['utterances']} of these utterances and {seen['talkers']} of "
+            "their talkers were in this run's training part"
+        )
+    return (
+        f"{record['model']} ({record['run']}) on {record['data']}, {record['protocol']} fold "
+        f"{record['fold']}, {record['split']}: {record['utterances']} utterances\n{scores}"
+        f"{warning}\nwritten to {record['folder']}"
+    )

@@ -1,0 +1,45 @@
+"""sermm predict RUN FILE... [text="what is said"] [format=json]: label audio with a trained run.
+
+RUN is a run folder or a key. Files may have any sampling rate and channel count; what is longer
+than the run's trainer.max_seconds is cut. Without text= a system that reads text sees an empty
+transcript, and says so.
+
+  sermm predict runs/first/0123456789abcdef call.wav
+  sermm predict 0123456789abcdef call.wav text="I told you so" format=json
+
+Keys: text, format (table | json), runs_dir.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.core.errors import InputError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Predicts; returns the exit status."""
+    usage = 'sermm predict RUN FILE... [text="..."] [format=table|json]'
+    words, own = parse(arguments, {"text": None, "format": "table", "runs_dir": None}, usage)
+    output = choice(own["format"], "format", ("table", "json"))
+    if len(words) < 2:
+        raise InputError(f"give a run and at least one file. Usage: {usage}")
+
+    from sermm.engine.predict import label_files
+    from sermm.engine.restore import restore
+    from sermm.engine.run_folder import find_run
+
+    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
+    if restored.system.text_encoder is not None and own["text"] is None:
+        print("no text= given: the system sees an empty transcript", file=sys.stderr)
+    found = label_files(restored, [Path(word) for word in words[1:]], own["text"])
+    if output == "json":
+        print(json.dumps([{**asdict(f), "path": str(f.path)} for f in found], indent=2))
+        return 0
+    for f in found:
+        shares = "  ".join(f"{c} {p:.3f}" for c, p in f.probabilities.items())
+        print(f"{f.path}  {f.label}  {shares}")
+    return 0

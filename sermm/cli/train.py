@@ -1,0 +1,125 @@
+"""sermm train [-m] [key=value ...]: train one system on one fold, or sweep over many.
+
+A run's folder is runs/<study>/<key>, its key a digest of all that can change the result. A finished
+run is skipped, an interrupted one goes on where it stopped. With -m, or with an experiment that is
+a sweep, values separated by commas are combined, and the table of the study ends the sweep.
+
+  sermm train data=iemocap data.root=/corpora/IEMOCAP_full_release model=late_fusion fold=1
+  sermm train -m model=speech_only,text_only,late_fusion,single_gate 'fold=range(1,6)' study=first
+  sermm train encoder.speech.id=microsoft/wavlm-base-plus features=frozen trainer.batch_size=32
+  sermm train experiment=real_speech data=emodb data.root=/corpora/emodb
+
+Groups: data, protocol, model, encoder/speech, encoder/text, features (finetune | frozen), trainer,
+logger, experiment. Top-level keys: fold (from 1), seed, study, runs_dir, cache_dir.
+`sermm train --cfg job ...` prints the configuration instead of running it.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from sermm.core.errors import InputError
+from sermm.engine.config import VERSION_BASE, compose, conf_dir, first_of_sweep, resolved
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Trains; returns the exit status."""
+    flags = [a for a in arguments if a.startswith("-")]
+    overrides = [a for a in arguments if not a.startswith("-")]
+    if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
+        # A misspelt key is found before anything starts.
+        resolved(compose("train", first_of_sweep(overrides)))
+    sweep = Sweep()
+    launch(arguments, sweep)
+    return sweep.status()
+
+
+class Sweep:
+    """What the jobs of this command came to."""
+
+    def __init__(self) -> None:
+        self.studies: set[Path] = set()
+        self.failures: list[str] = []
+        self.jobs = 0
+        self.multirun = False
+
+    def job(self, cfg: DictConfig) -> None:
+        """Runs one job; a failure is noted, and the other jobs go on."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from sermm.engine.train import run as run_one
+        from sermm.engine.train import title
+
+        hydra = HydraConfig.get()
+        self.multirun = hydra.mode == RunMode.MULTIRUN
+        self.jobs += 1
+        plain = resolved(cfg)
+        if self.multirun and plain["trainer"]["devices"] != 1:
+            raise InputError(
+                "this launcher runs the jobs of a sweep inside one process, which cannot use "
+                "several devices; set trainer.devices=1, or start the runs one by one without -m"
+            )
+        self.studies.add(Path(plain["runs_dir"]) / plain["study"])
+        try:
+            result = run_one(plain, list(hydra.overrides.task))
+        except Exception as error:
+            if not self.multirun:
+                raise
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+            self.failures.append(f"{title(plain)}: {type(error).__name__}: {error}")
+            print(f"FAILED {self.failures[-1]}", file=sys.stderr, flush=True)
+            return
+        print(f"{title(plain)}: {summary(result)}", flush=True)
+
+    def status(self) -> int:
+        """Prints the table of a sweep and what failed; returns the exit status."""
+        if self.multirun:
+            from sermm.report.tables import build
+            from sermm.report.text import table_text
+
+            for study in sorted(self.studies):
+                try:
+                    print(table_text(build(study, allow_missing=True)))
+                except InputError as error:
+                    print(f"no table: {error}", file=sys.stderr)
+        for failure in self.failures:
+            print(f"FAILED {failure}", file=sys.stderr)
+        return 1 if self.failures else 0
+
+
+def summary(result: dict[str, object]) -> str:
+    """A finished run in one line."""
+    metrics, epochs, seconds = result["metrics"], result["epochs"], result["seconds"]
+    if not (isinstance(metrics, dict) and isinstance(epochs, dict) and isinstance(seconds, dict)):
+        raise TypeError("result.json has another form than this version of sermm writes")
+    return (
+        f"test UA {metrics['test/ua']:.3f}, WA {metrics['test/wa']:.3f}; "
+        f"epoch {epochs['best']} of {epochs['last']}, {seconds['total']:.0f} s, {result['key']}"
+    )
+
+
+def launch(arguments: Sequence[str], sweep: Sweep) -> None:
+    """Hands the arguments to Hydra, which calls `sweep.job` once or many times."""
+    import hydra
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    before = sys.argv
+    # Lightning starts further processes of a run by the path in argv[0].
+    sweeps = [a for a in arguments if a in {"-m", "--multirun"}]
+    sys.argv = [__file__, *sweeps[:1], *(a for a in arguments if a not in sweeps)]
+    try:
+        hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="train")(
+            sweep.job
+        )()
+    finally:
+        sys.argv = before
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

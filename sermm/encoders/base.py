@@ -1,0 +1,59 @@
+"""What every encoder promises: a batch in, hidden states out, one row a position."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from sermm.core.batch import Batch
+from sermm.core.ragged import Ragged
+
+Needs = Literal["waveform", "tokens"]
+Trainable = Literal["all", "none"] | int
+
+
+class Encoder(nn.Module):
+    """Turns one part of a batch into hidden states `[n layers d]`.
+
+    Attributes:
+        needs: the part of the batch that it reads.
+        width: d, the size of a hidden state.
+        n_layers: how many hidden states a position has: 1 (the last), or all of them.
+        pretrained: its weights come from pre-training, so they are tuned gently if at all.
+        reloadable: its weights can be had again from where they came from (a pre-trained
+            encoder of which nothing is trained), so checkpoints leave them out.
+    """
+
+    needs: Needs
+    width: int
+    n_layers: int
+    pretrained: bool = False
+    reloadable: bool = False
+
+    def forward(self, batch: Batch) -> Ragged:
+        """Hidden states `[n layers d]` of the b sequences of the batch."""
+        raise NotImplementedError
+
+    def fit(self, transcripts: Iterable[str]) -> None:
+        """Learns what must be known before training, from the training part of the fold only.
+
+        A text encoder without a vocabulary of its own trains its tokenizer here; the others do
+        nothing.
+        """
+
+    def save_assets(self, folder: Path) -> None:
+        """Writes all but the weights that is needed to build the encoder again.
+
+        A constructor with an argument `assets` takes such a folder instead of a hub.
+        """
+
+
+class TextEncoder(Encoder):
+    """An encoder that reads token ids and knows how to make them."""
+
+    needs: Needs = "tokens"
+
+    def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each transcript, special tokens included, cut at the longest allowed."""
+        raise NotImplementedError

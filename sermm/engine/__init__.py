@@ -1,0 +1,1 @@
+"""Floor 5: runs an experiment: Lightning module, trainer, run folders, prediction, sweeps."""

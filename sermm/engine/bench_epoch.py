@@ -1,0 +1,120 @@
+"""The training tasks that `sermm bench` times: made-up speech, the demo's tiny encoders."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import torch.nn.functional as F
+from lightning import Callback, LightningModule, Trainer
+
+from sermm.core.records import Fold, Reading, Utterance
+from sermm.core.seeding import generator
+from sermm.data.folds import TalkerGroups
+from sermm.data.protocol import Protocol
+from sermm.engine.assembly import build, save_assets
+from sermm.engine.bench import peak_mb
+from sermm.engine.config import compose, resolved
+from sermm.engine.corpus import Loaded
+from sermm.engine.learner import Learner, parameter_groups
+from sermm.engine.run_folder import RunFolder
+from sermm.engine.train import Task, class_counts, data_module, fit, learning
+from sermm.models.base import labels_of
+
+WARM_UP = 1
+
+
+def write_speech(root: Path, n: int) -> tuple[list[Utterance], dict[str, float]]:
+    """Noise of 1.5 to 4.5 s in wav files, four classes; every fourth utterance is for testing."""
+    rng = generator(0, "bench", n)
+    root.mkdir(parents=True, exist_ok=True)
+    utterances, durations = [], {}
+    for i in range(n):
+        seconds = float(rng.uniform(1.5, 4.5))
+        path = root / f"{i:06d}.wav"
+        noise = rng.normal(0, 3000, round(16000 * seconds)).astype(np.int16)
+        soundfile.write(path, noise, 16000)
+        label, talker = ("ang", "hap", "neu", "sad")[i % 4], str(i // 4 % 2)
+        said = " ".join(rng.choice(["one", "two", "three", "four"], 8))
+        utterances.append(Utterance(path.stem, "bench", path, label, talker, transcript=said))
+        durations[path.stem] = seconds
+    return utterances, durations
+
+
+def speech_task(root: Path, n: int = 320, more: Sequence[str] = ()) -> Task:
+    """Late fusion of the demo's encoders over n utterances, without validation."""
+    overrides = ["experiment=demo", "model=late_fusion", "trainer.accelerator=cpu", *more]
+    plain: dict[str, Any] = resolved(compose("train", overrides))
+    utterances, durations = write_speech(root / "audio", n)
+    train = tuple(u.id for u in utterances if u.speaker == "0")
+    test = tuple(u.id for u in utterances if u.speaker == "1")
+    classes = ("ang", "hap", "neu", "sad")
+    protocol = Protocol("bench", {c: c for c in classes}, classes, fold_rule=TalkerGroups(2))
+    loaded = Loaded(Reading(tuple(utterances)), protocol, durations)
+    fold = Fold(1, train, (), test)
+    folder = RunFolder(root / "run")
+    system = build(plain, 4, None, [u.transcript or "" for u in utterances])
+    save_assets(system, folder.assets)
+    return Task(plain, folder, loaded, fold, system, data_module(plain, loaded, fold, system))
+
+
+def bare_epochs(task: Task, n: int) -> float:
+    """Seconds of the fastest epoch of a plain loop over batches that are in memory."""
+    options = learning(task.plain)
+    task.data.setup("fit")
+    batches = list(task.data.train_dataloader())
+    optimizer = options.optimizer(list(parameter_groups(task.system, options)), lr=options.lr)
+    task.system.train()
+    times = []
+    for _ in range(WARM_UP + n):
+        start_s = time.perf_counter()
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(task.system(batch).logits, labels_of(batch))
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(
+                task.system.parameters(), task.plain["trainer"]["clip_norm"]
+            )
+            optimizer.step()
+        times.append(time.perf_counter() - start_s)
+    return min(times[WARM_UP:])
+
+
+class Clock(Callback):
+    """Seconds from the start of each epoch to the start of the next."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Notes the time."""
+        self.starts.append(time.perf_counter())
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Notes the time."""
+        self.starts.append(time.perf_counter())
+
+
+def lightning_epochs(task: Task, n: int) -> float:
+    """Seconds of the fastest whole epoch of a run: serving, training, keeping checkpoints."""
+    clock = Clock()
+    task.plain["trainer"]["max_epochs"] = WARM_UP + n
+    fit(task, [clock])
+    return min(
+        b - a for a, b in zip(clock.starts[WARM_UP:], clock.starts[WARM_UP + 1 :], strict=False)
+    )
+
+
+def serve_main() -> None:
+    """Serves one epoch of `argv[2]` utterances and prints this process's peak memory in MB."""
+    root, n = Path(sys.argv[1]), int(sys.argv[2])
+    task = speech_task(root, n, ["trainer.keep_audio_mb=0"])
+    Learner(task.system, learning(task.plain), class_counts(task))
+    for _ in range(2):
+        seen = sum(len(batch) for batch in task.data.train_dataloader())
+    if seen != len(task.fold.train):
+        raise RuntimeError(f"served {seen} of {len(task.fold.train)} utterances")
+    print(peak_mb())

@@ -1,0 +1,161 @@
+"""Configuration: where it lies, how it is composed, and what of it identifies a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sermm.core.digest import digest
+from sermm.core.errors import InputError
+
+VERSION_BASE = "1.3"
+
+# What cannot change a run's result, and so does not enter its key.
+NOT_IDENTITY = (
+    "study",
+    "runs_dir",
+    "cache_dir",
+    "logger",
+    "data.root",
+    "data.manifest",
+    "data.partial",
+    "model.published",
+    "model.notes",
+    "protocol.notes",
+    "trainer.accelerator",
+    "trainer.num_workers",
+    "trainer.keep_audio_mb",
+)
+
+
+def conf_dir() -> Path:
+    """The folder of all configuration: `conf/` of a checkout, `sermm/conf` of a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def compose(name: str, overrides: Sequence[str]) -> DictConfig:
+    """Composes the primary configuration `name` with overrides.
+
+    Raises:
+        InputError: a key or a value is not known, with Hydra's own explanation.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+            return hydra_compose(name, list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """Hydra's explanation in one paragraph, its cause included."""
+    cause = error.__cause__
+    text = str(error).split("Config search path")[0]
+    text = text if cause is None else f"{text}: {cause}"
+    return "configuration: " + "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def first_of_sweep(overrides: Sequence[str]) -> list[str]:
+    """The overrides with every sweep (`fold=1,2,3`) replaced by its first value.
+
+    Raises:
+        InputError: an override cannot be read.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise InputError(explain(error)) from error
+    return [
+        f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}"
+        if o.is_sweep_override()
+        else str(o.input_line)
+        for o in parsed
+    ]
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values with every interpolation resolved.
+
+    Raises:
+        InputError: something is missing, such as the encoder that a model asks for.
+    """
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(
+            f"{explain(error)}. A model takes its encoders from encoder/speech and encoder/text: "
+            "choose one of each that it needs (encoder/text=hf), and give every value marked ???"
+        ) from error
+    return _as_mapping(plain)
+
+
+def identity(plain: dict[str, Any]) -> dict[str, Any]:
+    """What of a resolved configuration can change the result of a run.
+
+    The unused encoders fall away, and devices, batch and accumulation enter as one product.
+    """
+    kept = OmegaConf.create({k: v for k, v in plain.items() if k not in {"encoder", "features"}})
+    trainer = kept.get("trainer")
+    if trainer is not None:
+        if not isinstance(trainer.devices, int) or trainer.devices < 1:
+            raise InputError(f"trainer.devices must be a number from 1, got {trainer.devices!r}")
+        for key in ("batch_size", "batch_seconds"):
+            if trainer[key] is not None:
+                trainer[key] = trainer[key] * trainer.devices * trainer.accumulate
+        del trainer["devices"]
+        del trainer["accumulate"]
+    for key in NOT_IDENTITY:
+        parent, _, leaf = key.rpartition(".")
+        node = OmegaConf.select(kept, parent) if parent else kept
+        if node is not None and leaf in node:
+            del node[leaf]
+    return _as_mapping(OmegaConf.to_container(kept))
+
+
+def run_key(plain: dict[str, Any]) -> str:
+    """Names the run folder: 16 hexadecimal digits of the identity's digest."""
+    return digest(identity(plain))[:16]
+
+
+def system_key(plain: dict[str, Any]) -> str:
+    """The same without fold and seed: runs that share it are one row of a table."""
+    return digest({k: v for k, v in identity(plain).items() if k not in {"fold", "seed"}})[:16]
+
+
+def settings(overrides: Sequence[str]) -> dict[str, str]:
+    """The user's own overrides, less those that say where, which fold and which seed."""
+    skip = {"fold", "seed", "study", "model", "data", "protocol", "experiment", *NOT_IDENTITY}
+    pairs = [o.split("=", 1) for o in overrides if "=" in o and not o.startswith("hydra")]
+    return {key.lstrip("+"): value for key, value in pairs if key.lstrip("+") not in skip}
+
+
+def as_yaml(plain: dict[str, Any]) -> str:
+    """A resolved configuration as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads back what `as_yaml` gave.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        return _as_mapping(OmegaConf.to_container(OmegaConf.load(path)))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; is this a run folder?") from error
+
+
+def _as_mapping(container: Any) -> dict[str, Any]:
+    if not isinstance(container, dict):
+        raise InputError("the configuration must be a mapping")
+    return {str(key): value for key, value in container.items()}

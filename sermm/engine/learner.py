@@ -1,0 +1,151 @@
+"""The one LightningModule: trains any system that maps a `Batch` to an `Output`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
+from sermm.engine.assembly import load_weights, weights
+from sermm.engine.schedule import schedule
+from sermm.metrics.scores import scores
+from sermm.models.base import System, labels_of
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a system learns (`conf/model/_base.yaml`, `learning`).
+
+    Attributes:
+        optimizer: makes an optimiser from parameter groups, `lr` and `weight_decay`.
+        lr: of all that starts from random weights.
+        encoder_lr: of the trained parameters of pre-trained encoders.
+        weight_decay: of matrices; biases, norms and scalars have none.
+        schedule: constant, linear or cosine.
+        warmup: share of the steps in which the rate rises linearly from 0.
+        class_weights: weigh classes by inverse frequency in training.
+        label_smoothing: share of the target that goes to all classes alike.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    lr: float
+    encoder_lr: float
+    weight_decay: float
+    schedule: str
+    warmup: float
+    class_weights: bool
+    label_smoothing: float
+
+
+class Learner(LightningModule):
+    """Cross-entropy plus the system's own losses; scores from one confusion matrix an epoch.
+
+    Args:
+        system: the recogniser.
+        learning: how it learns.
+        class_counts: training utterances of each class, `[k]`.
+    """
+
+    class_weight: Tensor | None
+
+    def __init__(
+        self, system: System, learning: Learning, class_counts: Float[Tensor, " k"]
+    ) -> None:
+        super().__init__()
+        # `on_load_checkpoint` checks strictly, but knows what was left out on purpose.
+        self.strict_loading = False
+        self.system = system
+        self.learning = learning
+        k = len(class_counts)
+        weight = class_counts.sum() / (k * class_counts) if learning.class_weights else None
+        self.register_buffer("class_weight", weight, persistent=False)
+        self.confusion = MulticlassConfusionMatrix(k)
+
+    def forward(self, batch: Batch) -> Output:
+        """The system's output."""
+        output: Output = self.system(batch)
+        return output
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:  # noqa: ARG002
+        """The loss of one batch."""
+        output = self(batch)
+        loss = self._loss(output, labels_of(batch)) + sum(output.losses.values())
+        values = {
+            "train/loss": loss.detach(),
+            **{f"train/{k}": v for k, v in output.losses.items()},
+        }
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch))
+        return torch.as_tensor(loss)
+
+    def _loss(self, output: Output, labels: Tensor) -> Float[Tensor, ""]:
+        return F.cross_entropy(
+            output.logits.float(),
+            labels,
+            weight=self.class_weight,
+            label_smoothing=self.learning.label_smoothing,
+        )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Counts predictions; the loss is the mean over utterances."""
+        output, labels = self(batch), labels_of(batch)
+        self.confusion.update(output.logits, labels)
+        loss = F.cross_entropy(output.logits.float(), labels)
+        self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """UA, WA and macro F1 of the whole validation part."""
+        found = scores(self.confusion.compute().cpu().numpy())
+        self.confusion.reset()
+        self.log_dict({"val/ua": found.ua, "val/wa": found.wa, "val/f1_macro": found.f1_macro})
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One optimiser with a group per part, and its schedule by step."""
+        options = self.learning
+        groups = list(parameter_groups(self.system, options))
+        optimizer = options.optimizer(groups, lr=options.lr)
+        steps = int(self.trainer.estimated_stepping_batches)
+        rate = schedule(options.schedule, options.warmup, steps)
+        scheduler = LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checkpoints hold the weights to keep only."""
+        kept = {f"system.{key}": value for key, value in weights(self.system).items()}
+        checkpoint["state_dict"] = kept
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them back; anything missing or left over is an error."""
+        state = {k.removeprefix("system."): v for k, v in checkpoint["state_dict"].items()}
+        load_weights(self.system, state, source="the checkpoint")
+
+
+def parameter_groups(system: System, options: Learning) -> Iterable[dict[str, Any]]:
+    """Trained parameters by part (pre-trained encoders, rest) and by whether they decay.
+
+    Raises:
+        InputError: nothing is to be trained.
+    """
+    encoders = [e for e in system.encoders.values() if e.pretrained]
+    tuned = {id(p) for e in encoders for p in e.parameters()}
+    trained = [p for p in system.parameters() if p.requires_grad]
+    if not trained:
+        raise InputError("nothing in this system is to be trained; see features.trainable")
+    for tuning, lr in ((True, options.encoder_lr), (False, options.lr)):
+        part = [p for p in trained if (id(p) in tuned) == tuning]
+        for matrices, decay in ((True, options.weight_decay), (False, 0.0)):
+            group = [p for p in part if (p.ndim >= 2) == matrices]
+            if group:
+                yield {"params": group, "lr": lr, "weight_decay": decay}

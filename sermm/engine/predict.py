@@ -1,0 +1,78 @@
+"""Labels audio files that belong to no corpus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.core.transcripts import spoken
+from sermm.data.audio import load
+from sermm.engine.inference import device_for, predict
+from sermm.engine.restore import Restored
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a run says of a file.
+
+    Attributes:
+        path: the file.
+        label: the likeliest class.
+        probabilities: by class.
+    """
+
+    path: Path
+    label: str
+    probabilities: dict[str, float]
+
+
+def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> list[Labelled]:
+    """Labels files one by one, in order.
+
+    Args:
+        restored: the run.
+        paths: audio files of any sampling rate and channel count.
+        text: what is said in the file (then there is only one), for systems that read text.
+
+    Raises:
+        InputError: a file cannot be read, or one text is given for several files.
+    """
+    if text is not None and len(paths) != 1:
+        raise InputError(
+            f"text= belongs to one file, got {len(paths)} files; label them one by one"
+        )
+    options = restored.plain["trainer"]
+    batches = (batch_of(restored, path, text, options["max_seconds"]) for path in paths)
+    device = device_for(options["accelerator"])
+    found = predict(restored.system, batches, device, options["precision"])
+    classes = restored.result["classes"]
+    return [
+        Labelled(
+            path,
+            classes[int(p.probabilities.argmax())],
+            {c: float(x) for c, x in zip(classes, p.probabilities, strict=True)},
+        )
+        for path, p in zip(paths, found, strict=True)
+    ]
+
+
+def batch_of(restored: Restored, path: Path, text: str | None, max_seconds: float) -> Batch:
+    """A batch of one file, with what the system reads."""
+    system = restored.system
+    tokens = None
+    if system.text_encoder is not None:
+        tokens = Ragged.pack([ids_of(system.text_encoder.tokenize([spoken(text)])[0])])
+    waveform = None
+    if "waveform" in system.needs:
+        waveform = Ragged.pack([load(path, None, None, max_seconds)])
+    return Batch((str(path),), waveform=waveform, tokens=tokens)
+
+
+def ids_of(ids: Sequence[int]) -> Tensor:
+    """Token ids as a tensor `[t]`, also when there are none."""
+    return torch.tensor(ids, dtype=torch.int64)

@@ -1,0 +1,70 @@
+"""`predictions.csv`: one row an utterance, with all that a report needs and no transcript."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sermm.core.digest import digest
+from sermm.core.files import write_text
+from sermm.core.records import Utterance
+from sermm.engine.inference import Prediction
+from sermm.metrics.scores import METRICS, Scores, confusion, scores
+
+FIRST_COLUMNS = ("utterance_id", "split", "label", "predicted")
+LAST_COLUMNS = ("fold", "group", "dialogue", "talker", "act", "transcript_digest")
+
+
+def write_predictions(
+    path: Path,
+    predictions: Sequence[Prediction],
+    splits: Mapping[str, str],
+    utterances: Mapping[str, Utterance],
+    targets: Mapping[str, str],
+    classes: Sequence[str],
+    fold: int,
+) -> None:
+    """Writes the file, sorted by split and id.
+
+    Args:
+        path: of the file.
+        predictions: of each utterance.
+        splits: val or test, by id.
+        utterances: by id.
+        targets: class by id.
+        classes: in the order of the probabilities.
+        fold: number of the fold.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIRST_COLUMNS, *(f"p_{c}" for c in classes), *LAST_COLUMNS])
+    for p in sorted(predictions, key=lambda p: (splits[p.utterance_id], p.utterance_id)):
+        u = utterances[p.utterance_id]
+        writer.writerow(
+            [
+                *(u.id, splits[u.id], targets[u.id], classes[int(p.probabilities.argmax())]),
+                *(repr(float(x)) for x in p.probabilities),
+                *(fold, u.group, u.dialogue, u.speaker, u.act),
+                "" if u.transcript is None else digest(u.transcript)[:16],
+            ]
+        )
+    write_text(path, text.getvalue())
+
+
+def score(
+    predictions: Sequence[Prediction], targets: Mapping[str, str], classes: Sequence[str]
+) -> Scores:
+    """Scores of the predictions against the classes by id."""
+    index = {c: n for n, c in enumerate(classes)}
+    labels = np.array([index[targets[p.utterance_id]] for p in predictions], dtype=np.int64)
+    predicted = np.array([p.probabilities.argmax() for p in predictions], dtype=np.int64)
+    return scores(confusion(labels, predicted, len(classes)))
+
+
+def named(found: Scores, classes: Sequence[str], split: str) -> dict[str, float | None]:
+    """Scores by the names of `result.json`: `test/ua`, `test/recall_ang`, ..."""
+    means = {f"{split}/{name}": float(getattr(found, name)) for name in METRICS}
+    recalls = zip(classes, found.recall, strict=True)
+    return {**means, **{f"{split}/recall_{c}": recall for c, recall in recalls}}

@@ -1,0 +1,47 @@
+"""Takes a finished run back from its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sermm.core.errors import InputError
+from sermm.engine.assembly import build, read_weights
+from sermm.engine.config import read_yaml
+from sermm.engine.run_folder import RunFolder
+from sermm.models.base import System
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A trained system.
+
+    Attributes:
+        folder: of the run.
+        plain: its resolved configuration.
+        result: its `result.json`.
+        system: with the weights of the chosen epoch.
+    """
+
+    folder: RunFolder
+    plain: dict[str, Any]
+    result: dict[str, Any]
+    system: System
+
+
+def restore(path: Path) -> Restored:
+    """Builds the run's system with its chosen weights.
+
+    Raises:
+        InputError: the run is not finished, or its files are broken.
+    """
+    folder = RunFolder(path)
+    result = folder.result
+    if result is None:
+        raise InputError(
+            f"{path} is {folder.state or 'not started'}, not finished; the command that started "
+            "it resumes it"
+        )
+    plain = read_yaml(path / "config.yaml")
+    system = build(plain, len(result["classes"]), folder.assets, transcripts=())
+    read_weights(system, folder.best)
+    return Restored(folder, plain, result, system.eval())

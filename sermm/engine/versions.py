@@ -1,0 +1,35 @@
+"""What a number was made with: library versions and the state of the code."""
+
+import platform
+import subprocess
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from sermm.core.digest import digest
+
+LIBRARIES = ("sermm", "torch", "torchaudio", "lightning", "transformers", "hydra-core", "numpy")
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """Versions by library name, Python's too."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+@lru_cache
+def git_state() -> dict[str, str | bool | None]:
+    """The commit, and the digest of what is not committed; all None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None, "diff": None}
+    commit = _git(root, "rev-parse", "HEAD")
+    diff = _git(root, "diff", "HEAD", "--", "sermm", "conf")
+    return {"commit": commit, "dirty": bool(diff), "diff": digest(diff)[:16] if diff else None}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else None

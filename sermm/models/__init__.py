@@ -1,0 +1,1 @@
+"""Floor 4: one fusion system per file, pure torch."""

@@ -1,0 +1,49 @@
+"""What every system promises: a batch in, an `Output` out."""
+
+from torch import Tensor, nn
+
+from sermm.core.batch import Batch, Output
+from sermm.encoders.base import Encoder, TextEncoder
+
+
+class System(nn.Module):
+    """A recogniser: encoders and what joins them."""
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits `[b k]` and embedding `[b d]` of the b utterances."""
+        raise NotImplementedError
+
+    @property
+    def encoders(self) -> dict[str, Encoder]:
+        """The encoders by the name of the attribute that holds them."""
+        return {name: m for name, m in self.named_children() if isinstance(m, Encoder)}
+
+    @property
+    def needs(self) -> set[str]:
+        """The parts of a batch that the encoders read."""
+        return {encoder.needs for encoder in self.encoders.values()}
+
+    @property
+    def text_encoder(self) -> TextEncoder | None:
+        """The encoder whose tokens the batches carry; None for systems without text."""
+        found = [e for e in self.encoders.values() if isinstance(e, TextEncoder)]
+        return found[0] if found else None
+
+
+class CountingSystem(System):
+    """A system that learns by looking at every training batch once, without gradients."""
+
+    def observe(self, batch: Batch) -> None:
+        """Takes in one training batch; its labels are there."""
+        raise NotImplementedError
+
+
+def labels_of(batch: Batch) -> Tensor:
+    """The labels of a training batch.
+
+    Raises:
+        ValueError: the batch has none.
+    """
+    if batch.label is None:
+        raise ValueError("a training batch needs labels")
+    return batch.label
