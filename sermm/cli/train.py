@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 
 from sermm.core.errors import InputError
 from sermm.engine.config import VERSION_BASE, compose, conf_dir, first_of_sweep, resolved
+from sermm.engine.run_folder import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -31,8 +32,9 @@ def run(arguments: Sequence[str]) -> int:
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
-        # A misspelt key is found before anything starts.
-        resolved(compose("train", first_of_sweep(overrides)))
+        # A misspelt key or a place that cannot be written is found before anything starts.
+        plain = resolved(compose("train", first_of_sweep(overrides)))
+        make_folder(Path(plain["runs_dir"]) / plain["study"])
     sweep = Sweep()
     launch(arguments, sweep)
     return sweep.status()
@@ -44,7 +46,7 @@ class Sweep:
     def __init__(self) -> None:
         self.studies: set[Path] = set()
         self.failures: list[str] = []
-        self.jobs = 0
+        self.error: Exception | None = None
         self.multirun = False
 
     def job(self, cfg: DictConfig) -> None:
@@ -57,7 +59,6 @@ class Sweep:
 
         hydra = HydraConfig.get()
         self.multirun = hydra.mode == RunMode.MULTIRUN
-        self.jobs += 1
         plain = resolved(cfg)
         if self.multirun and plain["trainer"]["devices"] != 1:
             raise InputError(
@@ -69,7 +70,9 @@ class Sweep:
             result = run_one(plain, list(hydra.overrides.task))
         except Exception as error:
             if not self.multirun:
-                raise
+                # Raised after Hydra is done, which would print its own lines around it.
+                self.error = error
+                return
             if not isinstance(error, InputError):
                 traceback.print_exc()
             self.failures.append(f"{title(plain)}: {type(error).__name__}: {error}")
@@ -78,7 +81,13 @@ class Sweep:
         print(f"{title(plain)}: {summary(result)}", flush=True)
 
     def status(self) -> int:
-        """Prints the table of a sweep and what failed; returns the exit status."""
+        """Prints the table of a sweep and what failed; returns the exit status.
+
+        Raises:
+            Exception: what the only job raised.
+        """
+        if self.error is not None:
+            raise self.error
         if self.multirun:
             from sermm.report.tables import build
             from sermm.report.text import table_text

@@ -52,7 +52,7 @@ class Keeper(Callback):
         self.patience = patience
         self.best: float | None = None
         self.best_epoch = 0
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, float | int]] = []
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""
@@ -101,7 +101,7 @@ class Keeper(Callback):
             trainer.save_checkpoint(temporary, weights_only=False)
 
 
-def table(rows: list[dict[str, float]]) -> str:
+def table(rows: list[dict[str, float | int]]) -> str:
     """Rows as CSV; columns are all names that occur."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()

@@ -52,8 +52,8 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
             return hydra_compose(name, list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(explain(error)) from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
 
 
 def explain(error: Exception) -> str:
@@ -73,7 +73,7 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise InputError(explain(error)) from error
+        raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
         f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}"
         if o.is_sweep_override()

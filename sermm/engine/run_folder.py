@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sermm.core.errors import InputError
-from sermm.core.files import read_json, write_json, write_text
+from sermm.core.files import read_json, whole_file, write_json, write_text
 
 State = Literal["running", "finished", "failed", "interrupted"]
 HEARTBEAT_S = 30.0
@@ -61,7 +61,7 @@ class RunFolder:
         """What `status.json` says; None where there is none."""
         try:
             return str(read_json(self.path / "status.json")["state"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def start(self, config: str) -> None:
@@ -70,13 +70,8 @@ class RunFolder:
         Raises:
             InputError: the folder cannot be written.
         """
-        try:
-            write_text(self.path / "config.yaml", config)
-        except OSError as error:
-            raise InputError(
-                f"cannot write the run folder {self.path}: {error.strerror}; choose another place "
-                "with runs_dir= or SERMM_RUNS"
-            ) from error
+        make_folder(self.path)
+        write_text(self.path / "config.yaml", config)
 
     def write_status(self, state: State, error: str | None = None) -> None:
         """Replaces `status.json`."""
@@ -151,6 +146,24 @@ class RunFolder:
     def _stop(stop: threading.Event, beat: threading.Thread) -> None:
         stop.set()
         beat.join()
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder for runs.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with whole_file(path / ".writable") as probe:
+            probe.touch()
+        (path / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the run folder {path}: {error.strerror}; choose another place with "
+            "runs_dir= or SERMM_RUNS"
+        ) from error
 
 
 def find_run(run: str, runs_dir: Path) -> Path:

@@ -212,6 +212,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        limit_val_batches=1.0 if validated else 0,
         default_root_dir=task.folder.path,
     )
     learner = Learner(task.system, learning(task.plain), class_counts(task))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sermm.core.batch import Batch, Output
@@ -64,23 +64,28 @@ class Lookup(CountingSystem):
     def observe(self, batch: Batch) -> None:
         """Remembers word counts and labels."""
         labels = labels_of(batch)
-        self._seen.append((self._bags(batch).to_sparse(), labels))
+        self._seen.append((self._bags(batch), labels))
         self.counts += F.one_hot(labels, len(self.counts)).sum(0)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The memory, which grows with the training part and so cannot be a buffer."""
         if not self._seen:
             return {}
-        bags = torch.cat([bags for bags, _ in self._seen]).coalesce()
-        labels = torch.cat([labels for _, labels in self._seen])
-        return {"at": bags.indices(), "bags": bags.values(), "labels": labels}
+        bags, labels = self._memory()
+        at = bags.nonzero()
+        return {"at": at, "bags": bags[tuple(at.T)], "labels": labels}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Takes the memory back."""
         if state:
-            size = (len(state["labels"]), self.text.width)
-            bags = torch.sparse_coo_tensor(state["at"], state["bags"], size)
+            bags = torch.zeros(len(state["labels"]), self.text.width)
+            bags[tuple(state["at"].T)] = state["bags"]
             self._seen = [(bags, state["labels"])]
+
+    def _memory(self) -> tuple[Float[Tensor, "m vocabulary"], Int[Tensor, " m"]]:
+        bags, labels = zip(*self._seen, strict=True)
+        self._seen = [(torch.cat(bags), torch.cat(labels))]
+        return self._seen[0]
 
     def _bags(self, batch: Batch) -> Float[Tensor, "b vocabulary"]:
         words: Ragged = self.text(batch)
@@ -93,11 +98,10 @@ class Lookup(CountingSystem):
         prior = (self.counts + 1) / (self.counts + 1).sum()
         if not self._seen:
             return Output(prior.log().expand(len(batch), -1), bags)
-        memory = torch.cat([seen for seen, _ in self._seen])
-        labels = torch.cat([seen for _, seen in self._seen])
+        memory, labels = (part.to(bags.device) for part in self._memory())
         # An unknown word (column 0) makes a transcript longer but is in common with nothing.
         known = bags.index_fill(1, torch.tensor([0], device=bags.device), 0.0)
-        likeness = torch.sparse.mm(memory, known.T).T
+        likeness = known @ memory.T
         best = likeness.amax(-1, keepdim=True)
         nearest = (likeness >= best - 1e-6) & (best > 0)
         votes = nearest.to(bags.dtype) @ F.one_hot(labels, len(self.counts)).to(bags.dtype)

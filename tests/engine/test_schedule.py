@@ -20,7 +20,9 @@ def test_constant_stays():
     assert {schedule("constant", 0.0, 10)(step) for step in range(12)} == {1.0}
 
 
-@pytest.mark.parametrize(("shape", "warmup"), [("triangle", 0), ("linear", 1), ("linear", -0.1)])
+@pytest.mark.parametrize(
+    ("shape", "warmup"), [("triangle", 0.0), ("linear", 1.0), ("linear", -0.1)]
+)
 def test_wrong_options_are_named(shape, warmup):
     with pytest.raises(InputError, match=r"model\.learning\."):
         schedule(shape, warmup, 10)
