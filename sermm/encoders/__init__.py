@@ -1,0 +1,1 @@
+"""Floor 2: speech and text encoders; ragged in, ragged out."""

@@ -1,0 +1,185 @@
+"""Pre-trained encoders from a local folder or the hub, and one clear error when they cannot be had.
+
+What is on this machine is taken first, so that a sweep of many runs reads the same files and asks
+no network. Code of the hub is never executed, and weights are read as tensors only.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import huggingface_hub
+import torch
+from transformers import AutoConfig, AutoModel
+from transformers.utils import logging
+
+from sermm.core.errors import InputError
+
+CONFIG = ("config.json",)
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_PROBE_S = 5.0
+# Parts that a checkpoint may lack: the encoders do not use them, or only when training.
+_OPTIONAL_WEIGHTS = ("pooler.", "masked_spec_embed")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an encoder comes from.
+
+    Attributes:
+        id: hub id ("owner/name"), or the path of a local folder.
+        key: the configuration key that errors name, e.g. "encoder.speech".
+        revision: commit, tag or branch on the hub.
+        argument: what the user gave the place as: "id", or "assets".
+    """
+
+    id: str
+    key: str
+    revision: str | None = None
+    argument: Literal["id", "assets"] = "id"
+
+    def __str__(self) -> str:
+        return f"{self.key}.{self.argument}={self.id}"
+
+    @classmethod
+    def of_assets(cls, folder: str | Path, key: str) -> "Source":
+        """A folder of `save_assets`."""
+        return cls(str(Path(folder).absolute()), key, argument="assets")
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the id is the path of a folder on this machine."""
+        return self.id.startswith(("/", "./", "../", "~")) or Path(self.id).is_dir()
+
+    def require(self, *alternatives: Sequence[str]) -> None:
+        """Checks that a local folder holds one file of each group of alternatives.
+
+        Raises:
+            InputError: the folder or a file is missing; hub ids are not looked at.
+        """
+        if not self.is_folder:
+            return
+        folder = Path(self.id).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"{self}: there is no such folder")
+        for names in alternatives:
+            if not any((folder / name).is_file() for name in names):
+                raise InputError(
+                    f"{self}: the folder has no {' or '.join(names)}; "
+                    "give a complete folder as written by save_pretrained"
+                )
+
+    def fetch(self, load: Callable[..., Any], **options: Any) -> Any:
+        """Calls a `from_pretrained`, with the files of this machine first, then with the hub's.
+
+        Raises:
+            InputError: the encoder cannot be had, or its files cannot be read.
+        """
+        path = str(Path(self.id).expanduser()) if self.is_folder else self.id
+        if self.revision is not None:
+            options["revision"] = self.revision
+        options["trust_remote_code"] = False
+        try:
+            with _quiet():
+                return self._local_first(load, path, options)
+        except Exception as error:
+            # Half a folder fails in many ways within the libraries; all of them are bad input.
+            raise InputError(self._explain(error)) from error
+
+    def _local_first(self, load: Callable[..., Any], path: str, options: dict[str, Any]) -> Any:
+        try:
+            return load(path, local_files_only=True, **options)
+        except OSError:
+            if self.is_folder or huggingface_hub.constants.HF_HUB_OFFLINE:
+                raise
+        # One request without retries: from_pretrained would go on for half a minute.
+        url = huggingface_hub.hf_hub_url(self.id, CONFIG[0], revision=self.revision)
+        huggingface_hub.get_hf_file_metadata(url, timeout=_PROBE_S)
+        return load(path, **options)
+
+    def _explain(self, error: Exception) -> str:
+        lines = str(error).strip().splitlines()
+        reason = ": ".join([type(error).__name__, *lines[:1]])
+        if self.is_folder:
+            return f"{self}: the files of this folder cannot be read: {reason}"
+        return (
+            f"{self}: neither on this machine nor to be had from the hub "
+            f"({reason}); give a folder with its files ({self.key}.id=/path/to/folder), or run "
+            f"`hf download {self.id}` where there is a network and set HF_HOME to that cache"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars and load reports: what matters is checked and raised here."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def load_config(source: Source, families: Sequence[str]) -> Any:
+    """The configuration of an encoder of one of these families (`model_type`).
+
+    Raises:
+        InputError: it cannot be had, or is of another family.
+    """
+    source.require(CONFIG)
+    config = source.fetch(AutoConfig.from_pretrained)
+    if config.model_type not in families:
+        raise InputError(
+            f"{source} is a {config.model_type!r} model, expected one of {', '.join(families)}"
+        )
+    return config
+
+
+def load_model(source: Source, config: Any) -> Any:
+    """The pre-trained model in float32, all its weights found.
+
+    Raises:
+        InputError: weights cannot be had or read, or some are missing.
+    """
+    source.require(WEIGHTS)
+    # float32 said aloud: the default is whatever the checkpoint was saved in.
+    model, info = source.fetch(
+        AutoModel.from_pretrained, config=config, dtype=torch.float32, output_loading_info=True
+    )
+    _refuse_missing(source, info)
+    return model
+
+
+def random_model(config: Any) -> Any:
+    """The same architecture with random weights from torch's global generator, in float32."""
+    return AutoModel.from_config(config, dtype=torch.float32)
+
+
+def _refuse_missing(source: Source, info: Mapping[str, Any]) -> None:
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith(_OPTIONAL_WEIGHTS))
+    if missing:
+        raise InputError(
+            f"{source}: the checkpoint lacks {len(missing)} weights of its own "
+            f"configuration (first: {missing[0]}); its files do not belong together"
+        )
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder whose files are renamed into `folder` on success."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        yield Path(temporary)
+        for file in sorted(Path(temporary).iterdir()):
+            file.replace(folder / file.name)

@@ -1,0 +1,169 @@
+"""BERT, RoBERTa, DeBERTa and their like: token ids in, hidden states out, both ragged."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
+from transformers import AutoTokenizer
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import TextEncoder, Trainable
+from sermm.encoders.hf_base import HFEncoder, Layers
+from sermm.encoders.hf_loading import Source, load_config, load_model, random_model, staged
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "distilbert")
+_KEY = "encoder.text"
+_VOCABULARY = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spm.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+
+
+class TextTransformer(HFEncoder, TextEncoder):
+    """A Hugging Face text model over ragged batches.
+
+    Args:
+        hf: a model of one of the `FAMILIES`.
+        tokenizer: its tokenizer; None until `fit`.
+        trainable: "all", "none", or how many of the top transformer layers.
+        layers: "last", "all" (embeddings and every layer) or "transformer".
+        max_tokens: transcripts are cut here, special tokens included.
+
+    Raises:
+        InputError: `max_tokens` is more than the model has positions for, or less than 3.
+    """
+
+    def __init__(
+        self,
+        hf: Any,
+        tokenizer: Any,
+        trainable: Trainable,
+        layers: Layers,
+        max_tokens: int,
+    ) -> None:
+        stack: Any = hf.transformer if hf.config.model_type == "distilbert" else hf.encoder
+        super().__init__(hf, list(stack.layer), [], trainable, layers, _KEY)
+        # Nothing reads the pooler: it would be trained without a gradient.
+        self.hf.pooler = None
+        if not 3 <= max_tokens <= _positions(hf.config):
+            raise InputError(
+                f"{_KEY}.max_tokens={max_tokens}: expected 3 to {_positions(hf.config)}"
+            )
+        self.max_tokens = max_tokens
+        self._tokenizer = tokenizer
+
+    def forward(self, batch: Batch) -> Ragged:
+        """Hidden states `[n layers d]`, one row a token.
+
+        Raises:
+            InputError: a token id is outside the vocabulary.
+        """
+        if batch.tokens is None:
+            raise InputError(f"{_KEY} needs tokens, and the batch of {batch.ids[0]} has none")
+        _refuse_unknown(batch.tokens.values, self.hf.config.vocab_size)
+        with self._gradient():
+            ids, mask = batch.tokens.padded()
+            # A row without any token attends to one: some kernels give NaN where all is masked.
+            mask[:, 0] = True
+            output = self.hf(ids, attention_mask=mask.long(), output_hidden_states=True)
+            return self._select(batch.tokens, output.hidden_states)
+
+    def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each transcript, special tokens included; never an empty list.
+
+        Raises:
+            InputError: the tokenizer has yet to be trained.
+        """
+        if self._tokenizer is None:
+            raise InputError(
+                f"{_KEY} has no tokenizer yet: call fit() with the training transcripts, or give "
+                f"a folder of save_assets ({_KEY}.assets=/path/to/folder)"
+            )
+        if not transcripts:
+            return []
+        rows = self._tokenizer(list(transcripts), truncation=True, max_length=self.max_tokens)
+        stand_in = [self._tokenizer.unk_token_id or self._tokenizer.pad_token_id or 0]
+        return [row or stand_in for row in rows["input_ids"]]
+
+    def save_assets(self, folder: Path) -> None:
+        """Writes config.json and the tokenizer's files."""
+        with staged(folder) as temporary:
+            self.hf.config.save_pretrained(temporary)
+            if self._tokenizer is not None:
+                self._tokenizer.save_pretrained(temporary)
+
+
+class HFTextEncoder(TextTransformer):
+    """A pre-trained text encoder by hub id or local folder.
+
+    Args:
+        id: hub id or folder.
+        revision: commit, tag or branch on the hub.
+        trainable: "all", "none", or how many of the top transformer layers.
+        layers: "last", "all" (embeddings and every layer) or "transformer".
+        max_tokens: transcripts are cut here, special tokens included.
+        assets: a folder of `save_assets`: nothing is read from `id` but the weights of an
+            encoder of which nothing is trained; other weights are random until loaded.
+
+    Raises:
+        InputError: the encoder or its tokenizer cannot be had, or is of another kind.
+    """
+
+    pretrained = True
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 (the hub's word)
+        revision: str | None = None,
+        trainable: Trainable = "all",
+        layers: Layers = "last",
+        max_tokens: int = 128,
+        assets: str | Path | None = None,
+    ) -> None:
+        source = Source(id, _KEY, revision)
+        described = source if assets is None else Source.of_assets(assets, _KEY)
+        config = load_config(described, FAMILIES)
+        tokenizer = _load_tokenizer(described, config.vocab_size)
+        reloadable = trainable == "none"
+        given = reloadable or assets is None
+        hf = load_model(source, config) if given else random_model(config)
+        super().__init__(hf, tokenizer, trainable, layers, max_tokens)
+        self.reloadable = reloadable
+
+
+def _positions(config: Any) -> int:
+    """The longest sequence; RoBERTa's positions start behind its padding id."""
+    roberta = config.model_type in ("roberta", "xlm-roberta")
+    return int(config.max_position_embeddings) - (config.pad_token_id + 1 if roberta else 0)
+
+
+def _load_tokenizer(source: Source, vocab_size: int) -> Any:
+    source.require(_VOCABULARY)
+    tokenizer = source.fetch(AutoTokenizer.from_pretrained)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise InputError(
+            f"{source}: its tokenizer has no words; the folder lacks a "
+            f"vocabulary ({' or '.join(_VOCABULARY)})"
+        )
+    if max(tokenizer.get_vocab().values()) >= vocab_size:
+        raise InputError(
+            f"{source}: its tokenizer knows {len(tokenizer)} words, its "
+            f"embedding {vocab_size}; the files do not belong together"
+        )
+    return tokenizer
+
+
+def _refuse_unknown(ids: Int[Tensor, " n"], vocab_size: int) -> None:
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
+        raise InputError(
+            f"{_KEY}: token ids {int(ids.min())} to {int(ids.max())}, but the vocabulary has "
+            f"{vocab_size} (0 to {vocab_size - 1}); the tokens were made by another tokenizer"
+        )

@@ -1,0 +1,182 @@
+"""Small random checkpoints on disk, as save_pretrained writes them."""
+
+import json
+
+import jaxtyping
+import pytest
+import sentencepiece
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCTC,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertModel,
+    Wav2Vec2FeatureExtractor,
+)
+
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+}
+CONV = {
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "layerdrop": 0.1,
+}
+LAYER_NORM = {"feat_extract_norm": "layer", "conv_bias": True}
+SPEECH = {
+    "wav2vec2": ("wav2vec2", {}),
+    "wav2vec2-layer": ("wav2vec2", LAYER_NORM),
+    "wav2vec2-stable": ("wav2vec2", LAYER_NORM | {"do_stable_layer_norm": True}),
+    "hubert": ("hubert", {}),
+    "hubert-stable": ("hubert", LAYER_NORM | {"do_stable_layer_norm": True}),
+    "hubert-batch-norm": ("hubert", {"conv_pos_batch_norm": True}),
+    "wavlm": ("wavlm", {}),
+    "wavlm-stable": ("wavlm", LAYER_NORM | {"do_stable_layer_norm": True}),
+    "data2vec": ("data2vec-audio", {"num_conv_pos_embeddings": 5, "conv_pos_kernel_size": 19}),
+}
+WORDS = ["i", "am", "so", "happy", "sad", "no", "yes", "go", "away", "##s", "!", "."]
+SENTENCES = ["I am so happy!", "Go away.", "No, no, I am sad.", "Yes, yes!", "So happy, so sad."]
+
+
+def shaken(model):
+    """Other biases, norms and batch statistics than the 0 and 1 of the start, which hide faults."""
+    with torch.no_grad():
+        for name, value in [*model.named_parameters(), *model.named_buffers()]:
+            if value.ndim == 1 and value.is_floating_point():
+                value.add_(0.1 * torch.rand_like(value))
+            elif name.endswith("rel_attn_embed.weight"):
+                value.add_(torch.randn_like(value))
+    return model
+
+
+def save_speech(folder, family, **options):
+    config = AutoConfig.for_model(family, **SIZES, **(CONV | options))
+    shaken(AutoModel.from_config(config)).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=SPEECH)
+def speech_folder(request, tmp_path_factory):
+    family, options = SPEECH[request.param]
+    torch.manual_seed(0)
+    return save_speech(tmp_path_factory.mktemp(request.param), family, **options)
+
+
+@pytest.fixture(scope="session")
+def wav2vec2_folder(tmp_path_factory):
+    torch.manual_seed(0)
+    return save_speech(tmp_path_factory.mktemp("wav2vec2"), "wav2vec2")
+
+
+@pytest.fixture(scope="session")
+def ctc_folder(tmp_path_factory):
+    """HuBERT with a CTC head, as facebook/hubert-large-ls960-ft has one."""
+    folder = tmp_path_factory.mktemp("ctc")
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("hubert", **SIZES, **CONV)
+    AutoModelForCTC.from_config(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    return folder
+
+
+def save_text(folder, family, vocab_size, head=AutoModel, **options):
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        family, **SIZES, vocab_size=vocab_size, max_position_embeddings=40, **options
+    )
+    shaken(head.from_config(config)).save_pretrained(folder)
+    return folder
+
+
+def bert_vocabulary(folder):
+    """vocab.txt, the only tokenizer file of old BERT folders."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    return len(words)
+
+
+def roberta_vocabulary(folder):
+    """vocab.json and merges.txt: single bytes and two merges."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    letters = [*"abcdefghijklmnopqrstuvwxyzINYGSso.,!Ġ"]
+    words = list(dict.fromkeys([*special, *letters, "no", "Ġs", "Ġso"]))
+    vocabulary = {word: index for index, word in enumerate(words)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\nn o\nĠ s\nĠs o\n", encoding="utf-8")
+    return len(words) + 1
+
+
+def sentencepiece_vocabulary(folder):
+    """spm.model, as DeBERTa-v3 has it."""
+    lines = folder / "lines.txt"
+    lines.write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(lines),
+        model_prefix=str(folder / "spm"),
+        vocab_size=30,
+        hard_vocab_limit=False,
+        pad_id=0,
+        bos_id=1,
+        eos_id=2,
+        unk_id=3,
+        pad_piece="[PAD]",
+        bos_piece="[CLS]",
+        eos_piece="[SEP]",
+        unk_piece="[UNK]",
+        minloglevel=2,
+    )
+    return 64
+
+
+DEBERTA = {
+    "relative_attention": True,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
+TEXT = {
+    "bert": ("bert", bert_vocabulary, {}),
+    "distilbert": ("distilbert", bert_vocabulary, {}),
+    "roberta": ("roberta", roberta_vocabulary, {}),
+    "deberta-v3": ("deberta-v2", sentencepiece_vocabulary, DEBERTA),
+    "deberta-v2-conv": ("deberta-v2", sentencepiece_vocabulary, DEBERTA | {"conv_kernel_size": 3}),
+}
+
+
+@pytest.fixture(scope="session", params=TEXT)
+def text_folder(request, tmp_path_factory):
+    family, vocabulary, options = TEXT[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    return save_text(folder, family, vocabulary(folder), **options)
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    config = BertConfig(**SIZES, vocab_size=bert_vocabulary(folder), max_position_embeddings=40)
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def masked_lm_folder(tmp_path_factory):
+    """RoBERTa with its language-model head, as roberta-base has it."""
+    folder = tmp_path_factory.mktemp("mlm")
+    return save_text(folder, "roberta", roberta_vocabulary(folder), head=AutoModelForMaskedLM)
+
+
+@pytest.fixture
+def as_in_use(monkeypatch):
+    """Without the shape and type checks of the tests: what a wrong value in a YAML file meets."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
