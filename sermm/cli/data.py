@@ -1,17 +1,15 @@
-"""Shows what a corpus holds under a protocol: counts, folds, leaks between them, problems.
-
-Usage:
-    sermm data [data=CORPUS] [protocol=PROTOCOL] [format=table|json] [ids=true] [key=value ...]
+"""sermm data [key=value ...]: what a corpus holds under a protocol: counts, folds, leaks, problems.
 
 Counts are those of the protocol after its label mapping. For each fold: the sizes of its parts, its
 digest, and what train and test share: talkers, dialogues, test utterances with a transcript that is
 in training too. Problems are what could not be used, and why. Exit status 2: the corpus is not what
 it should be.
 
-Examples:
-    sermm data data=iemocap data.root=/corpora/IEMOCAP_full_release
-    sermm data data=emodb data.root=/corpora/emodb protocol=groups5
-    sermm data data=manifest data.manifest=calls.csv protocol=speaker_out format=json ids=true
+  sermm data data=iemocap data.root=/corpora/IEMOCAP_full_release
+  sermm data data=emodb data.root=/corpora/emodb protocol=groups5
+  sermm data data=manifest data.manifest=calls.csv protocol=speaker_out format=json ids=true
+
+Keys: data and protocol (groups), format (table | json), ids (true | false), seed, cache_dir.
 """
 
 import json

@@ -3,12 +3,15 @@
 Exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted.
 """
 
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from sermm.core.errors import InputError
 
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 VERBS = {
     "data": "show a corpus under a protocol: counts, folds, leaks, problems",
     "train": "train one system on one fold, or sweep models x folds x seeds with -m",
@@ -39,12 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"sermm: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"sermm.cli.{verb}")
-    if {"-h", "--help"} & set(rest):
-        print((module.__doc__ or "").strip())
-        return 0
     try:
+        module = importlib.import_module(f"sermm.cli.{verb}")
+        if {"-h", "--help"} & set(rest):
+            print((module.__doc__ or "").strip(), flush=True)
+            return 0
         return int(module.run(rest))
+    except BrokenPipeError:
+        # Who read our output, such as `head`, is gone; what was to follow was not done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        print(f"sermm {verb}: {error}; make room and give the same command again", file=sys.stderr)
+        return 1
     except InputError as error:
         print(f"sermm {verb}: {error}", file=sys.stderr)
         return 2

@@ -1,15 +1,14 @@
-"""Tables, figures and a page from the run folders of a study.
-
-    sermm report STUDY [allow_missing=true] [format=table|json] [runs_dir=FOLDER]
+"""sermm report STUDY [key=value ...]: tables, figures and a page from the run folders of a study.
 
 STUDY is a name under runs_dir (default: $SERMM_RUNS, or runs) or a folder. Writes index.html,
 tables.md, results.csv and the confusion matrices into STUDY/report/ and prints the main table of
 each protocol. A study with missing, failed or unreadable runs is refused unless
 allow_missing=true; the page then says what is missing.
 
-Example:
-    sermm report demo
-    sermm report demo format=json
+  sermm report demo
+  sermm report demo format=json
+
+Keys: allow_missing (true | false), format (table | json), runs_dir.
 """
 
 import json

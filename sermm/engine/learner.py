@@ -84,7 +84,7 @@ class Learner(LightningModule):
             "train/loss": loss.detach(),
             **{f"train/{k}": v for k, v in output.losses.items()},
         }
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch))
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return torch.as_tensor(loss)
 
     def _loss(self, output: Output, labels: Tensor) -> Float[Tensor, ""]:
@@ -106,7 +106,8 @@ class Learner(LightningModule):
         """UA, WA and macro F1 of the whole validation part."""
         found = scores(self.confusion.compute().cpu().numpy())
         self.confusion.reset()
-        self.log_dict({"val/ua": found.ua, "val/wa": found.wa, "val/f1_macro": found.f1_macro})
+        values = {"val/ua": found.ua, "val/wa": found.wa, "val/f1_macro": found.f1_macro}
+        self.log_dict(values, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimiser with a group per part, and its schedule by step."""

@@ -1,10 +1,18 @@
 """Experiment trackers beside the run folder, which stays the record."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
+
+
+def finish_trackers() -> None:
+    """Ends the W&B run of this process, if there is one, so that no two folds share it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
 
 
 def wandb_logger(

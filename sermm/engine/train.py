@@ -31,6 +31,7 @@ from sermm.engine.inference import device_for, precision_for, predict
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.run_folder import RunFolder
+from sermm.engine.trackers import finish_trackers
 from sermm.engine.versions import git_state, versions
 from sermm.models.base import CountingSystem, System
 
@@ -212,6 +213,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        log_every_n_steps=1,
         limit_val_batches=1.0 if validated else 0,
         default_root_dir=task.folder.path,
     )
@@ -226,6 +228,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
         raise
+    finally:
+        finish_trackers()
     return keeper
 
 
@@ -253,7 +257,8 @@ def tracker(task: Task) -> Logger | bool:
     config = task.plain["logger"]["tracker"]
     if config is None:
         return False
-    made: Logger = instantiate(config, plain=task.plain, folder=task.folder.path)
+    make = instantiate(config, _partial_=True, _convert_="all")
+    made: Logger = make(plain=task.plain, folder=task.folder.path)
     return made
 
 

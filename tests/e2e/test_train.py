@@ -181,3 +181,14 @@ def test_a_finished_run_on_another_corpus_is_not_taken_for_this_one(
     less = [f"data.manifest={tmp_path / 'less.csv'}", f"data.root={tones.parent}"]
     assert main([*words, *less]) == 2
     assert "other utterances" in capsys.readouterr().err
+
+
+def test_two_folds_never_share_a_tracker_run(train_words, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    words = [*train_words, "logger=wandb", "trainer.max_epochs=1", "model=text_only"]
+    assert main([*words, "-m", "fold=1,2"]) == 0
+    tracked = [p.stem for p in (tmp_path / "runs/default").glob("*/wandb/offline-run-*/*.wandb")]
+    keys = {p.parent.name for p in (tmp_path / "runs/default").glob("*/result.json")}
+    assert {name.removeprefix("run-") for name in tracked} == keys
+    assert len(keys) == 2
