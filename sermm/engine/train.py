@@ -136,7 +136,25 @@ def prepare(
         folder.assets.mkdir(parents=True)
         save_assets(system, folder.assets)
     data = data_module(plain, loaded, fold, system)
-    return Task(plain, folder, loaded, fold, system, data)
+    task = Task(plain, folder, loaded, fold, system, data)
+    if not follows:
+        announce(task)
+    return task
+
+
+def announce(task: Task) -> None:
+    """Says what is trained on, and what of the corpus is not as it should be."""
+    fold = task.fold
+    print(
+        f"{task.title}: train {len(fold.train)}, val {len(fold.val)}, test {len(fold.test)}",
+        file=sys.stderr,
+    )
+    if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
+        told = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
+        print(f"  problems of the corpus, listed by `sermm data`: {told}", file=sys.stderr)
+    if task.data.cut:
+        most = task.plain["trainer"]["max_seconds"]
+        print(f"  {task.data.cut} utterances are cut at {most} s", file=sys.stderr)
 
 
 def data_module(
@@ -220,6 +238,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     learner = Learner(task.system, learning(task.plain), class_counts(task))
     resume = task.folder.last if task.folder.last.exists() else None
     torch.manual_seed(seed_of(task.plain["seed"], "fit"))
+    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
+    task.system.train()
     try:
         trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
     except SystemExit:
@@ -238,6 +258,7 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec.", FutureWarning)
     warnings.filterwarnings("ignore", "The .* does not have many workers")
+    warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
 
 
 def learning(plain: dict[str, Any]) -> Learning:
