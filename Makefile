@@ -22,7 +22,7 @@ demo: $(READY)
 	$(BIN)/sermm demo
 
 test: $(READY) lint
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -54,8 +54,8 @@ class Sweep:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from sermm.engine.task import title
         from sermm.engine.train import run as run_one
-        from sermm.engine.train import title
 
         hydra = HydraConfig.get()
         self.multirun = hydra.mode == RunMode.MULTIRUN

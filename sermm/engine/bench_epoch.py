@@ -20,9 +20,10 @@ from sermm.engine.assembly import build, save_assets
 from sermm.engine.bench import peak_mb
 from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import Loaded
+from sermm.engine.fit import class_counts, fit, learning
 from sermm.engine.learner import Learner, parameter_groups
 from sermm.engine.run_folder import RunFolder
-from sermm.engine.train import Task, class_counts, data_module, fit, learning
+from sermm.engine.task import Task, data_module
 from sermm.models.base import labels_of
 
 WARM_UP = 1

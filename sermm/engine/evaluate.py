@@ -13,7 +13,7 @@ from sermm.engine.corpus import Loaded, load
 from sermm.engine.inference import device_for, predict
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.restore import Restored
-from sermm.engine.train import data_module
+from sermm.engine.task import data_module
 
 SPLITS = ("train", "val", "test", "all")
 

@@ -1,7 +1,7 @@
 from lightning import Callback
 
 from sermm.engine.bench_epoch import speech_task
-from sermm.engine.train import fit
+from sermm.engine.fit import fit
 
 
 class Modes(Callback):

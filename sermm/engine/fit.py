@@ -1,0 +1,122 @@
+"""Trains the system of a task: by Lightning, or by counting."""
+
+import logging
+import signal
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from sermm.core.seeding import seed_of
+from sermm.engine.assembly import read_weights, save_weights
+from sermm.engine.callbacks import EpochSeeding, Keeper, Progress
+from sermm.engine.inference import device_for, precision_for
+from sermm.engine.learner import Learner, Learning
+from sermm.engine.task import Task
+from sermm.engine.trackers import finish_trackers
+from sermm.models.base import CountingSystem
+
+
+def learn(task: Task) -> dict[str, int]:
+    """Trains; leaves the chosen weights in the system and in `best.ckpt`.
+
+    Returns:
+        The number of the chosen epoch (`best`) and of the last one (`last`).
+    """
+    if isinstance(task.system, CountingSystem):
+        return count(task.system, task)
+    keeper = fit(task)
+    read_weights(task.system, task.folder.best)
+    return {"best": keeper.best_epoch, "last": keeper.last_epoch}
+
+
+def count(system: CountingSystem, task: Task) -> dict[str, int]:
+    """One look at every training utterance."""
+    task.data.setup("fit")
+    for batch in task.data.train_dataloader():
+        system.observe(batch)
+    save_weights(system, task.folder.best)
+    return {"best": 1, "last": 1}
+
+
+def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
+    """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on."""
+    quiet()
+    options = task.plain["trainer"]
+    validated = bool(task.fold.val) or task.plain["select_on_test"]
+    headline = f"val/{task.loaded.protocol.headline}"
+    keeper = Keeper(task.folder, task.system, headline if validated else None, options["patience"])
+    trainer = Trainer(
+        accelerator=options["accelerator"],
+        devices=options["devices"],
+        precision=precision_for(options["precision"], device_for(options["accelerator"])),
+        max_epochs=options["max_epochs"],
+        accumulate_grad_batches=options["accumulate"],
+        gradient_clip_val=options["clip_norm"],
+        callbacks=[
+            EpochSeeding(task.plain["seed"]),
+            keeper,
+            Progress(task.title, keeper),
+            *watchers,
+        ],
+        logger=tracker(task),
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        limit_val_batches=1.0 if validated else 0,
+        default_root_dir=task.folder.path,
+    )
+    learner = Learner(task.system, learning(task.plain), class_counts(task))
+    resume = task.folder.last if task.folder.last.exists() else None
+    torch.manual_seed(seed_of(task.plain["seed"], "fit"))
+    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
+    task.system.train()
+    try:
+        trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
+    except SystemExit:
+        if trainer.interrupted:
+            # Lightning turns Ctrl-C into an exit and leaves the signal ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        finish_trackers()
+    return keeper
+
+
+def quiet() -> None:
+    """Silences what Lightning says of every run; sermm says the rest itself."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec.", FutureWarning)
+    warnings.filterwarnings("ignore", "The .* does not have many workers")
+    warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
+
+
+def learning(plain: dict[str, Any]) -> Learning:
+    """How the configured system learns."""
+    return Learning(**instantiate(plain["model"]["learning"], _convert_="all"))
+
+
+def class_counts(task: Task) -> torch.Tensor:
+    """Training utterances of each class, `[k]`."""
+    targets = task.loaded.protocol.targets(task.loaded.reading.utterances)
+    counts = Counter(targets[i] for i in task.fold.train)
+    return torch.tensor([float(counts[c]) for c in task.loaded.protocol.classes])
+
+
+def tracker(task: Task) -> Logger | bool:
+    """The experiment tracker beside the run folder, if any."""
+    config = task.plain["logger"]["tracker"]
+    if config is None:
+        return False
+    make = instantiate(config, _partial_=True, _convert_="all")
+    made: Logger = make(plain=task.plain, folder=task.folder.path)
+    return made

@@ -1,0 +1,90 @@
+"""Predictions and result of a trained task: what the report reads."""
+
+import time
+from typing import Any
+
+from sermm.core.records import Fold
+from sermm.engine.config import system_key
+from sermm.engine.inference import device_for, predict
+from sermm.engine.predictions import named, score, write_predictions
+from sermm.engine.task import Task
+from sermm.engine.versions import git_state, versions
+from sermm.models.base import System
+
+
+def record(
+    task: Task, overrides: dict[str, str], epochs: dict[str, int], train_s: float
+) -> dict[str, Any]:
+    """Predicts validation and test part by the chosen weights; writes and returns the record."""
+    plain, loaded, fold = task.plain, task.loaded, task.fold
+    start_s = time.monotonic()
+    options = plain["trainer"]
+    device = device_for(options["accelerator"])
+    # One process predicts everything, however many have trained.
+    task.data.trainer = None
+    task.data.setup("predict")
+    found = predict(task.system, task.data.predict_dataloader(), device, options["precision"])
+    splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
+    targets = loaded.protocol.targets(loaded.reading.utterances)
+    classes = loaded.protocol.classes
+    by_id = {u.id: u for u in loaded.reading.utterances}
+    write_predictions(
+        task.folder.path / "predictions.csv", found, splits, by_id, targets, classes, fold.number
+    )
+    metrics: dict[str, float | None] = {}
+    for split in ("val", "test"):
+        part = [p for p in found if splits[p.utterance_id] == split]
+        if part:
+            metrics |= named(score(part, targets, classes), classes, split)
+    predict_s = time.monotonic() - start_s
+    protocol = loaded.protocol
+    return {
+        "key": task.folder.path.name,
+        "study": plain["study"],
+        "system": system_key(plain),
+        "model": plain["model"]["name"],
+        "settings": overrides,
+        "data": plain["data"]["name"],
+        "protocol": protocol.name,
+        "protocol_notes": protocol.notes,
+        "leaky": protocol.leaky,
+        "headline": protocol.headline,
+        "classes": list(classes),
+        "fold": fold.number,
+        "n_folds": protocol.n_folds(loaded.reading.utterances),
+        "seed": plain["seed"],
+        "split_digest": fold.digest,
+        "metrics": metrics,
+        "parameters": parameters(task.system),
+        "seconds": {"train": train_s, "predict": predict_s, "total": train_s + predict_s},
+        "epochs": epochs,
+        "selection": selection(plain, fold),
+        "text_source": None if task.system.text_encoder is None else "human",
+        "notes": plain["model"]["notes"],
+        "published": plain["model"]["published"],
+        "counts": {
+            "train": len(fold.train),
+            "val": len(fold.val),
+            "test": len(fold.test),
+            "cut": task.data.cut,
+            "problems": len(loaded.reading.problems),
+        },
+        "versions": versions(),
+        "git": git_state(),
+    }
+
+
+def selection(plain: dict[str, Any], fold: Fold) -> str:
+    """What chose the epoch: test (only if asked for), val, or nothing (the last epoch)."""
+    if plain["select_on_test"]:
+        return "test"
+    return "val" if fold.val else "last"
+
+
+def parameters(system: System) -> dict[str, int]:
+    """Numbers of parameters."""
+    sizes = [(p.numel(), p.requires_grad) for p in system.parameters()]
+    return {
+        "total": sum(n for n, _ in sizes),
+        "trainable": sum(n for n, trained in sizes if trained),
+    }
