@@ -8,16 +8,23 @@ allow_missing=true; the page then says what is missing.
   sermm report demo
   sermm report demo format=json
 
-Keys: allow_missing (true | false), format (table | json), runs_dir.
+Keys: allow_missing (true | false), format (table | json), runs_dir, to (write to another folder),
+insert (a Markdown page that has the lines <!-- sermm report STUDY --> and <!-- end -->: the main
+tables are put between them).
 """
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sermm.cli.arguments import flag, parse
 from sermm.core.errors import InputError
+from sermm.core.files import write_text
+
+if TYPE_CHECKING:
+    from sermm.report.tables import Report
 
 USAGE = "sermm report STUDY [allow_missing=true] [format=table|json] [runs_dir=FOLDER]"
 
@@ -33,6 +40,8 @@ def run(arguments: list[str]) -> int:
         {
             "allow_missing": "false",
             "format": "table",
+            "to": None,
+            "insert": None,
             "runs_dir": os.environ.get("SERMM_RUNS", "runs"),
         },
         USAGE,
@@ -42,22 +51,29 @@ def run(arguments: list[str]) -> int:
     if given["format"] not in {"table", "json"}:
         raise InputError(f"format must be table or json, got {given['format']!r}")
     allow_missing = flag(given["allow_missing"], "allow_missing")
-    return _report(words[0], Path(str(given["runs_dir"])), allow_missing, given["format"] == "json")
 
-
-def _report(study: str, runs_dir: Path, allow_missing: bool, as_json: bool) -> int:
     from sermm.report.page import write
     from sermm.report.runs import REPORT_FOLDER, find_study
-    from sermm.report.tables import as_plain, build
+    from sermm.report.tables import build
+    from sermm.report.text import inserted
+
+    study_dir = find_study(words[0], Path(str(given["runs_dir"])))
+    report = build(study_dir, allow_missing)
+    folder = study_dir / REPORT_FOLDER if given["to"] is None else Path(given["to"])
+    write(report, folder)
+    if given["insert"] is not None:
+        page = Path(given["insert"])
+        write_text(page, inserted(page.read_text(encoding="utf-8"), report))
+    _show(report, folder, given["format"] == "json")
+    return 0
+
+
+def _show(report: "Report", folder: Path, as_json: bool) -> None:
+    from sermm.report.tables import as_plain
     from sermm.report.text import table_text
 
-    study_dir = find_study(study, runs_dir)
-    report = build(study_dir, allow_missing)
-    folder = study_dir / REPORT_FOLDER
-    write(report, folder)
     if as_json:
         print(json.dumps(as_plain(report), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(table_text(report), end="")
     print(f"page: {folder / 'index.html'}", file=sys.stderr if as_json else sys.stdout)
-    return 0

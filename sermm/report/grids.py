@@ -70,7 +70,7 @@ def _main(table: Table) -> Grid:
         found += [_interval(table, r), percent(r.mean["f1_macro"]), percent(r.mean["f1_weighted"])]
         return [*found, *([_published(table, r)] if papers else [])]
 
-    papers = any(r.published for r in table.rows)
+    papers = any(_comparable(table, r) for r in table.rows)
     header = ["runs", "UA mean ± sd", "UA pooled", "WA mean ± sd", "WA pooled"]
     header += [f"95 % of {_metric(table.headline)} pooled", "macro F1 mean", "weighted F1 mean"]
     units = " or ".join(sorted({r.unit for r in table.rows}))
@@ -95,16 +95,19 @@ def _metric(name: str) -> str:
 
 
 def _published(table: Table, r: Row) -> str:
-    return "; ".join(_figure(table, r, figure) for figure in r.published) or NOTHING
+    return "; ".join(_figure(table, r, figure) for figure in _comparable(table, r)) or NOTHING
+
+
+def _comparable(table: Table, r: Row) -> list[dict[str, Any]]:
+    """A paper's figures on this corpus; those on another say nothing beside ours."""
+    return [figure for figure in r.published if figure.get("data", "iemocap") == table.data]
 
 
 def _figure(table: Table, r: Row, figure: dict[str, Any]) -> str:
     """A paper's figure, where it comes from, and whether ours agrees."""
-    corpus, protocol = figure.get("data", "iemocap"), figure["protocol"]
+    protocol = figure["protocol"]
     said = f"{figure['value']} {_metric(figure['metric'])}, {figure['source']}, {protocol}"
-    if corpus != table.data:
-        said += f" on {corpus}: another corpus"
-    elif protocol != table.protocol:
+    if protocol != table.protocol:
         said += ": another protocol"
     elif r.interval and figure["metric"] in r.interval:
         low, high = r.interval[figure["metric"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from sermm.core.errors import InputError
 from sermm.report.grids import FORMULAE, Grid, grids
 from sermm.report.tables import Report, Table
 
@@ -29,6 +30,30 @@ def markdown(report: Report) -> str:
             lines += ["", f"### {grid.title}", "", *_piped(grid), "", grid.note]
         lines += ["", *(f"- {_escaped(note)}" for note in row_notes(table))]
     return "\n".join([*lines, "", *(f"- {formula}" for formula in FORMULAE)]) + "\n"
+
+
+def main_tables(report: Report) -> str:
+    """The main table of every protocol as Markdown."""
+    lines = [*_open_ends(report, "- ")]
+    for table in report.tables:
+        lines += ["", f"{_escaped(title(table))}:", ""]
+        lines += [f"**{_escaped(stamp)}**\n" for stamp in table.stamps]
+        lines += _piped(grids(table)[0])
+    return "\n".join(lines).strip()
+
+
+def inserted(page: str, report: Report) -> str:
+    """A Markdown page with the main tables between its marks for this study.
+
+    Raises:
+        InputError: the page has no such marks.
+    """
+    first, last = f"<!-- sermm report {report.study} -->", "<!-- end -->"
+    before, found, rest = page.partition(first)
+    _, closed, after = rest.partition(last)
+    if not (found and closed):
+        raise InputError(f"the page has no lines {first} and {last} to put the tables between")
+    return f"{before}{first}\n{main_tables(report)}\n{last}{after}"
 
 
 def title(table: Table) -> str:

@@ -4,10 +4,11 @@ import re
 import polars as pl
 import pytest
 
+from sermm.core.errors import InputError
 from sermm.report.grids import grids, percent
 from sermm.report.page import MAX_FIGURES, write
 from sermm.report.tables import build, summary
-from sermm.report.text import markdown, table_text
+from sermm.report.text import inserted, main_tables, markdown, table_text
 
 ZHAO = {
     "source": "Zhao 2022",
@@ -116,8 +117,6 @@ def test_stamps_missing_runs_and_notes_are_in_all_outputs(study, system):
         ({"protocol": "loso4", "value": 20.0}, "20.0 UA, Zhao 2022, loso4: below our interval"),
         ({"protocol": "loso4", "value": 80.0, "metric": "wa", "note": "mean of 25 runs"},
          "80.0 WA, Zhao 2022, loso4: within our interval (mean of 25 runs)"),
-        ({"protocol": "loso4", "data": "meld"},
-         "75.8 UA, Zhao 2022, loso4 on meld: another corpus"),
     ],
 )  # fmt: skip
 def test_the_papers_figure_beside_ours(tmp_path, system, changes, says):
@@ -128,6 +127,26 @@ def test_the_papers_figure_beside_ours(tmp_path, system, changes, says):
     main = grids(table)[0]
     assert main.header[-1] == "paper"
     assert [row[-1] for row in main.rows] == [says, "–"]
+
+
+def test_a_figure_on_another_corpus_is_not_put_beside_ours(tmp_path, system):
+    figure = {**ZHAO, "protocol": "loso4", "data": "meld"}
+    system(tmp_path, "speech_only", [[[1, 1], [0, 2]]] * 5, published=[figure])
+    (table,) = build(tmp_path).tables
+    assert "paper" not in grids(table)[0].header
+
+
+def test_main_tables_are_put_between_the_marks_of_a_page(study):
+    report = build(study)
+    page = f"before <!-- sermm report {report.study} -->\nold\n<!-- end --> after"
+    found = inserted(page, report)
+    assert "old" not in found
+    assert found.startswith("before ")
+    assert found.endswith("<!-- end --> after")
+    assert main_tables(report) in found
+    assert inserted(found, report) == found
+    with pytest.raises(InputError, match="no lines <!-- sermm report"):
+        inserted("no marks", report)
 
 
 def test_terminal_table_is_aligned(study):
