@@ -10,6 +10,7 @@ Keys: as for `sermm train experiment=demo`.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from sermm.cli import report, train
 from sermm.engine.config import compose, first_of_sweep
@@ -22,4 +23,6 @@ def run(arguments: Sequence[str]) -> int:
     if status:
         return status
     cfg = compose("train", first_of_sweep(overrides))
-    return report.run([str(cfg.study), f"runs_dir={cfg.runs_dir}"])
+    _, folder = report.write_report(Path(cfg.runs_dir) / cfg.study, to=None, allow_missing=False)
+    print(f"page: {folder / 'index.html'}")
+    return 0

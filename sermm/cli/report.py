@@ -52,20 +52,32 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"format must be table or json, got {given['format']!r}")
     allow_missing = flag(given["allow_missing"], "allow_missing")
 
-    from sermm.report.page import write
-    from sermm.report.runs import REPORT_FOLDER, find_study
-    from sermm.report.tables import build
+    from sermm.report.runs import find_study
     from sermm.report.text import inserted
 
     study_dir = find_study(words[0], Path(str(given["runs_dir"])))
-    report = build(study_dir, allow_missing)
-    folder = study_dir / REPORT_FOLDER if given["to"] is None else Path(given["to"])
-    write(report, folder)
+    report, folder = write_report(study_dir, given["to"], allow_missing)
     if given["insert"] is not None:
         page = Path(given["insert"])
         write_text(page, inserted(page.read_text(encoding="utf-8"), report))
     _show(report, folder, given["format"] == "json")
     return 0
+
+
+def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple["Report", Path]:
+    """Reads a study and writes its report into `to`, or beside its runs.
+
+    Raises:
+        InputError: runs are missing.
+    """
+    from sermm.report.page import write
+    from sermm.report.runs import REPORT_FOLDER
+    from sermm.report.tables import build
+
+    report = build(study_dir, allow_missing)
+    folder = study_dir / REPORT_FOLDER if to is None else Path(to)
+    write(report, folder)
+    return report, folder
 
 
 def _show(report: "Report", folder: Path, as_json: bool) -> None:
