@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -103,8 +104,11 @@ def load_weights(system: System, state: dict[str, Any], source: str) -> None:
 
 def save_weights(system: System, path: Path) -> None:
     """Writes the weights to keep, whole or not at all."""
+    # Through memory: on a full disk torch's own writer says nothing of a disk.
+    buffer = BytesIO()
+    torch.save(weights(system), buffer)
     with whole_file(path) as temporary:
-        torch.save(weights(system), temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_weights(system: System, path: Path) -> None:
