@@ -46,7 +46,7 @@ def write_speech(root: Path, n: int) -> tuple[list[Utterance], dict[str, float]]
     return utterances, durations
 
 
-def speech_task(root: Path, n: int = 320, more: Sequence[str] = ()) -> Task:
+def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
     """Late fusion of the demo's encoders over n utterances, without validation."""
     overrides = ["experiment=demo", "model=late_fusion", "trainer.accelerator=cpu", *more]
     plain: dict[str, Any] = resolved(compose("train", overrides))
