@@ -78,7 +78,7 @@ def choice(value: str | None, key: str, among: Sequence[str]) -> str:
         InputError: it is none of them.
     """
     if value is None or value not in among:
-        raise InputError(f"{key} must be one of {', '.join(among)}, got {value!r}")
+        raise InputError(f"{key} must be {' or '.join(among)}, got {value!r}")
     return value
 
 

@@ -14,12 +14,11 @@ tables are put between them).
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.cli.arguments import flag, parse
+from sermm.cli.arguments import choice, flag, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
 
@@ -42,25 +41,24 @@ def run(arguments: list[str]) -> int:
             "format": "table",
             "to": None,
             "insert": None,
-            "runs_dir": os.environ.get("SERMM_RUNS", "runs"),
+            "runs_dir": None,
         },
         USAGE,
     )
     if len(words) != 1:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
-    if given["format"] not in {"table", "json"}:
-        raise InputError(f"format must be table or json, got {given['format']!r}")
+    output = choice(given["format"], "format", ("table", "json"))
     allow_missing = flag(given["allow_missing"], "allow_missing")
 
     from sermm.report.runs import find_study
     from sermm.report.text import inserted
 
-    study_dir = find_study(words[0], Path(str(given["runs_dir"])))
+    study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     report, folder = write_report(study_dir, given["to"], allow_missing)
     if given["insert"] is not None:
         page = Path(given["insert"])
         write_text(page, inserted(page.read_text(encoding="utf-8"), report))
-    _show(report, folder, given["format"] == "json")
+    _show(report, folder, output == "json")
     return 0
 
 
