@@ -1,0 +1,1 @@
+"""Floor 3: recognisers: what was said, and when, by machine."""
