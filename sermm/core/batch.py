@@ -19,7 +19,8 @@ class Batch:
         waveform: samples at 16 kHz in -1..1, float32, `[n]`.
         tokens: token ids of the transcripts, int64, `[n]`.
         cached: stored features by stream name, `[n layers d]`.
-        units: start and end frame of each unit by level, int64, `[n 2]`.
+        units: start and end of each unit by level, in 10 ms, end exclusive, int64, `[n 2]`.
+        speakers: who talks, where that is known.
         label: class index, int64, `[b]`; None when predicting.
 
     Raises:
@@ -31,10 +32,13 @@ class Batch:
     tokens: Ragged | None = None
     cached: Mapping[str, Ragged] = field(default_factory=dict)
     units: Mapping[str, Ragged] = field(default_factory=dict)
+    speakers: tuple[str, ...] = ()
     label: Int[Tensor, " b"] | None = None
 
     def __post_init__(self) -> None:
         sizes = {name: len(part) for name, part in self._parts()}
+        if self.speakers:
+            sizes["speakers"] = len(self.speakers)
         if self.label is not None:
             sizes["label"] = len(self.label)
         if wrong := {name: size for name, size in sizes.items() if size != len(self.ids)}:

@@ -42,3 +42,11 @@ def read_json(path: Path) -> Any:
         json.JSONDecodeError: it is not JSON.
     """
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def size_text(n_bytes: int) -> str:
+    """Bytes for people, in decimal units: 3.6 GB."""
+    size, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and units[1:]:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"

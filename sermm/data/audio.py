@@ -1,12 +1,13 @@
 """Audio decoding: any file that libsndfile reads becomes 16 kHz mono, or one clear error."""
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -70,8 +71,21 @@ def load(
     return samples if rate_hz == SAMPLE_RATE_HZ else resampler(rate_hz)(samples)
 
 
-def measure(path: Path, start_s: float | None = None, end_s: float | None = None) -> float:
-    """Decodes a span block by block and throws it away; gives its length in seconds.
+class Measured(NamedTuple):
+    """What a span of a file holds.
+
+    Attributes:
+        seconds: its length.
+        digest: of its samples (mono, as decoded) and their rate: the same sound in another file
+            has the same.
+    """
+
+    seconds: float
+    digest: str
+
+
+def measure(path: Path, start_s: float | None = None, end_s: float | None = None) -> Measured:
+    """Decodes a span block by block and throws it away.
 
     Raises:
         AudioError: the file or the span cannot be used.
@@ -79,9 +93,10 @@ def measure(path: Path, start_s: float | None = None, end_s: float | None = None
     with _opened(path) as file:
         count = _seek(file, path, start_s, end_s)
         block = _BLOCK_S * file.samplerate
+        state = hashlib.sha256(str(file.samplerate).encode())
         for done in range(0, count, block):
-            _read(file, path, min(block, count - done))
-        return float(count / file.samplerate)
+            state.update(_read(file, path, min(block, count - done)).data)
+        return Measured(float(count / file.samplerate), state.hexdigest())
 
 
 @lru_cache(maxsize=16)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from sermm.core.files import read_json, write_json
 from sermm.core.records import Problem, Utterance
-from sermm.data.audio import AudioError, measure
+from sermm.data.audio import AudioError, Measured, measure
 
 # Raise it when the rules of `sermm.data.audio` change: earlier verdicts no longer count.
-_VERSION = 1
+_VERSION = 2
 _QUIET_S = 2.0
 
 
@@ -25,20 +25,22 @@ class Verdict(NamedTuple):
         size: bytes of the file then; with `mtime_ns` it tells whether the file has changed.
         mtime_ns: time of its last change.
         seconds: length of the span; None if it cannot be used.
+        digest: of its samples.
         kind: the slug of the error, "" if there is none; `what` is its message.
     """
 
     size: int
     mtime_ns: int
     seconds: float | None
+    digest: str = ""
     kind: str = ""
     what: str = ""
 
 
 def check(
     utterances: Iterable[Utterance], cache_dir: Path, *, progress: bool = True
-) -> tuple[dict[str, float], tuple[Problem, ...]]:
-    """Length in seconds of every usable utterance by id, and a problem for each of the others.
+) -> tuple[dict[str, Measured], tuple[Problem, ...]]:
+    """Length and digest of every usable utterance by id, and a problem for each of the others.
 
     Verdicts are kept in `cache_dir/audio-checks/<corpus>.json`; a file is decoded again only if
     its size or its modification time has changed.
@@ -51,7 +53,7 @@ def check(
     by_corpus: dict[str, list[Utterance]] = {}
     for utterance in utterances:
         by_corpus.setdefault(utterance.corpus, []).append(utterance)
-    seconds: dict[str, float] = {}
+    good: dict[str, Measured] = {}
     problems: list[Problem] = []
     for corpus, members in by_corpus.items():
         store = cache_dir / "audio-checks" / (re.sub(r"[^\w.-]", "_", corpus) + ".json")
@@ -59,8 +61,8 @@ def check(
             if verdict.seconds is None:
                 problems.append(Problem(utterance.id, verdict.what, verdict.kind))
             else:
-                seconds[utterance.id] = verdict.seconds
-    return seconds, tuple(problems)
+                good[utterance.id] = Measured(verdict.seconds, verdict.digest)
+    return good, tuple(problems)
 
 
 def _verdicts(members: Sequence[Utterance], store: Path, progress: bool) -> list[Verdict]:
@@ -101,10 +103,10 @@ def _decode_all(
 
 def _decode(utterance: Utterance, stamp: tuple[int, int]) -> Verdict:
     try:
-        seconds = measure(utterance.path, utterance.start_s, utterance.end_s)
+        measured = measure(utterance.path, utterance.start_s, utterance.end_s)
     except AudioError as error:
-        return Verdict(*stamp, None, error.kind, str(error))
-    return Verdict(*stamp, seconds)
+        return Verdict(*stamp, None, "", error.kind, str(error))
+    return Verdict(*stamp, *measured)
 
 
 def _key(utterance: Utterance) -> str:

@@ -1,21 +1,17 @@
-"""The LightningDataModule that serves waveforms and token ids of one fold."""
+"""The LightningDataModule that serves the batches of one fold."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
 from sermm.core.seeding import seed_of
-from sermm.core.transcripts import spoken
 from sermm.data.batching import BatchPlan, refuse_limits
-from sermm.data.dataset import KeptAudio, UtteranceDataset, collate
-
-Tokenize = Callable[[list[str]], list[list[int]]]
+from sermm.data.dataset import Inputs, KeptAudio, UtteranceDataset, as_it_is
 
 
 class EmotionDataModule(LightningDataModule):
@@ -31,9 +27,7 @@ class EmotionDataModule(LightningDataModule):
         targets: class by utterance id, after the protocol's mapping.
         classes: in the order of the class indices.
         durations: seconds by utterance id, from `sermm.data.checks.check`.
-        needs: what the system reads, out of "waveform" and "tokens"; without "waveform" no audio
-            file is opened.
-        tokenize: token ids of transcripts; required if tokens are needed. Called once.
+        inputs: what the batches hold.
         seed: of the batches.
         batch_size: utterances in a batch. Give either this or `batch_seconds`.
         batch_seconds: budget of a batch in seconds.
@@ -58,8 +52,7 @@ class EmotionDataModule(LightningDataModule):
         targets: Mapping[str, str],
         classes: Sequence[str],
         durations: Mapping[str, float],
-        needs: Collection[str],
-        tokenize: Tokenize | None = None,
+        inputs: Inputs,
         seed: int,
         batch_size: int | None = None,
         batch_seconds: float | None = None,
@@ -70,34 +63,26 @@ class EmotionDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         refuse_limits(batch_seconds, batch_size)
-        _refuse_needs(needs, tokenize)
         ids = (*fold.train, *fold.val, *fold.test)
         by_id = {utterance.id: utterance for utterance in utterances}
-        for name, known in (("utterance", by_id), ("target", targets), ("duration", durations)):
+        for name, known in (
+            ("utterance", by_id),
+            ("target", targets),
+            ("duration", durations),
+            *known_inputs(inputs),
+        ):
             _refuse_absent(name, ids, known, fold)
         self.fold = fold
         self.cut = sum(durations[i] > max_seconds for i in ids)
         self._utterances = {i: by_id[i] for i in ids}
         self._labels = _indices(ids, targets, classes)
         self._seconds = {i: min(durations[i], max_seconds) for i in ids}
-        self._needs, self._tokenize = frozenset(needs), tokenize
+        self._inputs = inputs
         self._seed = seed
         self._batch_size, self._batch_seconds = batch_size, batch_seconds
         self._max_seconds = max_seconds
         self._num_workers, self._pin_memory = num_workers, pin_memory
         self._kept = KeptAudio(keep_audio_mb)
-        self._tokens: dict[str, Tensor] | None = None
-
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
-        """Tokenizes what was spoken, once; an unknown transcript counts as empty."""
-        if "tokens" not in self._needs or self._tokenize is None or self._tokens is not None:
-            return
-        transcripts = [spoken(utterance.transcript) for utterance in self._utterances.values()]
-        ids = self._tokenize(transcripts)
-        self._tokens = {
-            utterance_id: torch.tensor(tokens, dtype=torch.int64)
-            for utterance_id, tokens in zip(self._utterances, ids, strict=True)
-        }
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training part."""
@@ -105,31 +90,33 @@ class EmotionDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Batches of the validation part; an empty list if the fold has none."""
-        return self._loader(self.fold.val, None) if self.fold.val else []
+        return self.loader(self.fold.val) if self.fold.val else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test part."""
-        return self._loader(self.fold.test, None)
+        return self.loader(self.fold.test)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation and test parts together, each utterance once."""
         both = dict.fromkeys(self.fold.val + self.fold.test)
-        return self._loader(tuple(both), None)
+        return self.loader(tuple(both))
+
+    def loader(self, ids: Sequence[str]) -> DataLoader[Batch]:
+        """Batches of any of the fold's utterances, each once, longest first."""
+        return self._loader(ids, None)
 
     def _loader(self, ids: Sequence[str], seed: int | None) -> DataLoader[Batch]:
-        self.setup()
         dataset = UtteranceDataset(
             [self._utterances[i] for i in ids],
-            waveform="waveform" in self._needs,
-            tokens=self._tokens,
+            self._inputs,
             labels=self._labels,
             max_seconds=self._max_seconds,
             kept=self._kept,
         )
         return DataLoader(
-            dataset,  # type: ignore[arg-type]  # the stubs know no collate_fn that changes the type
+            dataset,
             batch_sampler=self._plan(ids, seed),
-            collate_fn=collate,
+            collate_fn=as_it_is,
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,
             pin_memory=self._pin_memory,
@@ -149,11 +136,14 @@ class EmotionDataModule(LightningDataModule):
         )
 
 
-def _refuse_needs(needs: Collection[str], tokenize: Tokenize | None) -> None:
-    if unknown := sorted(set(needs) - {"waveform", "tokens"}):
-        raise InputError(f"a system needs waveform, tokens, both or neither, got {unknown}")
-    if "tokens" in needs and tokenize is None:
-        raise InputError("the system needs tokens but there is no tokenizer; give tokenize")
+def known_inputs(inputs: Inputs) -> Iterator[tuple[str, Collection[str]]]:
+    """The ids that each wanted input is known of, by its name."""
+    if inputs.tokens is not None:
+        yield "tokens", inputs.tokens
+    for level, units in inputs.units.items():
+        yield f"{level}s", units
+    for name, stream in inputs.stored.items():
+        yield f"stored {name}", stream.keys
 
 
 def _refuse_absent(name: str, ids: Collection[str], known: Collection[str], fold: Fold) -> None:

@@ -1,7 +1,8 @@
-"""Utterances as tensors, one at a time, and their assembly into a `Batch`."""
+"""Utterances as batches: decoded audio, token ids, units of speech, stored features."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -12,24 +13,50 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.records import Utterance
 from sermm.data.audio import AudioError, load
+from sermm.data.feature_store import FeatureStore
 
 _FULL_SCALE: Final = 32768
 
 
-class Item(NamedTuple):
-    """One utterance as tensors.
+@dataclass(frozen=True)
+class StoredStream:
+    """Stored features of one encoder.
 
     Attributes:
-        id: of the utterance.
-        waveform: samples at 16 kHz, `[t]`, if asked for; likewise `tokens`.
-        tokens: token ids, int64.
-        label: class index; None when predicting.
+        store: where they are.
+        keys: of the items, by utterance id.
     """
 
-    id: str
-    waveform: Float[Tensor, " t"] | None = None
-    tokens: Int[Tensor, " n"] | None = None
-    label: int | None = None
+    store: FeatureStore
+    keys: Mapping[str, str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and size of a hidden state.
+
+        Raises:
+            ValueError: the store is empty.
+        """
+        if self.store.shape is None:
+            raise ValueError(f"nothing is stored in {self.store.folder}")
+        return self.store.shape
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a system reads of each utterance; by utterance id.
+
+    Attributes:
+        waveform: whether audio is wanted; if not, no audio file is opened.
+        tokens: token ids; None if they are not wanted.
+        units: start and end of the units of speech by level, 10 ms, end exclusive.
+        stored: features from the store by stream name.
+    """
+
+    waveform: bool = False
+    tokens: Mapping[str, Int[Tensor, " n"]] | None = None
+    units: Mapping[str, Mapping[str, Int[Tensor, "k 2"]]] = field(default_factory=dict)
+    stored: Mapping[str, StoredStream] = field(default_factory=dict)
 
 
 class KeptAudio:
@@ -66,13 +93,12 @@ class KeptAudio:
             self._held += packed.nbytes
 
 
-class UtteranceDataset(Dataset[Item]):
-    """Utterances by position; audio is decoded when asked for.
+class UtteranceDataset(Dataset[Batch]):
+    """Utterances by position, a batch at a time; audio is decoded when asked for.
 
     Args:
         utterances: in the order that positions refer to.
-        waveform: whether audio is wanted; if not, no file is opened.
-        tokens: token ids by utterance id; None if they are not wanted.
+        inputs: what is wanted of each.
         labels: class index by utterance id; None when predicting.
         max_seconds: longer audio is cut.
         kept: where decoded audio is kept.
@@ -81,16 +107,14 @@ class UtteranceDataset(Dataset[Item]):
     def __init__(
         self,
         utterances: Sequence[Utterance],
+        inputs: Inputs,
         *,
-        waveform: bool,
-        tokens: Mapping[str, Int[Tensor, " n"]] | None = None,
         labels: Mapping[str, int] | None = None,
         max_seconds: float | None = None,
         kept: KeptAudio | None = None,
     ) -> None:
         self._utterances = tuple(utterances)
-        self._waveform = waveform
-        self._tokens, self._labels = tokens, labels
+        self._inputs, self._labels = inputs, labels
         self._max_seconds = max_seconds
         self._kept = kept or KeptAudio(0)
 
@@ -98,13 +122,28 @@ class UtteranceDataset(Dataset[Item]):
         """The number of utterances."""
         return len(self._utterances)
 
-    def __getitem__(self, index: int) -> Item:
-        utterance = self._utterances[index]
-        return Item(
-            utterance.id,
-            self._load(utterance) if self._waveform else None,
-            None if self._tokens is None else self._tokens[utterance.id],
-            None if self._labels is None else self._labels[utterance.id],
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """The batch of these positions; DataLoader calls this when there is a batch sampler."""
+        chosen = [self._utterances[i] for i in indices]
+        ids = tuple(u.id for u in chosen)
+        audio, tokens, labels = self._inputs.waveform, self._inputs.tokens, self._labels
+        return Batch(
+            ids,
+            waveform=Ragged.pack([self._load(u) for u in chosen]) if audio else None,
+            tokens=None if tokens is None else Ragged.pack([tokens[i] for i in ids]),
+            cached={
+                name: stream.store.read([stream.keys[i] for i in ids])
+                for name, stream in self._inputs.stored.items()
+            },
+            units={
+                level: Ragged.pack([units[i] for i in ids])
+                for level, units in self._inputs.units.items()
+            },
+            speakers=tuple(u.speaker for u in chosen),
+            label=None if labels is None else torch.tensor([labels[i] for i in ids]),
         )
 
     def _load(self, utterance: Utterance) -> Float[Tensor, " t"]:
@@ -120,17 +159,9 @@ class UtteranceDataset(Dataset[Item]):
         return waveform
 
 
-def collate(items: Sequence[Item]) -> Batch:
-    """Lays the utterances of a batch end to end, without padding."""
-    waveforms = [item.waveform for item in items if item.waveform is not None]
-    tokens = [item.tokens for item in items if item.tokens is not None]
-    labels = [item.label for item in items if item.label is not None]
-    return Batch(
-        ids=tuple(item.id for item in items),
-        waveform=Ragged.pack(waveforms) if waveforms else None,
-        tokens=Ragged.pack(tokens) if tokens else None,
-        label=torch.tensor(labels) if labels else None,
-    )
+def as_it_is(batch: Any) -> Any:
+    """What the dataset gives is a batch already."""
+    return batch
 
 
 def _packed(waveform: Float[Tensor, " t"]) -> Shaped[Tensor, " t"]:

@@ -21,6 +21,8 @@ class Protocol:
         fold_rule: what each fold tests.
         validation_rule: what chooses the epoch; None = no validation, a fixed number of epochs.
         acts: only these, if given.
+        aligned: only utterances of which the corpus itself has words and syllables with times;
+            whoever has read the corpus leaves the others out.
         fixed_seed: random parts are drawn from this seed, whatever the seed of the run.
         headline: the metric to compare systems by.
         leaky: talkers may be in both train and test.
@@ -36,6 +38,7 @@ class Protocol:
     fold_rule: FoldRule
     validation_rule: ValidationRule | None = None
     acts: Sequence[Act] | None = None
+    aligned: bool = False
     fixed_seed: int | None = None
     headline: str = "ua"
     leaky: bool = False

@@ -35,7 +35,8 @@ def decoded(monkeypatch):
 
 def test_lengths_and_problems(corpus, tmp_path, capsys):
     seconds, problems = check(corpus, tmp_path / "cache")
-    assert seconds == {"a": 1.0, "b": 2.5, "b1": 0.75}
+    assert {i: m.seconds for i, m in seconds.items()} == {"a": 1.0, "b": 2.5, "b1": 0.75}
+    assert len({m.digest for m in seconds.values()}) == 3
     assert [(p.where, p.kind) for p in problems] == [
         ("bad", "not_finite"),
         ("no", "missing_file"),
@@ -61,7 +62,7 @@ def test_a_changed_file_is_decoded_again(corpus, tmp_path, decoded):
     os.utime(tmp_path / "a.wav", ns=(1, 1))
     seconds, problems = check(corpus, tmp_path / "cache")
     assert sorted(decoded) == ["a.wav", "bad.wav", "no.wav"]
-    assert seconds["bad"] == 0.5
+    assert seconds["bad"].seconds == 0.5
     assert [p.where for p in problems] == ["no"]
 
 
@@ -69,7 +70,7 @@ def test_a_part_of_the_corpus_uses_and_keeps_the_verdicts_on_the_whole(corpus, t
     check(corpus, tmp_path / "cache")
     (tmp_path / "a.wav").touch()
     decoded.clear()
-    assert check(corpus[:1], tmp_path / "cache")[0] == {"a": 1.0}
+    assert check(corpus[:1], tmp_path / "cache")[0]["a"].seconds == 1.0
     assert decoded == ["a.wav"]
     check(corpus[:4], tmp_path / "cache")
     assert decoded == ["a.wav"]

@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,8 @@ from lightning import LightningModule, Trainer
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
 from sermm.data.datamodule import EmotionDataModule
+from sermm.data.dataset import Inputs, StoredStream
+from sermm.data.feature_store import FeatureStore
 
 CLASSES = ("ang", "hap")
 PARTS = {"train": range(24), "val": range(24, 30), "test": range(30, 40)}
@@ -33,8 +36,16 @@ def fold_of(val=True):
     return Fold(1, ids["train"], ids["val"] if val else (), ids["test"])
 
 
+EMPTY = FeatureStore(Path("/nowhere"), {"dtype": "float32"})
+
+
 def tokenize(transcripts):
     return [[len(text)] * len(text) for text in transcripts]
+
+
+def tokens_of(corpus):
+    ids = tokenize([u.transcript or "" for u in corpus])
+    return {u.id: torch.tensor(i, dtype=torch.int64) for u, i in zip(corpus, ids, strict=True)}
 
 
 def module_of(corpus, **changes):
@@ -44,8 +55,7 @@ def module_of(corpus, **changes):
         "targets": {u.id: CLASSES[int(u.id[1:]) % 2] for u in corpus},
         "classes": CLASSES,
         "durations": {u.id: 0.1 + 0.01 * (int(u.id[1:]) % 7) for u in corpus},
-        "needs": ("waveform", "tokens"),
-        "tokenize": tokenize,
+        "inputs": Inputs(waveform=True, tokens=tokens_of(corpus)),
         "seed": 3,
         "batch_size": 5,
     }
@@ -91,25 +101,15 @@ def test_a_fold_without_val(corpus):
     assert len(module.predict_dataloader().dataset) == 10
 
 
-def test_transcripts_are_tokenized_once(corpus):
-    calls = []
-    module = module_of(corpus, tokenize=lambda texts: calls.append(len(texts)) or tokenize(texts))
-    module.setup("fit")
-    module.setup("test")
-    list(module.train_dataloader())
-    list(module.train_dataloader())
-    assert calls == [40]
-
-
 def test_text_alone_opens_no_audio(corpus, tmp_path):
     moved = [Utterance(u.id, "mini", tmp_path / "no.wav", None, "s1") for u in corpus]
-    batch = next(iter(module_of(moved, needs=("tokens",)).train_dataloader()))
+    batch = next(iter(module_of(moved, inputs=Inputs(tokens=tokens_of(moved))).train_dataloader()))
     assert batch.waveform is None
     assert batch.tokens.sizes == [0] * len(batch)
 
 
-def test_speech_alone_needs_no_tokenizer(corpus):
-    module = module_of(corpus, needs=("waveform",), tokenize=None)
+def test_speech_alone_needs_no_tokens(corpus):
+    module = module_of(corpus, inputs=Inputs(waveform=True))
     assert next(iter(module.test_dataloader())).tokens is None
 
 
@@ -221,8 +221,9 @@ def test_resuming_gives_the_batches_of_the_epoch(corpus, tmp_path, limit):
         ({"targets": {"u00": "ang"}}, "39 ids have no target .first: u01"),
         ({"utterances": []}, "40 ids have no utterance"),
         ({"classes": ("ang", "sad")}, "utterance u01: target 'hap' is not among"),
-        ({"needs": ("video",)}, "got ..video"),
-        ({"tokenize": None}, "there is no tokenizer"),
+        ({"inputs": Inputs(tokens={})}, "40 ids have no tokens .first: u00"),
+        ({"inputs": Inputs(units={"word": {}})}, "40 ids have no words"),
+        ({"inputs": Inputs(stored={"speech": StoredStream(EMPTY, {})})}, "no stored speech"),
     ],
 )
 def test_wrong_arguments(corpus, changes, message):

@@ -6,7 +6,8 @@ import torch
 from sermm.core.records import Utterance
 from sermm.data import dataset as module
 from sermm.data.audio import AudioError
-from sermm.data.dataset import KeptAudio, UtteranceDataset, collate
+from sermm.data.dataset import Inputs, KeptAudio, StoredStream, UtteranceDataset
+from sermm.data.feature_store import FeatureStore
 
 
 def utterance(path, name="u1"):
@@ -18,23 +19,43 @@ def ramp(path, n=100, **kwargs):
     return path
 
 
-def test_collate_lays_end_to_end(tmp_path):
+def test_a_batch_lies_end_to_end(tmp_path):
     utterances = [utterance(ramp(tmp_path / f"{n}.wav", n), f"u{n}") for n in (3, 5)]
     tokens = {"u3": torch.tensor([7, 8]), "u5": torch.zeros(0, dtype=torch.int64)}
-    data = UtteranceDataset(utterances, waveform=True, tokens=tokens, labels={"u3": 1, "u5": 0})
-    batch = collate([data[1], data[0]])
+    inputs = Inputs(waveform=True, tokens=tokens)
+    data = UtteranceDataset(utterances, inputs, labels={"u3": 1, "u5": 0})
+    batch = data.__getitems__([1, 0])
+    assert batch.speakers == ("s1", "s1")
     assert batch.ids == ("u5", "u3")
     assert batch.waveform.lengths.tolist() == [5, 3]
-    assert torch.equal(batch.waveform.values[5:], data[0].waveform)
+    assert torch.equal(batch.waveform.values[5:], data[0].waveform.values)
     assert batch.tokens.lengths.tolist() == [0, 2]
     assert batch.tokens.values.tolist() == [7, 8]
     assert batch.label.tolist() == [0, 1]
     assert batch.label.dtype == torch.int64
 
 
+def test_units_and_stored_features_come_in_the_order_of_the_batch(tmp_path):
+    store = FeatureStore(tmp_path, {"dtype": "float32"})
+    keys = {"a": "7" * 64, "b": "3" * 64}
+    with store.writing() as writer:
+        writer.claim(list(keys.values()))
+        for key, x in (("7" * 64, 7.0), ("3" * 64, 3.0)):
+            writer.add([(key, torch.tensor([[[x]], [[2 * x]]]))])
+    utterances = [utterance(tmp_path / "no.wav", name) for name in keys]
+    inputs = Inputs(
+        units={"word": {"a": torch.tensor([[0, 3]]), "b": torch.tensor([[1, 2], [2, 5]])}},
+        stored={"speech": StoredStream(store, keys)},
+    )
+    batch = UtteranceDataset(utterances, inputs).__getitems__([1, 0])
+    assert batch.units["word"].sizes == [2, 1]
+    assert batch.units["word"].values.tolist() == [[1, 2], [2, 5], [0, 3]]
+    assert batch.cached["speech"].values.ravel().tolist() == [3, 6, 7, 14]
+
+
 def test_only_what_is_asked_for(tmp_path):
-    data = UtteranceDataset([utterance(tmp_path / "no.wav")], waveform=False)
-    batch = collate([data[0]])
+    data = UtteranceDataset([utterance(tmp_path / "no.wav")], Inputs())
+    batch = data[0]
     assert batch.ids == ("u1",)
     assert batch.waveform is None
     assert batch.tokens is None
@@ -42,7 +63,7 @@ def test_only_what_is_asked_for(tmp_path):
 
 
 def test_an_error_names_utterance_and_file(tmp_path):
-    data = UtteranceDataset([utterance(tmp_path / "no.wav")], waveform=True)
+    data = UtteranceDataset([utterance(tmp_path / "no.wav")], Inputs(waveform=True))
     with pytest.raises(AudioError, match=r"utterance u1: .*no\.wav") as caught:
         data[0]
     assert caught.value.kind == "missing_file"
@@ -55,10 +76,10 @@ def test_kept_audio_is_the_decoded_bit_for_bit(tmp_path, rate, subtype, bytes_ea
     noise = np.random.default_rng(0).uniform(-1, 1, 1000)
     soundfile.write(tmp_path / "a.wav", noise, rate, subtype=subtype)
     kept = KeptAudio(1)
-    data = UtteranceDataset([utterance(tmp_path / "a.wav")], waveform=True, kept=kept)
-    first = data[0].waveform
+    data = UtteranceDataset([utterance(tmp_path / "a.wav")], Inputs(waveform=True), kept=kept)
+    first = data[0].waveform.values
     (tmp_path / "a.wav").unlink()
-    assert torch.equal(data[0].waveform, first)
+    assert torch.equal(data[0].waveform.values, first)
     assert kept._held == bytes_each * len(first)
 
 
@@ -91,6 +112,8 @@ def test_kept_audio_is_not_decoded_again(tmp_path, monkeypatch):
     opened = []
     load = module.load
     monkeypatch.setattr(module, "load", lambda *a: opened.append(a[0].name) or load(*a))
-    data = UtteranceDataset([utterance(ramp(tmp_path / "a.wav"))], waveform=True, kept=KeptAudio(1))
-    assert torch.equal(data[0].waveform, data[0].waveform)
+    data = UtteranceDataset(
+        [utterance(ramp(tmp_path / "a.wav"))], Inputs(waveform=True), kept=KeptAudio(1)
+    )
+    assert torch.equal(data[0].waveform.values, data[0].waveform.values)
     assert opened == ["a.wav"]
