@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 
-Needs = Literal["waveform", "tokens"]
+Needs = Literal["waveform", "tokens", "phone", "syllable", "word"]
 Trainable = Literal["all", "none"] | int
 
 
@@ -17,19 +17,33 @@ class Encoder(nn.Module):
     """Turns one part of a batch into hidden states `[n layers d]`.
 
     Attributes:
-        needs: the part of the batch that it reads.
+        needs: the parts of the batch that it reads: waveform, tokens, or units of a level.
+        frame_s: seconds from one position to the next; None for text.
         width: d, the size of a hidden state.
         n_layers: how many hidden states a position has: 1 (the last), or all of them.
         pretrained: its weights come from pre-training, so they are tuned gently if at all.
+        storable: the hidden states of the frozen encoder can be kept from run to run; `described`
+            then says what determines them.
         reloadable: its weights can be had again from where they came from (a pre-trained
             encoder of which nothing is trained), so checkpoints leave them out.
     """
 
-    needs: Needs
+    needs: frozenset[Needs]
+    frame_s: float | None = None
     width: int
     n_layers: int
     pretrained: bool = False
+    storable: bool = False
     reloadable: bool = False
+
+    @classmethod
+    def described(cls, **config: Any) -> dict[str, Any]:
+        """What determines the hidden states of a frozen encoder, from its constructor's arguments.
+
+        Raises:
+            InputError: the encoder cannot be had.
+        """
+        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Ragged:
         """Hidden states `[n layers d]` of the b sequences of the batch."""
@@ -42,6 +56,10 @@ class Encoder(nn.Module):
         nothing.
         """
 
+    def positions(self, length: int) -> int:
+        """How many positions a sequence of so many samples or tokens gets."""
+        return length
+
     def save_assets(self, folder: Path) -> None:
         """Writes all but the weights that is needed to build the encoder again.
 
@@ -52,7 +70,7 @@ class Encoder(nn.Module):
 class TextEncoder(Encoder):
     """An encoder that reads token ids and knows how to make them."""
 
-    needs: Needs = "tokens"
+    needs: frozenset[Needs] = frozenset({"tokens"})
 
     def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
         """Token ids of each transcript, special tokens included, cut at the longest allowed."""

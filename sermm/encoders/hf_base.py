@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sermm.core.errors import InputError
-from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Trainable
 
-Layers = Literal["last", "all", "transformer"]
+NamedLayers = Literal["last", "all", "transformer"]
+Layers = NamedLayers | Sequence[int]
 
 
 class HFEncoder(Encoder):
@@ -24,8 +24,9 @@ class HFEncoder(Encoder):
         blocks: its transformer layers, lowest first.
         on_top: modules that work on the last layer's output (a final norm).
         trainable: "all", "none", or how many of the top layers.
-        layers: "last" hidden state, "all" (input of the first layer and every layer's output) or
-            "transformer" (every layer's output).
+        layers: "last" hidden state, "all" (input of the first layer and every layer's output),
+            "transformer" (every layer's output), or numbers, in the order that they come out in:
+            0 = the input of the first layer, 1 to L = the outputs.
         key: the configuration key that errors name.
 
     Raises:
@@ -42,14 +43,11 @@ class HFEncoder(Encoder):
         key: str,
     ) -> None:
         super().__init__()
-        if layers not in get_args(Layers):
-            raise InputError(
-                f"{key}.layers={layers}: expected one of {', '.join(get_args(Layers))}"
-            )
+        _align(hf)
         self.hf = hf
-        self.layers = layers
         self.width = int(hf.config.hidden_size)
-        self.n_layers = {"last": 1, "all": len(blocks) + 1, "transformer": len(blocks)}[layers]
+        self._chosen = _numbers(layers, len(blocks), key)
+        self.n_layers = len(self._chosen)
         self._trained = self._choose(blocks, on_top, trainable, key)
         hf.requires_grad_(False)
         for part in self._trained:
@@ -85,8 +83,27 @@ class HFEncoder(Encoder):
         """No graph at all where nothing is trained."""
         return torch.set_grad_enabled(torch.is_grad_enabled() and bool(self._trained))
 
-    def _select(self, frame: Ragged, states: Sequence[Tensor]) -> Ragged:
-        """The layers asked for, `[n layers d]`, from the L + 1 padded hidden states `[b t d]`."""
-        first = {"last": len(states) - 1, "all": 0, "transformer": 1}[self.layers]
-        chosen = [frame.from_padded(state).values for state in states[first:]]
-        return frame.with_values(torch.stack(chosen, dim=1))
+
+def _numbers(layers: Layers, top: int, key: str) -> list[int]:
+    """The layers asked for, from 0 (the input of the first) to `top`."""
+    named = {"last": [top], "all": [*range(top + 1)], "transformer": [*range(1, top + 1)]}
+    if isinstance(layers, str) and layers in named:
+        return named[layers]
+    several = isinstance(layers, Sequence) and not isinstance(layers, str)
+    numbers = [n for n in layers if type(n) is int and 0 <= n <= top] if several else []
+    if not numbers or len(set(numbers)) < len(layers):
+        raise InputError(
+            f"{key}.layers={layers}: expected one of {', '.join(get_args(NamedLayers))}, or a "
+            f"list of different layer numbers from 0 (the input of the first layer) to {top}"
+        )
+    return numbers
+
+
+def _align(hf: nn.Module) -> None:
+    """Moves weights to where torch would put them.
+
+    Out of a file they lie at any address, and kernels round by it: the same weights would give
+    other last digits.
+    """
+    for value in (*hf.parameters(), *hf.buffers()):
+        value.data = value.data.clone()

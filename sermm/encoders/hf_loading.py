@@ -7,6 +7,7 @@ no network. Code of the hub is never executed, and weights are read as tensors o
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -16,6 +17,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
+from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
 
 CONFIG = ("config.json",)
@@ -26,6 +28,7 @@ WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 _PROBE_S = 5.0
+_FILES = (".json", ".txt", ".model", ".safetensors", ".bin")
 # Parts that a checkpoint may lack: the encoders do not use them, or only when training.
 _OPTIONAL_WEIGHTS = ("pooler.", "masked_spec_embed")
 
@@ -76,6 +79,28 @@ class Source:
                     f"{self}: the folder has no {' or '.join(names)}; "
                     "give a complete folder as written by save_pretrained"
                 )
+
+    def fingerprint(self) -> str:
+        """What tells these files from any others: `folder:<digest>` or `hub:<id>@<commit>`.
+
+        Raises:
+            InputError: the encoder cannot be had.
+        """
+        if self.is_folder:
+            self.require(CONFIG)
+            return f"folder:{_digest_files(_stamps(Path(self.id).expanduser()))}"
+        cached = self._cached_config()
+        if cached is None:
+            self.fetch(AutoConfig.from_pretrained)
+            cached = self._cached_config()
+        if cached is None:
+            raise InputError(f"{self}: the hub's cache holds no {CONFIG[0]} of it; check HF_HOME")
+        return f"hub:{self.id}@{cached.parent.name}"
+
+    def _cached_config(self) -> Path | None:
+        """Where the hub's cache holds the configuration: in a folder named by the commit."""
+        found = huggingface_hub.try_to_load_from_cache(self.id, CONFIG[0], revision=self.revision)
+        return Path(found) if isinstance(found, str) else None
 
     def fetch(self, load: Callable[..., Any], **options: Any) -> Any:
         """Calls a `from_pretrained`, with the files of this machine first, then with the hub's.
@@ -164,6 +189,19 @@ def load_model(source: Source, config: Any) -> Any:
 def random_model(config: Any) -> Any:
     """The same architecture with random weights from torch's global generator, in float32."""
     return AutoModel.from_config(config, dtype=torch.float32)
+
+
+def _stamps(folder: Path) -> tuple[tuple[Path, int, int], ...]:
+    """The files of an encoder, of two forms of the weights the safe one; size and time of each."""
+    files = [f for f in sorted(folder.iterdir()) if f.suffix in _FILES and f.is_file()]
+    safe = any(f.suffix == ".safetensors" for f in files)
+    kept = [f for f in files if not (safe and f.suffix == ".bin")]
+    return tuple((f, f.stat().st_size, f.stat().st_mtime_ns) for f in kept)
+
+
+@lru_cache(maxsize=16)
+def _digest_files(stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    return digest([[path.name, digest_file(path)] for path, _, _ in stamps])
 
 
 def _refuse_missing(source: Source, info: Mapping[str, Any]) -> None:

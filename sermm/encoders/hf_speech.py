@@ -1,39 +1,47 @@
 """wav2vec 2.0, HuBERT, WavLM and data2vec-audio: ragged in, ragged out, exact in any batch.
 
-Three things in these models see padding when a batch is padded, and each is kept from it:
+The clips of a batch lie end to end in one sequence without padding, through the whole model. What
+is not position-wise is kept within each clip:
 
-- the convolutional front end (group norm over time in the first layer, lengths): clip by clip;
-- positional convolutions in several steps (data2vec) or behind a batch norm (some HuBERT): the
-  padded positions are set to zero again before each convolution;
-- attention: masked.
+- the convolutional front end with its group norm over time (`front_end`);
+- positional convolutions, by zeros between the clips (`positional_gaps`);
+- attention (`ragged_attention`, `wavlm_attention`).
 
-The feature projection is position-wise and runs on ragged values. Frame counts are those that the
-front end gives the clip alone.
+Frame counts are those that the front end gives the clip alone.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoFeatureExtractor, Wav2Vec2FeatureExtractor
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders import ragged_attention, wavlm_attention
 from sermm.encoders.base import Needs, Trainable
+from sermm.encoders.front_end import features_of, positions
 from sermm.encoders.hf_base import HFEncoder, Layers
 from sermm.encoders.hf_loading import Source, load_config, load_model, random_model, staged
+from sermm.encoders.positional_gaps import gaps_between
 from sermm.encoders.spec_augment import masked_positions
-from sermm.encoders.wavlm_attention import fuse_attention
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 SAMPLING_RATE_HZ = 16_000
 _KEY = "encoder.speech"
+# Raise it when the same waveform and weights give other hidden states: stored ones no longer count.
+_CODE = 1
 _PREPROCESSOR = ("preprocessor_config.json",)
+# Clips run through the front end at once on a GPU, for which one clip is little work; on a CPU one
+# by one is faster, as the memory of the first layers is used again while it is in the cache.
+_STRIP_S = 60
 
 
 class SpeechTransformer(HFEncoder):
@@ -42,13 +50,14 @@ class SpeechTransformer(HFEncoder):
     Args:
         hf: a model of one of the `FAMILIES`.
         trainable: "all", "none", or how many of the top transformer layers.
-        layers: "last", "all" (projected front end and every layer) or "transformer".
+        layers: "last", "all" (projected front end and every layer), "transformer", or numbers:
+            0 = the projected front end, 1 the first layer.
         freeze_front_end: the convolutional front end is never trained.
         normalise: every clip to zero mean and unit variance first.
         spec_augment: mask spans of frames in training, with the model's own probabilities.
     """
 
-    needs: Needs = "waveform"
+    needs: frozenset[Needs] = frozenset({"waveform"})
 
     def __init__(
         self,
@@ -64,8 +73,8 @@ class SpeechTransformer(HFEncoder):
         pre_norm = getattr(hf.config, "do_stable_layer_norm", False)
         on_top = [encoder.layer_norm] if pre_norm else []
         super().__init__(hf, list(encoder.layers), on_top, trainable, layers, _KEY)
-        if hf.config.model_type == "wavlm":
-            fuse_attention(encoder)
+        wavlm = hf.config.model_type == "wavlm"
+        (wavlm_attention if wavlm else ragged_attention).attend_by_clip(encoder)
         self.normalise = normalise
         self.spec_augment = spec_augment
         self.freeze_front_end = freeze_front_end
@@ -73,6 +82,7 @@ class SpeechTransformer(HFEncoder):
             self.hf.feature_extractor.requires_grad_(False)
         self.hf.masked_spec_embed.requires_grad_(spec_augment and trainable == "all")
         self._shortest = receptive_field(hf.config.conv_kernel, hf.config.conv_stride)
+        self.frame_s = math.prod(hf.config.conv_stride) / SAMPLING_RATE_HZ
 
     def train(self, mode: bool = True) -> "SpeechTransformer":
         """Training mode for the trained parts only."""
@@ -90,7 +100,12 @@ class SpeechTransformer(HFEncoder):
             raise InputError(f"{_KEY} needs waveforms, and the batch of {batch.ids[0]} has none")
         with self._gradient():
             frames = self._project(self._front_end(batch.waveform))
-            return self._select(frames, self._contextualise(frames))
+            return frames.with_values(torch.stack(self._contextualise(frames), dim=1))
+
+    def positions(self, length: int) -> int:
+        """Frames of a clip of so many samples; at least one."""
+        config = self.hf.config
+        return positions(max(length, self._shortest), config.conv_kernel, config.conv_stride)
 
     def save_assets(self, folder: Path) -> None:
         """Writes config.json and preprocessor_config.json."""
@@ -99,12 +114,14 @@ class SpeechTransformer(HFEncoder):
             Wav2Vec2FeatureExtractor(do_normalize=self.normalise).save_pretrained(temporary)
 
     def _front_end(self, waveform: Ragged) -> Ragged:
-        clips = (self._prepare(clip) for clip in waveform.split())
-        return Ragged.pack([self.hf.feature_extractor(clip[None])[0].T for clip in clips])
+        clips = [self._prepare(clip) for clip in waveform.split()]
+        strip = _STRIP_S * SAMPLING_RATE_HZ if waveform.values.is_cuda else 0
+        return Ragged.pack(features_of(self.hf.feature_extractor, self.hf.config, clips, strip))
 
     def _prepare(self, clip: Float[Tensor, " t"]) -> Float[Tensor, " u"]:
         if self.normalise and len(clip):
             clip = zero_mean_unit_variance(clip)
+        clip = clip.to(self.hf.feature_projection.projection.weight.dtype)
         return nn.functional.pad(clip, (0, max(0, self._shortest - len(clip))))
 
     def _project(self, features: Ragged) -> Ragged:
@@ -120,18 +137,17 @@ class SpeechTransformer(HFEncoder):
         fill = self.hf.masked_spec_embed.to(values.dtype)
         return frames.with_values(torch.where(masked[:, None], fill, values))
 
-    def _contextualise(self, frames: Ragged) -> list[Tensor]:
-        """The input of every transformer layer and the last hidden state, `[b t d]` each."""
-        padded, mask = frames.padded()
-        full = len(set(frames.sizes)) == 1
-        states: list[Tensor] = []
-        with ExitStack() as stack:
-            if self.layers != "last":
-                stack.enter_context(_collected_inputs(self.hf.encoder.layers, states))
-            if not full:
-                stack.enter_context(_padding_kept_zero(self.hf.encoder.pos_conv_embed, mask))
-            encoded = self.hf.encoder(padded, attention_mask=None if full else mask)
-        return [*states, encoded.last_hidden_state]
+    def _contextualise(self, frames: Ragged) -> list[Float[Tensor, "n d"]]:
+        """The chosen ones of the input of every transformer layer and the last hidden state."""
+        encoder = self.hf.encoder
+        states: dict[int, Tensor] = {}
+        with (
+            _collected_inputs(encoder.layers, set(self._chosen), states),
+            gaps_between(encoder.pos_conv_embed, frames),
+        ):
+            encoded = encoder(frames.values[None], attention_mask=None, frames=frames)
+        states[len(encoder.layers)] = encoded.last_hidden_state
+        return [states[number][0] for number in self._chosen]
 
 
 class HFSpeechEncoder(SpeechTransformer):
@@ -143,7 +159,8 @@ class HFSpeechEncoder(SpeechTransformer):
         id: hub id or folder.
         revision: commit, tag or branch on the hub.
         trainable: "all", "none", or how many of the top transformer layers.
-        layers: "last", "all" (projected front end and every layer) or "transformer".
+        layers: "last", "all" (projected front end and every layer), "transformer", or numbers:
+            0 = the projected front end, 1 the first layer.
         freeze_front_end: the convolutional front end is never trained.
         normalise: every clip to zero mean and unit variance; None: as the encoder was trained.
         spec_augment: mask spans of frames in training.
@@ -155,6 +172,7 @@ class HFSpeechEncoder(SpeechTransformer):
     """
 
     pretrained = True
+    storable = True
 
     def __init__(
         self,
@@ -180,6 +198,18 @@ class HFSpeechEncoder(SpeechTransformer):
         hf = load_model(source, config) if given else random_model(config)
         super().__init__(hf, trainable, layers, freeze_front_end, normalise, spec_augment)
         self.reloadable = reloadable
+
+    @classmethod
+    def described(cls, **config: Any) -> dict[str, Any]:
+        """Weights, layers and preprocessing; read without loading the weights."""
+        source = Source(config["id"], _KEY, config.get("revision"))
+        return {
+            "encoder": "speech",
+            "weights": source.fingerprint(),
+            "layers": config.get("layers", "last"),
+            "normalise": config.get("normalise"),
+            "code": _CODE,
+        }
 
 
 def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
@@ -212,30 +242,16 @@ def _preprocessor_normalises(source: Source) -> bool:
 
 
 @contextmanager
-def _collected_inputs(layers: nn.ModuleList, states: list[Tensor]) -> Iterator[None]:
-    """Appends the input of every layer to `states`."""
-    handles = [
-        layer.register_forward_pre_hook(lambda _, args: states.append(args[0])) for layer in layers
-    ]
-    try:
+def _collected_inputs(
+    layers: nn.ModuleList, chosen: AbstractSet[int], states: dict[int, Tensor]
+) -> Iterator[None]:
+    """Keeps the input of each chosen layer in `states`."""
+    with ExitStack() as stack:
+        for number in chosen - {len(layers)}:
+
+            def keep(_layer: object, inputs: tuple[Tensor, ...], number: int = number) -> None:
+                states[number] = inputs[0]
+
+            handle = layers[number].register_forward_pre_hook(keep)
+            stack.callback(handle.remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _padding_kept_zero(positional: nn.Module, mask: Bool[Tensor, "b t"]) -> Iterator[None]:
-    """Sets padding to zero again after each step that makes it non-zero, as at a clip's end."""
-    real = mask[:, None, :]
-
-    def clear(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output * real
-
-    steps = [*getattr(positional, "layers", ()), getattr(positional, "batch_norm", None)]
-    handles = [step.register_forward_hook(clear) for step in steps if step is not None]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

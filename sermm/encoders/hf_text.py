@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 from transformers import AutoTokenizer
@@ -17,6 +18,8 @@ from sermm.encoders.hf_loading import Source, load_config, load_model, random_mo
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "distilbert")
 _KEY = "encoder.text"
+# Raise it when the same text and weights give other hidden states: stored ones no longer count.
+_CODE = 1
 _VOCABULARY = (
     "tokenizer.json",
     "vocab.txt",
@@ -34,7 +37,8 @@ class TextTransformer(HFEncoder, TextEncoder):
         hf: a model of one of the `FAMILIES`.
         tokenizer: its tokenizer; None until `fit`.
         trainable: "all", "none", or how many of the top transformer layers.
-        layers: "last", "all" (embeddings and every layer) or "transformer".
+        layers: "last", "all" (embeddings and every layer), "transformer", or numbers:
+            0 = the embeddings, 1 the first layer.
         max_tokens: transcripts are cut here, special tokens included.
 
     Raises:
@@ -74,7 +78,9 @@ class TextTransformer(HFEncoder, TextEncoder):
             # A row without any token attends to one: some kernels give NaN where all is masked.
             mask[:, 0] = True
             output = self.hf(ids, attention_mask=mask.long(), output_hidden_states=True)
-            return self._select(batch.tokens, output.hidden_states)
+            chosen = [output.hidden_states[number] for number in self._chosen]
+            rows = [batch.tokens.from_padded(state).values for state in chosen]
+            return batch.tokens.with_values(torch.stack(rows, dim=1))
 
     def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
         """Token ids of each transcript, special tokens included; never an empty list.
@@ -108,7 +114,8 @@ class HFTextEncoder(TextTransformer):
         id: hub id or folder.
         revision: commit, tag or branch on the hub.
         trainable: "all", "none", or how many of the top transformer layers.
-        layers: "last", "all" (embeddings and every layer) or "transformer".
+        layers: "last", "all" (embeddings and every layer), "transformer", or numbers:
+            0 = the embeddings, 1 the first layer.
         max_tokens: transcripts are cut here, special tokens included.
         assets: a folder of `save_assets`: nothing is read from `id` but the weights of an
             encoder of which nothing is trained; other weights are random until loaded.
@@ -118,6 +125,7 @@ class HFTextEncoder(TextTransformer):
     """
 
     pretrained = True
+    storable = True
 
     def __init__(
         self,
@@ -137,6 +145,18 @@ class HFTextEncoder(TextTransformer):
         hf = load_model(source, config) if given else random_model(config)
         super().__init__(hf, tokenizer, trainable, layers, max_tokens)
         self.reloadable = reloadable
+
+    @classmethod
+    def described(cls, **config: Any) -> dict[str, Any]:
+        """Weights, tokenizer and layers; read without loading the weights."""
+        source = Source(config["id"], _KEY, config.get("revision"))
+        return {
+            "encoder": "text",
+            "weights": source.fingerprint(),
+            "layers": config.get("layers", "last"),
+            "max_tokens": config.get("max_tokens", 128),
+            "code": _CODE,
+        }
 
 
 def _positions(config: Any) -> int:

@@ -23,7 +23,14 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Needs
 from sermm.encoders.perturb import change_speed, mask_features, mask_frames
 from sermm.encoders.recurrent import BiLSTM
-from sermm.encoders.spectra import Pitch, Spectrum, deltas, trimmed
+from sermm.encoders.spectra import (
+    HOP_SAMPLES,
+    SAMPLE_RATE_HZ,
+    Pitch,
+    Spectrum,
+    deltas,
+    trimmed,
+)
 
 _KERNEL = 5
 _MOST_SPEED = 0.12
@@ -101,7 +108,7 @@ class SpectralEncoder(Encoder):
         InputError: another kind, or more coefficients than bands.
     """
 
-    needs: Needs = "waveform"
+    needs: frozenset[Needs] = frozenset({"waveform"})
 
     def __init__(
         self,
@@ -122,6 +129,9 @@ class SpectralEncoder(Encoder):
         super().__init__()
         self.n_layers, self.width = 1, 2 * hidden
         self.stride, self.trim_db, self.augment = stride, trim_db, augment
+        # Trimmed or at another speed, a position is no time in the clip.
+        timed = trim_db is None and not augment
+        self.frame_s = stride * HOP_SAMPLES / SAMPLE_RATE_HZ if timed else None
         self.deltas, self.centred = deltas, centred
         self.spectrum = Spectrum(kind, n_mels, n_mfcc)
         self.pitch = Pitch() if pitch else None

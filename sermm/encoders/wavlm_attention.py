@@ -1,38 +1,51 @@
-"""WavLM's attention by torch's fused kernel.
+"""WavLM's attention within each clip, by torch's fused kernel.
 
 Hugging Face runs it step by step and averages the weights of all heads, which nobody reads: a
 padded batch then costs more than its clips one by one.
+
+    gate_a, gate_b = sigmoid(sum of four of the eight outputs of a linear layer, twice), by head
+    scores += (gate_a (gate_b c - 1) + 2) bias(j - i)
 """
 
 from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from sermm.core.ragged import Ragged
+from sermm.encoders.ragged_attention import mix
 
-def fuse_attention(encoder: Any) -> None:
-    """Replaces the attention of every layer of a WavLM encoder; weights stay as they are."""
+
+def attend_by_clip(encoder: Any) -> None:
+    """Replaces the attention of every layer of a WavLM encoder; weights stay as they are.
+
+    The encoder must then be called with `frames=`, the Ragged that its input belongs to.
+    """
     for layer in encoder.layers:
-        layer.attention.torch_multi_head_self_attention = partial(_attend, layer.attention)
+        layer.attention.forward = partial(_attend, layer.attention)
 
 
 def _attend(
     attention: Any,
-    states: Float[Tensor, "b t d"],
-    mask: Bool[Tensor, "b t"] | None,
-    bias: Float[Tensor, "bh t t"],
-) -> tuple[Float[Tensor, "b t d"], None]:
-    """Attention with the gated position bias added to its scores; mask: True = real."""
-    heads = (len(states), -1, attention.num_heads, attention.head_dim)
-    query, key, value = (
-        project(states).view(heads).transpose(1, 2)
-        for project in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    scores = bias.view(len(states), attention.num_heads, *bias.shape[1:]).to(query.dtype)
-    if mask is not None:
-        scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
-    dropout = attention.dropout if attention.training else 0.0
-    mixed = F.scaled_dot_product_attention(query, key, value, scores, dropout)
-    return attention.out_proj(mixed.transpose(1, 2).flatten(2)), None
+    states: Float[Tensor, "1 n d"],
+    position_bias: Float[Tensor, "h t t"] | None = None,
+    *,
+    frames: Ragged,
+    **_options: object,
+) -> tuple[Float[Tensor, "1 n d"], None, Float[Tensor, "h t t"]]:
+    """The first layer makes the position bias, of the longest clip, and the others get it."""
+    if position_bias is None:
+        position_bias = attention.compute_bias(max(frames.sizes), max(frames.sizes))
+    gate = _gate(attention, states[0])
+    bias = (gate, position_bias.to(gate.dtype))
+    return mix(attention, states, frames, bias), None, position_bias
+
+
+def _gate(attention: Any, states: Float[Tensor, "n d"]) -> Float[Tensor, "n h"]:
+    heads = states.view(len(states), attention.num_heads, attention.head_dim)
+    eight: Tensor = attention.gru_rel_pos_linear(heads)
+    gate_a, gate_b = torch.sigmoid(eight.view(*heads.shape[:2], 2, 4).sum(-1)).unbind(-1)
+    constant: Tensor = attention.gru_rel_pos_const
+    return gate_a * (gate_b * constant.view(-1) - 1.0) + 2.0

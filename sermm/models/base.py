@@ -21,13 +21,14 @@ class System(nn.Module):
     @property
     def needs(self) -> set[str]:
         """The parts of a batch that the encoders read."""
-        return {encoder.needs for encoder in self.encoders.values()}
+        return {part for encoder in self.encoders.values() for part in encoder.needs}
 
     @property
     def text_encoder(self) -> TextEncoder | None:
         """The encoder whose tokens the batches carry; None for systems without text."""
-        found = [e for e in self.encoders.values() if isinstance(e, TextEncoder)]
-        return found[0] if found else None
+        # It may be wrapped, as in a normalisation of what it gives.
+        modules = (m for encoder in self.encoders.values() for m in encoder.modules())
+        return next((m for m in modules if isinstance(m, TextEncoder)), None)
 
 
 class CountingSystem(System):

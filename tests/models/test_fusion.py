@@ -18,7 +18,7 @@ from sermm.models.single_stream import SingleStream
 class Given(Encoder):
     """Hidden states that the test gives, as `cached`."""
 
-    needs = "waveform"
+    needs = frozenset({"waveform"})
 
     def __init__(self, name: str, width: int, n_layers: int = 1) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Given(Encoder):
 
 
 class GivenText(Given, TextEncoder):
-    needs = "tokens"
+    needs = frozenset({"tokens"})
 
     def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
         raise NotImplementedError

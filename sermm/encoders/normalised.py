@@ -1,0 +1,142 @@
+"""Normalisation of hidden states, per layer and dimension.
+
+Source: Zhao 2022, section 3.2 ("global normalisation"); Pepino et al. 2021, whose best run used the
+statistics of each talker, those of the test part included (transductive).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import Encoder
+
+OVER = ("global", "utterance", "talker")
+# A dimension that varies less than this over all that was seen is only centred.
+_SMALLEST_DEVIATION = 1e-5
+
+
+class Moments:
+    """Mean and deviation of positions that come in pieces, in float64."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._mean: Tensor | float = 0.0
+        self._squares: Tensor | float = 0.0
+
+    def add(self, values: Float[Tensor, "n layers d"]) -> None:
+        """Takes in some positions (Chan et al. 1979)."""
+        n = len(values)
+        if n == 0:
+            return
+        variance, mean = torch.var_mean(values.float(), dim=0, correction=0)
+        shift = mean.double() - self._mean
+        total = self.n + n
+        self._squares = self._squares + n * variance.double() + shift**2 * (self.n * n / total)
+        self._mean = self._mean + shift * (n / total)
+        self.n = total
+
+    @property
+    def mean(self) -> Float[Tensor, "layers d"]:
+        """Mean over the positions."""
+        return torch.as_tensor(self._mean).float()
+
+    @property
+    def deviation(self) -> Float[Tensor, "layers d"]:
+        """Population standard deviation; 1 where next to nothing varies."""
+        deviation = (torch.as_tensor(self._squares) / max(1, self.n)).sqrt()
+        return torch.where(deviation < _SMALLEST_DEVIATION, 1.0, deviation).float()
+
+
+class Normalised(Encoder):
+    """An encoder whose hidden states have zero mean and unit deviation.
+
+    Args:
+        encoder: a frozen one.
+        over: what the statistics are taken over: `global` = the training part of the fold,
+            `utterance` = each utterance by itself, `talker` = all utterances of a talker.
+
+    Attributes:
+        over: as given. Global and talker statistics must be observed before use.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, encoder: Encoder, over: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.over = over
+        self.needs, self.frame_s = encoder.needs, encoder.frame_s
+        self.width, self.n_layers = encoder.width, encoder.n_layers
+        self.pretrained = encoder.pretrained
+        self._talkers: dict[str, Moments] = {}
+        self._all = Moments()
+        if over == "global":
+            self.register_buffer("mean", torch.zeros(self.n_layers, self.width))
+            self.register_buffer("deviation", torch.ones(self.n_layers, self.width))
+
+    @property
+    def observes(self) -> bool:
+        """Whether statistics must be observed before use."""
+        return self.over != "utterance"
+
+    def observe(self, batch: Batch) -> None:
+        """Takes in one batch of those that the statistics are taken over."""
+        hidden: Ragged = self.encoder(batch)
+        if self.over == "global":
+            self._all.add(hidden.values)
+            self.mean.copy_(self._all.mean)
+            self.deviation.copy_(self._all.deviation)
+            return
+        for speaker, values in zip(batch.speakers, hidden.split(), strict=True):
+            self._talkers.setdefault(speaker, Moments()).add(values)
+
+    def forget(self) -> None:
+        """Drops what was observed, before observing anew."""
+        self._all = Moments()
+        self._talkers.clear()
+
+    def forward(self, batch: Batch) -> Ragged:
+        """Normalised hidden states `[n layers d]`.
+
+        Raises:
+            InputError: a talker has not been observed.
+        """
+        hidden: Ragged = self.encoder(batch)
+        if self.over == "global":
+            return hidden.map(lambda values: (values - self.mean) / self.deviation)
+        moments = (
+            [_moments(values) for values in hidden.split()]
+            if self.over == "utterance"
+            else self._of_talkers(batch.speakers)
+        )
+        mean = torch.stack([m.mean for m in moments]).to(hidden.values.device)
+        deviation = torch.stack([m.deviation for m in moments]).to(hidden.values.device)
+        return hidden.with_values((hidden.values - hidden.repeat(mean)) / hidden.repeat(deviation))
+
+    def fit(self, transcripts: Iterable[str]) -> None:
+        """As the encoder does."""
+        self.encoder.fit(transcripts)
+
+    def save_assets(self, folder: Path) -> None:
+        """As the encoder does."""
+        self.encoder.save_assets(folder)
+
+    def _of_talkers(self, speakers: Sequence[str]) -> list[Moments]:
+        if unseen := sorted(set(speakers) - set(self._talkers)):
+            raise InputError(
+                f"features.normalise=talker: nothing was observed of talker {unseen[0]!r}"
+            )
+        return [self._talkers[speaker] for speaker in speakers]
+
+
+def _moments(values: Float[Tensor, "n layers d"]) -> Moments:
+    moments = Moments()
+    moments.add(values if len(values) else values.new_zeros(1, *values.shape[1:]))
+    return moments

@@ -1,0 +1,33 @@
+"""Stands in for a frozen encoder whose hidden states come from the feature store."""
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import Encoder
+
+
+class Stored(Encoder):
+    """Hands on what the batch holds of a stream, in float32.
+
+    Args:
+        stream: its name in `Batch.cached`.
+        width: d.
+        n_layers: hidden states a position.
+    """
+
+    needs = frozenset()
+
+    def __init__(self, stream: str, width: int, n_layers: int) -> None:
+        super().__init__()
+        self.stream = stream
+        self.width, self.n_layers = width, n_layers
+
+    def forward(self, batch: Batch) -> Ragged:
+        """Hidden states `[n layers d]`.
+
+        Raises:
+            InputError: the batch holds no such stream.
+        """
+        if self.stream not in batch.cached:
+            raise InputError(f"the batch of {batch.ids[0]} holds no stored stream {self.stream!r}")
+        return batch.cached[self.stream].map(lambda values: values.float())

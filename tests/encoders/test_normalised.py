@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.normalised import Moments, Normalised
+from sermm.encoders.stored import Stored
+
+
+def batch_of(*pieces, speakers=()):
+    hidden = Ragged.pack([torch.tensor(p, dtype=torch.float32) for p in pieces])
+    return Batch(
+        tuple(f"u{i}" for i in range(len(pieces))), cached={"speech": hidden}, speakers=speakers
+    )
+
+
+def values(n, seed):
+    return np.random.default_rng(seed).normal(3, 2, (n, 2, 3))
+
+
+def normalised(over):
+    return Normalised(Stored("speech", 3, 2), over)
+
+
+def test_moments_in_pieces_are_those_of_the_whole():
+    pieces = [values(n, n) for n in (5, 1, 40)]
+    moments = Moments()
+    for piece in pieces:
+        moments.add(torch.tensor(piece))
+    moments.add(torch.zeros(0, 2, 3))
+    whole = np.concatenate(pieces)
+    np.testing.assert_allclose(moments.mean, whole.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(moments.deviation, whole.std(0), rtol=1e-5)
+
+
+def test_moments_of_large_values_keep_their_digits():
+    moments = Moments()
+    moments.add(torch.tensor([[[1e4]], [[1e4 + 1]]]))
+    moments.add(torch.tensor([[[1e4 + 2]]]))
+    assert moments.deviation.item() == pytest.approx(np.sqrt(2 / 3), rel=1e-3)
+
+
+def test_global_statistics_are_those_of_what_was_observed_only():
+    train, test = [values(9, 1), values(4, 2)], values(5, 3) + 7
+    part = normalised("global")
+    part.observe(batch_of(*train))
+    whole = np.concatenate(train)
+    expected = (test - whole.mean(0)) / whole.std(0)
+    np.testing.assert_allclose(part(batch_of(test)).values, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(part.state_dict()["mean"], whole.mean(0), rtol=1e-5)
+
+
+def test_observing_anew_forgets():
+    part = normalised("global")
+    part.observe(batch_of(values(9, 1) + 100))
+    part.forget()
+    part.observe(batch_of(values(9, 1)))
+    np.testing.assert_allclose(part.mean, values(9, 1).mean(0), rtol=1e-5)
+
+
+def test_an_utterance_by_itself():
+    part = normalised("utterance")
+    assert not part.observes
+    found = part(batch_of(values(6, 1), values(1, 2))).split()
+    np.testing.assert_allclose(found[0].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(found[0].std(0, correction=0), 1, rtol=1e-4)
+    assert (found[1] == 0).all()
+    assert part(batch_of(values(6, 1), np.zeros((0, 2, 3)))).sizes == [6, 0]
+
+
+def test_talkers_apart():
+    part = normalised("talker")
+    anna, ben = [values(9, 1), values(4, 2)], values(5, 3) * 10 + 7
+    batch = batch_of(anna[0], ben, anna[1], speakers=("anna", "ben", "anna"))
+    part.observe(batch)
+    found = part(batch).split()
+    whole = np.concatenate(anna)
+    np.testing.assert_allclose(
+        found[2], (anna[1] - whole.mean(0)) / whole.std(0), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(found[1], (ben - ben.mean(0)) / ben.std(0), rtol=1e-4, atol=1e-4)
+    with pytest.raises(InputError, match="nothing was observed of talker 'carl'"):
+        part(batch_of(ben, speakers=("carl",)))
+
+
+def test_a_dimension_that_never_varies_is_only_centred():
+    part = normalised("global")
+    part.observe(batch_of(np.full((4, 2, 3), 5.0)))
+    assert (part(batch_of(np.full((2, 2, 3), 7.0))).values == 2.0).all()
+
+
+def test_a_batch_without_the_stream():
+    with pytest.raises(InputError, match="no stored stream 'speech'"):
+        Stored("speech", 3, 2)(Batch(("a",)))
+
+
+def test_stored_features_come_in_float32():
+    hidden = Ragged.pack([torch.ones(2, 2, 3, dtype=torch.bfloat16)])
+    assert (
+        Stored("speech", 3, 2)(Batch(("a",), cached={"speech": hidden})).values.dtype
+        == torch.float32
+    )
