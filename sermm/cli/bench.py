@@ -4,8 +4,9 @@
   sermm bench epoch index
 
 Cases: help (start-up), index (reading IEMOCAP's layout), epoch (Lightning and the data module
-against a bare loop), memory (1x against 10x utterances). A figure over its limit gives exit
-status 1.
+against a bare loop), memory (1x against 10x utterances), features (extraction against bare loops),
+store (the feature store against bare files and copies), again (a second extraction), extract-memory
+(1x against 10x speech). A figure over its limit gives exit status 1.
 """
 
 import json
@@ -35,5 +36,5 @@ def run(arguments: Sequence[str]) -> int:
     else:
         for m in measures:
             limit = "" if m.limit is None else f"  (limit {m.limit:g})"
-            print(f"{m.case:<8}{m.what:<38}{m.value:>9.3f} {m.unit}{limit}")
+            print(f"{m.case:<15}{m.what:<44}{m.value:>9.3f} {m.unit}{limit}")
     return int(any(m.limit is not None and m.value > m.limit for m in measures))

@@ -14,6 +14,10 @@ from sermm.core.errors import InputError
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 VERBS = {
     "data": "show a corpus under a protocol: counts, folds, leaks, problems",
+    "extract": "store the hidden states of frozen encoders, once for all runs",
+    "features": "list, verify and prune what is stored",
+    "align": "times of phones, syllables and words",
+    "transcribe": "transcripts by machine, and their word error rate",
     "train": "train one system on one fold, or sweep models x folds x seeds with -m",
     "evaluate": "score a trained run on another fold, split or corpus",
     "predict": "label wav files with a trained run",
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """The overview that `sermm --help` prints."""
-    verbs = "\n".join(f"  {name:<9} {says}" for name, says in VERBS.items())
+    verbs = "\n".join(f"  {name:<11} {says}" for name, says in VERBS.items())
     return (
         "sermm VERB [key=value ...]: multimodal (speech + text) emotion recognition\n\n"
         f"{verbs}\n\n"

@@ -35,6 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
     if restored.system.text_encoder is not None and own["text"] is None:
         print("no text= given: the system sees an empty transcript", file=sys.stderr)
+    if restored.system.needs & {"phone", "syllable", "word"}:
+        print("nothing aligns the files: each is taken as one unit of speech", file=sys.stderr)
     found = label_files(restored, [Path(word) for word in words[1:]], own["text"])
     if output == "json":
         print(json.dumps([{**asdict(f), "path": str(f.path)} for f in found], indent=2))

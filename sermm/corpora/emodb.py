@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sermm.core.records import Problem, Reading, Utterance
+from sermm.core.records import Level, Problem, Reading, Span, Utterance
 from sermm.corpora.clips import read_clips, unexpected_name
+from sermm.corpora.emodb_labels import label_spans
 
 EMOTIONS = {
     "W": "anger",
@@ -63,6 +64,10 @@ class EmoDb:
             InputError: the root is wrong.
         """
         return read_clips(self.root, self.name, self._parse, self.labels)
+
+    def spans(self, utterance: Utterance, level: Level) -> tuple[Span, ...]:
+        """The hand labels of phones or syllables; empty where there are none, as for words."""
+        return label_spans(utterance.path, utterance.id, level)
 
     def _parse(self, path: Path) -> Utterance | Problem:
         match = _NAME.fullmatch(path.stem)

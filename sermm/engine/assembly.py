@@ -1,7 +1,7 @@
 """Builds a system from a resolved configuration, anew or as a run folder left it."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,11 +14,20 @@ from hydra.utils import get_class, instantiate
 from sermm.core.errors import InputError
 from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
+from sermm.encoders.base import Encoder
+from sermm.encoders.normalised import OVER
 from sermm.models.base import System
+
+_STORED = {"_target_": "sermm.encoders.stored.Stored"}
+_NORMALISED = {"_target_": "sermm.encoders.normalised.Normalised"}
 
 
 def build(
-    plain: dict[str, Any], n_classes: int, assets: Path | None, transcripts: Iterable[str]
+    plain: dict[str, Any],
+    n_classes: int,
+    assets: Path | None,
+    transcripts: Iterable[str],
+    stored: Mapping[str, tuple[int, int]] | None = None,
 ) -> System:
     """Builds the system; the same seed gives the same initial weights.
 
@@ -27,26 +36,53 @@ def build(
         n_classes: k.
         assets: folder of a run's encoders, if they were saved; else None.
         transcripts: of the training part, for encoders that learn a vocabulary.
+        stored: number of layers and width of the streams that come from the feature store, by
+            the encoder's name; the others run live.
 
     Raises:
-        InputError: an encoder is missing or cannot be loaded.
+        InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised.
     """
-    torch.manual_seed(seed_of(plain["seed"], "init"))
     config = dict(plain["model"]["system"])
+    encoders = {}
     for name in encoder_names(config):
-        if config[name] is None:
+        if config[name] is None or innermost(config[name]).get("encoder", "") is None:
             raise InputError(
                 f"model {plain['model']['name']} needs an encoder as {name!r}, got none; choose "
                 f"one, for example encoder/{name}=hf, or another model"
             )
-        if assets is not None and (assets / name).is_dir() and "assets" in config[name]:
-            config[name] = {**config[name], "assets": str(assets / name)}
-    system = _instantiate(config, n_classes)
+        wrapped = encoder_config(plain, config.pop(name), name, assets, (stored or {}).get(name))
+        # A stream of its own: what else the system draws is the same with any encoder.
+        torch.manual_seed(seed_of(plain["seed"], "init", name))
+        encoders[name] = make_encoder(wrapped)
+    torch.manual_seed(seed_of(plain["seed"], "init"))
+    system = _made(config, n_classes=n_classes, **encoders)
+    if not isinstance(system, System):
+        raise InputError(f"model.system._target_ is no System: {config['_target_']}")
     if assets is None:
         said = list(transcripts)
         for encoder in system.encoders.values():
             encoder.fit(said)
     return system
+
+
+def encoder_config(
+    plain: dict[str, Any],
+    config: dict[str, Any],
+    name: str,
+    assets: Path | None,
+    stored: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """What makes one encoder of a system: live or from the store, normalised or not."""
+    storable = is_storable(config)
+    if stored is not None:
+        n_layers, width = stored
+        config = {**_STORED, "stream": name, "n_layers": n_layers, "width": width}
+    elif assets is not None and (assets / name).is_dir():
+        config = with_assets(config, assets / name)
+    over = plain["features"]["normalise"]
+    if storable and over != "none":
+        config = {**_NORMALISED, "encoder": config, "over": over}
+    return config
 
 
 def encoder_names(config: dict[str, Any]) -> list[str]:
@@ -56,22 +92,65 @@ def encoder_names(config: dict[str, Any]) -> list[str]:
 
 
 def _is_encoder(parameter: inspect.Parameter) -> bool:
-    from sermm.encoders.base import Encoder
-
     return issubclass(parameter.annotation, Encoder)
 
 
-def _instantiate(config: dict[str, Any], n_classes: int) -> System:
+def innermost(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of an encoder itself, out of what is wrapped around it."""
+    while isinstance(config.get("encoder"), Mapping):
+        config = config["encoder"]
+    return dict(config)
+
+
+def is_storable(config: Mapping[str, Any]) -> bool:
+    """Whether the features of an encoder can be kept from run to run."""
+    made_by: Any = get_class(innermost(config)["_target_"])
+    return bool(made_by.storable)
+
+
+def with_assets(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The configuration of an encoder that takes what it can from a run's folder."""
+    if isinstance(config.get("encoder"), Mapping):
+        return {**config, "encoder": with_assets(dict(config["encoder"]), folder)}
+    return {**config, "assets": str(folder)} if "assets" in config else config
+
+
+def refuse_features(plain: dict[str, Any]) -> None:
+    """Finds wrong options of the features before anything is computed.
+
+    Raises:
+        InputError: no such normalisation, or of encoders that are to be trained.
+    """
+    over = plain["features"]["normalise"]
+    if over not in ("none", *OVER):
+        raise InputError(f"features.normalise={over}: expected none, {', '.join(OVER)}")
+    if over != "none" and plain["features"]["mode"] == "finetune":
+        raise InputError(
+            f"features.normalise={over} needs encoders that stay as they are; use features=cached "
+            "or features=frozen"
+        )
+
+
+def make_encoder(config: dict[str, Any]) -> Encoder:
+    """One encoder by itself.
+
+    Raises:
+        InputError: it cannot be had.
+    """
+    made: Encoder = _made(config)
+    return made
+
+
+def _made(config: dict[str, Any], **arguments: Any) -> Any:
     try:
-        system = instantiate(config, n_classes=n_classes, _convert_="all")
+        return instantiate(config, **arguments, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
+        while isinstance(cause, InstantiationException):
+            cause = cause.__cause__
         if isinstance(cause, InputError):
             raise cause from None
         raise
-    if not isinstance(system, System):
-        raise InputError(f"model.system._target_ is no System: {config['_target_']}")
-    return system
 
 
 def save_assets(system: System, folder: Path) -> None:
@@ -82,8 +161,17 @@ def save_assets(system: System, folder: Path) -> None:
 
 def weights(system: System) -> dict[str, Any]:
     """The state to keep: all but encoders that can be had again from where they came from."""
-    again = tuple(f"{n}." for n, encoder in system.encoders.items() if encoder.reloadable)
+    again = reloadable(system)
     return {k: v for k, v in system.state_dict().items() if not (again and k.startswith(again))}
+
+
+def reloadable(system: System) -> tuple[str, ...]:
+    """Where in the state the encoders are that can be had again."""
+    return tuple(
+        f"{path}."
+        for path, module in system.named_modules()
+        if isinstance(module, Encoder) and module.reloadable
+    )
 
 
 def load_weights(system: System, state: dict[str, Any], source: str) -> None:
@@ -92,7 +180,7 @@ def load_weights(system: System, state: dict[str, Any], source: str) -> None:
     Raises:
         InputError: they belong to another system.
     """
-    again = tuple(f"{n}." for n, encoder in system.encoders.items() if encoder.reloadable)
+    again = reloadable(system)
     missing, unexpected = system.load_state_dict(state, strict=False)
     missing = [key for key in missing if not (again and key.startswith(again))]
     if missing or unexpected:

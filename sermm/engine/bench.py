@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from sermm.core.seeding import generator
 
@@ -101,11 +103,30 @@ def memory_case() -> list[Measure]:
     ]
 
 
+def features_case() -> list[Measure]:
+    """`sermm extract` of two minutes of speech, files in and out, against bare loops in memory."""
+    from sermm.engine.bench_features import measures, noise, wav2vec2_base
+    from sermm.engine.bench_store import extraction
+
+    hf, clips = wav2vec2_base(), noise(27)
+    with scratch() as root:
+        return measures(hf, clips, extraction(hf, clips, root))
+
+
+def _later(module: str, name: str) -> Callable[[], list[Measure]]:
+    """A case of another module, which is imported when it is run."""
+    return lambda: cast(list[Measure], getattr(import_module(module), name)())
+
+
 CASES: dict[str, Callable[[], list[Measure]]] = {
     "help": help_case,
     "index": index_case,
     "epoch": epoch_case,
     "memory": memory_case,
+    "features": features_case,
+    "store": _later("sermm.engine.bench_store", "store_case"),
+    "again": _later("sermm.engine.bench_store", "again_case"),
+    "extract-memory": _later("sermm.engine.bench_store", "extract_memory_case"),
 }
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from sermm.data.protocol import Protocol
 from sermm.engine.assembly import build, save_assets
 from sermm.engine.bench import peak_mb
 from sermm.engine.config import compose, resolved
-from sermm.engine.corpus import Loaded
+from sermm.engine.corpus import HUMAN, Loaded
 from sermm.engine.fit import class_counts, fit, learning
 from sermm.engine.learner import Learner, parameter_groups
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.task import Task, data_module
+from sermm.engine.work import work_of
 from sermm.models.base import labels_of
 
 WARM_UP = 1
@@ -46,6 +48,17 @@ def write_speech(root: Path, n: int) -> tuple[list[Utterance], dict[str, float]]
     return utterances, durations
 
 
+@dataclass(frozen=True)
+class Silent:
+    """A reader of what has been read."""
+
+    reading: Reading
+
+    def read(self) -> Reading:
+        """The reading."""
+        return self.reading
+
+
 def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
     """Late fusion of the demo's encoders over n utterances, without validation."""
     overrides = ["experiment=demo", "model=late_fusion", "trainer.accelerator=cpu", *more]
@@ -55,18 +68,20 @@ def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
     test = tuple(u.id for u in utterances if u.speaker == "1")
     classes = ("ang", "hap", "neu", "sad")
     protocol = Protocol("bench", {c: c for c in classes}, classes, fold_rule=TalkerGroups(2))
-    loaded = Loaded(Reading(tuple(utterances)), protocol, durations)
+    reading = Reading(tuple(utterances))
+    texts = {u.id: u.transcript or "" for u in utterances}
+    loaded = Loaded(Silent(reading), reading, protocol, durations, {}, texts, {"source": HUMAN})
     fold = Fold(1, train, (), test)
     folder = RunFolder(root / "run")
-    system = build(plain, 4, None, [u.transcript or "" for u in utterances])
+    system = build(plain, 4, None, texts.values())
     save_assets(system, folder.assets)
-    return Task(plain, folder, loaded, fold, system, data_module(plain, loaded, fold, system))
+    data = data_module(work_of(plain, loaded, train + test, []), fold, system)
+    return Task(plain, folder, loaded, fold, system, data, {})
 
 
 def bare_epochs(task: Task, n: int) -> float:
     """Seconds of the fastest epoch of a plain loop over batches that are in memory."""
     options = learning(task.plain)
-    task.data.setup("fit")
     batches = list(task.data.train_dataloader())
     optimizer = options.optimizer(list(parameter_groups(task.system, options)), lr=options.lr)
     task.system.train()

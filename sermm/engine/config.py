@@ -26,13 +26,19 @@ NOT_IDENTITY = (
     "data.root",
     "data.manifest",
     "data.partial",
+    "align.mfa_dir",
     "model.published",
+    "model.figures",
     "model.notes",
     "protocol.notes",
     "trainer.accelerator",
     "trainer.num_workers",
     "trainer.keep_audio_mb",
 )
+
+
+# What of the features can change a result; which of their layers are trained, the encoders say.
+FEATURE_KEYS = ("mode", "dtype", "precision", "normalise")
 
 
 def conf_dir() -> Path:
@@ -103,7 +109,9 @@ def identity(plain: dict[str, Any]) -> dict[str, Any]:
 
     The unused encoders fall away, and devices, batch and accumulation enter as one product.
     """
-    kept = OmegaConf.create({k: v for k, v in plain.items() if k not in {"encoder", "features"}})
+    left_out = {"encoder"} if reads_units(plain["model"]) else {"encoder", "align"}
+    kept = OmegaConf.create({k: v for k, v in plain.items() if k not in left_out})
+    kept.features = feature_options(plain)
     trainer = kept.get("trainer")
     if trainer is not None:
         if not isinstance(trainer.devices, int) or trainer.devices < 1:
@@ -119,6 +127,19 @@ def identity(plain: dict[str, Any]) -> dict[str, Any]:
         if node is not None and leaf in node:
             del node[leaf]
     return _as_mapping(OmegaConf.to_container(kept))
+
+
+def feature_options(plain: dict[str, Any]) -> dict[str, Any]:
+    """How the features are come by, as far as it can change a result."""
+    return {key: plain["features"][key] for key in FEATURE_KEYS if key in plain["features"]}
+
+
+def reads_units(config: Any) -> bool:
+    """Whether a system's configuration asks for units of speech anywhere."""
+    if not isinstance(config, dict):
+        return False
+    here = config.get("level", "frame") != "frame"
+    return here or any(reads_units(value) for value in config.values())
 
 
 def run_key(plain: dict[str, Any]) -> str:

@@ -11,9 +11,12 @@ from sermm.core.records import Fold
 from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.inference import device_for, predict
+from sermm.engine.normalisation import observe, observers
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.restore import Restored
+from sermm.engine.streams import levels_of
 from sermm.engine.task import data_module
+from sermm.engine.work import work_of
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -38,9 +41,12 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
     refuse_other_classes(restored, loaded)
     fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
     ids = members(fold, split)
-    data = data_module(plain, loaded, dataclasses.replace(fold, val=(), test=ids), restored.system)
-    data.setup("predict")
+    work = work_of(plain, loaded, ids, levels_of(plain["model"]["system"]))
+    part = dataclasses.replace(fold, train=(), val=(), test=ids)
+    data = data_module(work, part, restored.system)
     device = device_for(plain["trainer"]["accelerator"])
+    if parts := observers(restored.system, "talker"):
+        observe(parts, data.predict_dataloader(), device)
     found = predict(
         restored.system, data.predict_dataloader(), device, plain["trainer"]["precision"]
     )

@@ -37,7 +37,6 @@ def learn(task: Task) -> dict[str, int]:
 
 def count(system: CountingSystem, task: Task) -> dict[str, int]:
     """One look at every training utterance."""
-    task.data.setup("fit")
     for batch in task.data.train_dataloader():
         system.observe(batch)
     save_weights(system, task.folder.best)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ from torch.utils.data import DataLoader
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
+from sermm.encoders.precision import Precision
 from sermm.models.base import System
-
-Precision = Literal["32-true", "bf16-mixed", "bf16-true"]
 
 
 @dataclass(frozen=True)

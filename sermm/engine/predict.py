@@ -1,11 +1,8 @@
 """Labels audio files that belong to no corpus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
@@ -13,6 +10,8 @@ from sermm.core.ragged import Ragged
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load
 from sermm.engine.inference import device_for, predict
+from sermm.engine.inputs import LEVELS, as_ids, unit_times
+from sermm.engine.normalisation import observe, observers
 from sermm.engine.restore import Restored
 
 
@@ -47,9 +46,15 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
             f"text= belongs to one file, got {len(paths)} files; label them one by one"
         )
     options = restored.plain["trainer"]
-    batches = (batch_of(restored, path, text, options["max_seconds"]) for path in paths)
     device = device_for(options["accelerator"])
-    found = predict(restored.system, batches, device, options["precision"])
+
+    def batches() -> Iterator[Batch]:
+        return (batch_of(restored, path, text, options["max_seconds"]) for path in paths)
+
+    if parts := observers(restored.system, "talker"):
+        # All files of one call are taken for one talker's.
+        observe(parts, batches(), device)
+    found = predict(restored.system, batches(), device, options["precision"])
     classes = restored.result["classes"]
     return [
         Labelled(
@@ -66,13 +71,14 @@ def batch_of(restored: Restored, path: Path, text: str | None, max_seconds: floa
     system = restored.system
     tokens = None
     if system.text_encoder is not None:
-        tokens = Ragged.pack([ids_of(system.text_encoder.tokenize([spoken(text)])[0])])
+        tokens = Ragged.pack([as_ids(system.text_encoder.tokenize([spoken(text)])[0])])
     waveform = None
     if "waveform" in system.needs:
         waveform = Ragged.pack([load(path, None, None, max_seconds)])
-    return Batch((str(path),), waveform=waveform, tokens=tokens)
-
-
-def ids_of(ids: Sequence[int]) -> Tensor:
-    """Token ids as a tensor `[t]`, also when there are none."""
-    return torch.tensor(ids, dtype=torch.int64)
+    # Nobody has aligned the file: its one unit is the whole of it.
+    spans = {level: {"": ()} for level in LEVELS if level in system.needs}
+    times = unit_times(spans, [""], {"": max_seconds}, max_seconds)
+    units = {level: Ragged.pack([known[""]]) for level, known in times.items()}
+    return Batch(
+        (str(path),), waveform=waveform, tokens=tokens, units=units, speakers=("the file's",)
+    )

@@ -1,12 +1,14 @@
 """Predictions and result of a trained task: what the report reads."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sermm.core.records import Fold
-from sermm.engine.config import system_key
+from sermm.engine.config import feature_options, system_key
 from sermm.engine.inference import device_for, predict
 from sermm.engine.predictions import named, score, write_predictions
+from sermm.engine.streams import streams
 from sermm.engine.task import Task
 from sermm.engine.versions import git_state, versions
 from sermm.models.base import System
@@ -22,7 +24,6 @@ def record(
     device = device_for(options["accelerator"])
     # One process predicts everything, however many have trained.
     task.data.trainer = None
-    task.data.setup("predict")
     found = predict(task.system, task.data.predict_dataloader(), device, options["precision"])
     splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
     targets = loaded.protocol.targets(loaded.reading.utterances)
@@ -59,7 +60,10 @@ def record(
         "seconds": {"train": train_s, "predict": predict_s, "total": train_s + predict_s},
         "epochs": epochs,
         "selection": selection(plain, fold),
-        "text_source": None if task.system.text_encoder is None else "human",
+        "text_source": text_source(loaded.text_source) if reads_text(task) else None,
+        "text_source_record": loaded.text_source if reads_text(task) else None,
+        "features": feature_options(plain),
+        "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
         "notes": plain["model"]["notes"],
         "published": plain["model"]["published"],
         "counts": {
@@ -72,6 +76,18 @@ def record(
         "versions": versions(),
         "git": git_state(),
     }
+
+
+def reads_text(task: Task) -> bool:
+    """Whether the system reads what is said, live or from the store."""
+    stored = streams(task.plain) if task.plain["features"]["mode"] == "cached" else []
+    return task.system.text_encoder is not None or any(s.level == "token" for s in stored)
+
+
+def text_source(record: Mapping[str, Any]) -> str:
+    """Where texts come from, for people: `human`, or the recogniser with its word error rate."""
+    wer = record.get("wer")
+    return str(record["source"]) + ("" if wer is None else f" (WER {100 * wer:.1f} %)")
 
 
 def selection(plain: dict[str, Any], fold: Fold) -> str:

@@ -3,16 +3,24 @@
 import dataclasses
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from sermm.core.records import Fold
-from sermm.core.transcripts import spoken
 from sermm.data.datamodule import EmotionDataModule
-from sermm.engine.assembly import build, save_assets
+from sermm.data.dataset import StoredStream
+from sermm.engine.assembly import build, refuse_features, save_assets
 from sermm.engine.corpus import Loaded
+from sermm.engine.extraction import ready
 from sermm.engine.inference import device_for
+from sermm.engine.inputs import inputs_of
+from sermm.engine.normalisation import observe, observers
 from sermm.engine.run_folder import RunFolder
+from sermm.engine.streams import levels_of, streams
+from sermm.engine.work import Work, work_of
 from sermm.models.base import System
 
 
@@ -26,6 +34,7 @@ class Task:
     fold: Fold
     system: System
     data: EmotionDataModule
+    unit_sources: Mapping[str, Mapping[str, int]]
 
     @property
     def title(self) -> str:
@@ -52,21 +61,39 @@ def prepare(
     if not resumed:
         folder.clear()
         folder.write_status("running")
-    said = {u.id: spoken(u.transcript) for u in loaded.reading.utterances}
+    refuse_features(plain)
+    levels = levels_of(plain["model"]["system"])
+    work = work_of(plain, loaded, (*fold.train, *fold.val, *fold.test), levels)
+    stored = ready(streams(plain), work) if plain["features"]["mode"] == "cached" else {}
     system = build(
         plain,
         n_classes=len(loaded.protocol.classes),
         assets=folder.assets if resumed else None,
-        transcripts=(said[i] for i in fold.train),
+        transcripts=(loaded.texts[i] for i in fold.train),
+        stored={name: stream.shape for name, stream in stored.items()},
     )
     if not resumed:
         folder.assets.mkdir(parents=True)
         save_assets(system, folder.assets)
-    data = data_module(plain, loaded, fold, system)
-    task = Task(plain, folder, loaded, fold, system, data)
+    data = data_module(work, fold, system, stored)
+    observe_fold(system, data, work.device)
+    task = Task(plain, folder, loaded, fold, system, data, work.sources)
     if not follows:
         announce(task)
     return task
+
+
+def observe_fold(system: System, data: EmotionDataModule, device: torch.device) -> None:
+    """Takes the statistics that features are normalised by.
+
+    They come from the training part only; those of talkers (transductive) from all parts.
+    """
+    if parts := observers(system, "global"):
+        observe(parts, data.loader(data.fold.train), device)
+    if parts := observers(system, "talker"):
+        fold = data.fold
+        everything = dict.fromkeys(fold.train + fold.val + fold.test)
+        observe(parts, data.loader(tuple(everything)), device)
 
 
 def announce(task: Task) -> None:
@@ -85,21 +112,21 @@ def announce(task: Task) -> None:
 
 
 def data_module(
-    plain: dict[str, Any], loaded: Loaded, fold: Fold, system: System
+    work: Work, fold: Fold, system: System, stored: Mapping[str, StoredStream] | None = None
 ) -> EmotionDataModule:
     """Serves what the system needs of the fold."""
+    plain, loaded = work.plain, work.loaded
     trainer = plain["trainer"]
     if plain["select_on_test"]:
         fold = dataclasses.replace(fold, val=fold.test)
-    text = system.text_encoder
+    texts = {i: loaded.texts[i] for i in work.utterances}
     return EmotionDataModule(
-        utterances=loaded.reading.utterances,
+        utterances=list(work.utterances.values()),
         fold=fold,
         targets=loaded.protocol.targets(loaded.reading.utterances),
         classes=loaded.protocol.classes,
         durations=loaded.durations,
-        needs=system.needs,
-        tokenize=None if text is None else text.tokenize,
+        inputs=inputs_of(system, texts, work.units, stored or {}),
         seed=plain["seed"],
         batch_size=trainer["batch_size"],
         batch_seconds=trainer["batch_seconds"],

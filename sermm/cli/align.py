@@ -1,0 +1,204 @@
+"""sermm align [key=value ...]: where words, syllables and phones start and end, and who says so.
+
+For each utterance and level the first of align.sources that has units gives them; where none has,
+the whole utterance is one unit. Prints by level how many utterances have their units from where,
+and what was wrong. What slow aligners find is kept in cache_dir.
+
+  sermm align data=iemocap data.root=/corpora/IEMOCAP_full_release
+  sermm align data=ravdess protocol=groups5 align.sources=[pocketsphinx] out=textgrids
+  sermm align data=demo align.sources=[pocketsphinx] against=corpus levels=[word]
+  sermm align data=manifest ... align.sources=[mfa,ctc] align.mfa_dir=aligned utterance=call_17
+
+Keys: levels (word, syllable, phone), align.sources (corpus, mfa, ctc, pocketsphinx, whole),
+align.mfa_dir, align.ctc.id, align.pocketsphinx.dictionary, align.alaska, against (a source to
+compare boundaries with), utterance (show its units), out (a folder for one TextGrid an utterance),
+format (table | json), text.source, accelerator, cache_dir, and all of data and protocol.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sermm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from sermm.core.records import Level
+    from sermm.engine.alignment import Units
+    from sermm.engine.corpus import Loaded
+
+_FIRST_PROBLEMS = 5
+_NO_FILE_NAME = re.compile(r"[/\\\0]")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Aligns and prints; returns 0.
+
+    Raises:
+        InputError: wrong use, or a corpus or a source that cannot be had.
+    """
+    from sermm.engine.alignment import units
+    from sermm.engine.config import compose, resolved
+    from sermm.engine.corpus import load
+
+    plain = resolved(compose("align_report", arguments))
+    if plain["format"] not in {"table", "json"}:
+        raise InputError(f"format={plain['format']}: it must be table or json")
+    loaded = load(plain)
+    if plain["utterance"] is not None:
+        loaded = only(loaded, str(plain["utterance"]))
+    found = units(plain, loaded, _levels(plain["levels"]))
+    summary = summarise(plain, loaded, found)
+    if plain["out"] is not None:
+        write(Path(plain["out"]).expanduser(), loaded, found)
+    if plain["format"] == "json":
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        print(render(summary), end="")
+    return 0
+
+
+def only(loaded: "Loaded", utterance_id: str) -> "Loaded":
+    """The corpus with this one utterance.
+
+    Raises:
+        InputError: it is not there.
+    """
+    members = tuple(u for u in loaded.reading.utterances if u.id == utterance_id)
+    if not members:
+        raise InputError(
+            f"utterance={utterance_id}: protocol {loaded.protocol.name} selects no utterance of "
+            f"that id ({len(loaded.reading.utterances)} others); `sermm data` lists what it selects"
+        )
+    return replace(loaded, reading=replace(loaded.reading, utterances=members))
+
+
+def summarise(
+    plain: Mapping[str, Any], loaded: "Loaded", found: "Mapping[Level, Units]"
+) -> dict[str, Any]:
+    """All that is printed, as JSON."""
+    from sermm.engine.alignment import units_from
+    from sermm.engine.alignment_report import agreement, counts
+    from sermm.engine.alignment_sources import make_source
+
+    members = loaded.reading.utterances
+    problems = dict.fromkeys(p for known in found.values() for p in known.problems)
+    summary: dict[str, Any] = {
+        "data": plain["data"]["name"],
+        "utterances": len(members),
+        "seconds": sum(loaded.durations[u.id] for u in members),
+        "levels": {level: counts(known, loaded.durations) for level, known in found.items()},
+        "problems": [{"where": p.where, "kind": p.kind, "what": p.what} for p in problems],
+    }
+    if plain["utterance"] is not None:
+        summary["units"] = [
+            {"level": s.level, "start_s": s.start_s, "end_s": s.end_s, "symbol": s.symbol}
+            | {"source": s.source}
+            for known in found.values()
+            for s in known.spans[members[0].id]
+        ]
+    if (name := plain["against"]) is not None:
+        source = make_source(str(name), plain, loaded)
+        others = units_from([source], plain, loaded, list(found))
+        summary["against"] = {"source": name, "levels": agreement(found, others)}
+    return summary
+
+
+def write(folder: Path, loaded: "Loaded", found: "Mapping[Level, Units]") -> None:
+    """One TextGrid an utterance."""
+    from sermm.units.textgrid import write_textgrid
+
+    for u in loaded.reading.utterances:
+        units = {level: known.spans[u.id] for level, known in found.items()}
+        name = f"{_NO_FILE_NAME.sub('_', u.id)}.TextGrid"
+        write_textgrid(folder / name, units, loaded.durations[u.id])
+
+
+def render(summary: Mapping[str, Any]) -> str:
+    """The summary as text tables."""
+    from rich.console import Console
+
+    parts: list[RenderableType] = [
+        f"{summary['data']}: {summary['utterances']} utterances, {summary['seconds'] / 3600:.2f} h",
+        _level_table(summary["levels"]),
+    ]
+    if "units" in summary:
+        parts.append(_unit_table(summary["units"]))
+    if "against" in summary:
+        parts += _agreement_parts(summary["against"])
+    parts += _problems(summary["problems"])
+    console = Console(markup=False, highlight=False, emoji=False)
+    with console.capture() as capture:
+        console.print(*parts, sep="\n")
+    return capture.get()
+
+
+def _levels(given: Any) -> "list[Level]":
+    from sermm.units.aligned import LEVELS
+
+    names = [given] if isinstance(given, str) else given
+    levels = [level for level in LEVELS if isinstance(names, list) and level in names]
+    if not levels or len(levels) < len(names):
+        raise InputError(f"levels={given}: expected some of [{', '.join(LEVELS)}], each once")
+    return levels
+
+
+def _table(*columns: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
+    table = _table("units", "utterances by source", "number", "a second", "mean", "median")
+    for level, row in levels.items():
+        sources = ", ".join(f"{source} {n}" for source, n in row["utterances"].items())
+        rate = "-" if row["per_second"] is None else f"{row['per_second']:.2f}"
+        lengths = (_ms(row[key]) for key in ("mean_s", "median_s"))
+        table.add_row(f"{level}s", sources, str(row["units"]), rate, *lengths)
+    return table
+
+
+def _unit_table(units: Sequence[Mapping[str, Any]]) -> "Table":
+    table = _table("level", "start", "end", "symbol", "source")
+    for unit in units:
+        times = (f"{unit[key]:.3f} s" for key in ("start_s", "end_s"))
+        table.add_row(unit["level"], *times, unit["symbol"], unit["source"])
+    return table
+
+
+def _agreement_parts(against: Mapping[str, Any]) -> list["RenderableType"]:
+    table = _table("units", "number", "matched", "median", "mean", "<=10 ms", "<=20 ms", "<=50 ms")
+    for level, row in against["levels"].items():
+        for side in ("starts", "ends"):
+            cells = ["-"] * 5
+            if (found := row[side]) is not None:
+                cells = [_ms(found["median_s"]), _ms(found["mean_s"])]
+                cells += [f"{100 * v:.1f} %" for k, v in found.items() if k.startswith("within")]
+            table.add_row(f"{level} {side}", str(row["units"]), str(row["matched"]), *cells)
+    return [f"Boundaries, how far from those of source {against['source']}:", table]
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1000 * seconds:.0f} ms"
+
+
+def _problems(problems: Sequence[Mapping[str, str]]) -> list["RenderableType"]:
+    if not problems:
+        return ["No problems."]
+    table = _table("problems", "number")
+    for kind, count in Counter(problem["kind"] for problem in problems).most_common():
+        table.add_row(kind, str(count))
+    listed = [f"{p['where']}: {p['what']}" for p in problems[:_FIRST_PROBLEMS]]
+    more = len(problems) - len(listed)
+    return [table, *listed, *([f"and {more} more (format=json lists all)"] if more else [])]

@@ -1,0 +1,219 @@
+"""What `sermm bench` measures of the feature store and of `sermm extract` as a whole."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from torch import Tensor
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+from sermm.core.digest import digest
+from sermm.core.seeding import generator
+from sermm.data.feature_store import FeatureStore
+from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
+from sermm.encoders.precision import Precision
+from sermm.engine.bench import Measure, best_of, ratio, scratch
+from sermm.engine.config import compose, resolved
+from sermm.engine.corpus import load
+from sermm.engine.extraction import extract, wanted
+from sermm.engine.streams import streams_asked
+from sermm.engine.work import work_of
+
+_LAYERS, _WIDTH, _FRAMES = 13, 768, 225
+_UTTERANCES = 5531
+_CLASSES = ("ang", "hap", "neu", "sad")
+
+
+def store_case() -> list[Measure]:
+    """Half a gigabyte in and out of a store, against bare files and copies."""
+    items = [(digest(n), features()) for n in range(120)]
+    size_mb = sum(values.nbytes for _, values in items) / 1e6
+    keys = [key for key, _ in items]
+    with scratch() as root:
+        flat = torch.cat([values for _, values in items])
+        numbers = iter(range(1_000_000))
+        bare_s, store_s, files_s = [], [], []
+        for _ in range(3):
+            bare_s.append(best_of(1, lambda: write_bare(root / "bare", flat)))
+            store_s.append(best_of(1, lambda: write_store(root / f"s{next(numbers)}", items)))
+            files_s.append(best_of(1, lambda: write_files(root / f"f{next(numbers)}", items)))
+        store = FeatureStore(root / "s0", _description())
+        if len(store) == 0:
+            raise RuntimeError("nothing was stored")
+        target = torch.empty_like(flat)
+        copy_s = best_of(5, lambda: target.copy_(flat))
+        read_s = best_of(5, lambda: read_batches(store, keys))
+    written, read = size_mb / 1e3 / min(store_s), size_mb / 1e3 / read_s
+    return [
+        Measure("store", "writing", written, "GB/s"),
+        Measure("store", "writing: time to one bare file", min(store_s) / min(bare_s), "x", 1.5),
+        Measure("store", "writing: time to a .npy each", min(store_s) / min(files_s), "x"),
+        Measure("store", "reading batches of 32", read, "GB/s"),
+        Measure("store", "reading: time to a copy in memory", ratio(read_s, copy_s), "x", 2.0),
+    ]
+
+
+def again_case() -> list[Measure]:
+    """`sermm extract` over 5531 utterances that are all stored, process start and all."""
+    with scratch() as root:
+        save_encoder(root / "encoder", 16, 1, 16)
+        clips = [noise(0.1 + 0.0001 * n, n) for n in range(_UTTERANCES)]
+        words = command(root, write_corpus(root, clips), root / "encoder")
+        run_quietly(words)
+        again_s = best_of(3, lambda: run_quietly(words))
+        torch_s = best_of(3, lambda: run_quietly([sys.executable, "-c", "import torch"]))
+    return [
+        Measure("again", "extract of 5531 stored utterances", again_s, "s", 3.0),
+        Measure("again", "of that, python -c 'import torch'", torch_s, "s"),
+    ]
+
+
+def extract_memory_case() -> list[Measure]:
+    """Peak memory of `sermm extract` over 1x and 10x as many utterances, several shards each."""
+    peaks = []
+    for count in (100, 1000):
+        with scratch() as root:
+            save_encoder(root / "encoder", 512, 4, 32)
+            clips = [noise(11.0, n) for n in range(10)]
+            corpus = write_corpus(root, [clips[n % 10] * (1 + n / 4096) for n in range(count)])
+            words = command(root, corpus, root / "encoder")
+            script = (
+                "import sys; from sermm.cli.main import main; from sermm.engine.bench import "
+                "peak_mb; main(sys.argv[1:]); print(peak_mb())"
+            )
+            done = run_quietly([sys.executable, "-c", script, *words[3:]])
+            peaks.append(float(done.split()[-1]))
+    return [
+        Measure("extract-memory", "peak with 18 minutes of speech", peaks[0], "MB"),
+        Measure("extract-memory", "peak with 3 hours of speech", peaks[1], "MB"),
+        Measure("extract-memory", "ratio", ratio(peaks[1], peaks[0]), "x", 1.1),
+    ]
+
+
+def extraction(hf: Any, clips: Sequence[Tensor], root: Path) -> Callable[[Precision], float]:
+    """Seconds that `sermm extract` takes for the clips, all layers in float16, files in and out.
+
+    What comes before the first batch (reading the weights) is not counted.
+    """
+    hf.save_pretrained(root / "encoder")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "encoder")
+    corpus = write_corpus(root, clips)
+    calls = iter(range(1_000_000))
+
+    def ours(precision: Precision) -> float:
+        words = command(root, corpus, root / "encoder")[4:]
+        more = [f"features.precision={precision}", f"cache_dir={root / f'cache{next(calls)}'}"]
+        plain = resolved(compose("extract", [*words, *more, "encoder.speech.layers=all"]))
+        loaded = load(plain)
+        work = work_of(plain, loaded, loaded.texts, [])
+        (done,) = extract(wanted(streams_asked(plain), work), work)
+        if done.computed != len(clips):
+            raise RuntimeError(f"computed {done.computed} of {len(clips)} clips")
+        return done.took_s
+
+    return ours
+
+
+def features() -> Tensor:
+    """One utterance of 4.5 s, all layers of a base model in float16."""
+    return torch.rand(_FRAMES, _LAYERS, _WIDTH).half()
+
+
+def _description() -> dict[str, Any]:
+    return {"encoder": "bench", "dtype": "float16"}
+
+
+def write_bare(path: Path, values: Tensor) -> None:
+    """One file, on the disk when this returns."""
+    with path.open("wb") as file:
+        values.numpy().tofile(file)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def write_store(root: Path, items: Sequence[tuple[str, Tensor]]) -> None:
+    """A store, batch by batch."""
+    store = FeatureStore(root, _description())
+    with store.writing() as writer:
+        for first in range(0, len(items), 8):
+            batch = items[first : first + 8]
+            writer.claim([key for key, _ in batch])
+            writer.add(batch)
+
+
+def write_files(root: Path, items: Sequence[tuple[str, Tensor]]) -> None:
+    """A .npy file for each utterance, on the disk when this returns."""
+    import numpy as np
+
+    root.mkdir()
+    for key, values in items:
+        with (root / f"{key}.npy").open("wb") as file:
+            np.save(file, values.numpy())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_batches(store: FeatureStore, keys: Sequence[str]) -> None:
+    """All utterances, 32 at a time."""
+    for first in range(0, len(keys), 32):
+        store.read(keys[first : first + 32])
+
+
+def save_encoder(folder: Path, width: int, depth: int, conv: int) -> None:
+    """A small wav2vec 2.0 with random weights."""
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=width,
+        intermediate_size=width,
+        num_hidden_layers=depth,
+        num_attention_heads=4,
+        conv_dim=[conv] * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+    )
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+
+
+def noise(seconds: float, number: int) -> Tensor:
+    """A clip, another one for every number."""
+    rng = generator(0, "bench store", number)
+    return 0.1 * torch.tensor(rng.normal(size=round(seconds * SAMPLING_RATE_HZ))).float()
+
+
+def write_corpus(root: Path, clips: Sequence[Tensor]) -> Path:
+    """Wav files and the table that `data=manifest` reads; four classes, ten talkers."""
+    rows = ["path,label,speaker"]
+    (root / "audio").mkdir()
+    for n, clip in enumerate(clips):
+        path = root / "audio" / f"{n:06d}.wav"
+        soundfile.write(path, clip.numpy(), SAMPLING_RATE_HZ)
+        rows.append(f"{path},{_CLASSES[n % 4]},t{n // 4 % 10}")
+    table = root / "corpus.csv"
+    table.write_text("\n".join(rows))
+    return table
+
+
+def command(root: Path, corpus: Path, encoder: Path) -> list[str]:
+    """`sermm extract` over the corpus."""
+    return [
+        *(sys.executable, "-m", "sermm.cli.main", "extract", "data=manifest"),
+        f"data.manifest={corpus}",
+        "protocol=groups5",
+        f"encoder.speech.id={encoder}",
+        "encoder.speech.layers=all",
+        "trainer.accelerator=cpu",
+        "trainer.max_seconds=34",
+        f"cache_dir={root / 'cache'}",
+    ]
+
+
+def run_quietly(words: Sequence[str]) -> str:
+    """What a command prints."""
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,31 @@
+"""Observes what features are normalised by, before anything is trained or predicted."""
+
+from collections.abc import Iterable
+
+import torch
+
+from sermm.core.batch import Batch
+from sermm.encoders.normalised import Normalised
+from sermm.models.base import System
+
+
+def observers(system: System, over: str | None = None) -> list[Normalised]:
+    """The parts of a system that need statistics, all or those taken over the same."""
+    found = [e for e in system.encoders.values() if isinstance(e, Normalised) and e.observes]
+    return [e for e in found if over is None or e.over == over]
+
+
+@torch.no_grad()
+def observe(
+    normalised: Iterable[Normalised], batches: Iterable[Batch], device: torch.device
+) -> None:
+    """Takes statistics over batches, each utterance once; the parts are left on the CPU."""
+    parts = list(normalised)
+    for part in parts:
+        part.forget()
+        part.eval().to(device)
+    for batch in batches:
+        for part in parts:
+            part.observe(batch.to(device))
+    for part in parts:
+        part.cpu()

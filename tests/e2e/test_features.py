@@ -1,0 +1,293 @@
+"""Features stored once and used for ever: cached equals frozen, and nothing is computed twice."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+)
+
+from sermm.cli.main import main
+from sermm.engine import extraction_pass, extraction_sources
+
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+WORDS = ["i", "am", "furious", "glad", "plain", "gloomy", "today"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A speech and a text encoder with random weights, as save_pretrained leaves them."""
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("encoders")
+    conv = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
+    config = Wav2Vec2Config(**SIZES, **conv, num_conv_pos_embedding_groups=2)
+    Wav2Vec2Model(config).save_pretrained(root / "speech")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "speech")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    BertModel(BertConfig(vocab_size=len(vocabulary), **SIZES)).save_pretrained(root / "text")
+    (root / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(vocab=str(root / "vocab.txt")).save_pretrained(root / "text")
+    return root / "speech", root / "text"
+
+
+@pytest.fixture
+def words(tones, folders, tmp_path):
+    """Corpus, encoders, and a cache of the test's own."""
+    speech, text = folders
+    return [
+        "data=manifest",
+        f"data.manifest={tones}",
+        "data.name=tones",
+        "protocol=groups5",
+        f"cache_dir={tmp_path / 'cache'}",
+        f"encoder.speech.id={speech}",
+        f"encoder.text.id={text}",
+        "encoder.speech.layers=all",
+        "trainer.accelerator=cpu",
+    ]
+
+
+def train(words, tmp_path, *more):
+    """Trains two epochs; the probabilities of all utterances, and the run's folder."""
+    runs = tmp_path / "runs"
+    study = f"s{len(list(runs.glob('*'))) if runs.exists() else 0}"
+    given = ["trainer.max_epochs=2", f"runs_dir={runs}", f"study={study}", *more]
+    assert main(["train", *words, *given]) == 0
+    (folder,) = (p.parent for p in (runs / study).glob("*/result.json"))
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {r["utterance_id"]: [float(r[k]) for k in r if k.startswith("p_")] for r in rows}, folder
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The number of utterances that each call of an encoder has computed."""
+    seen = []
+    save = extraction_pass.Pass._save
+
+    def counted(self, encoder, batch, mine, writers):
+        seen.append(len(batch))
+        save(self, encoder, batch, mine, writers)
+
+    monkeypatch.setattr(extraction_pass.Pass, "_save", counted)
+    return seen
+
+
+@pytest.mark.parametrize("model", ["speech_only", "text_only", "late_fusion", "single_gate"])
+def test_cached_and_frozen_give_the_same_predictions(model, words, tmp_path):
+    frozen, _ = train(words, tmp_path, f"model={model}", "features=frozen")
+    cached, _ = train(
+        words, tmp_path, f"model={model}", "features=cached", "features.dtype=float32"
+    )
+    assert list(frozen) == list(cached)
+    for name, row in frozen.items():
+        assert cached[name] == pytest.approx(row, abs=1e-5)
+
+
+def test_features_are_computed_once(words, tmp_path, passes):
+    cached = ["features=cached", "model=late_fusion"]
+    train(words, tmp_path, *cached)
+    # Sixty sounds, but the talkers all say the same four sentences.
+    assert sum(passes) == 60 + 4
+    train(words, tmp_path, *cached, "fold=2", "seed=1")
+    train(words, tmp_path, "features=cached", "model=speech_only")
+    assert sum(passes) == 64
+    train(words, tmp_path, *cached, "encoder.speech.layers=last")
+    assert sum(passes) == 64 + 60
+    train(words, tmp_path, *cached, "features.dtype=float32")
+    assert sum(passes) == 124 + 64
+
+
+def test_a_changed_sound_and_a_changed_encoder_are_computed_anew(
+    words, tones, folders, tmp_path, passes
+):
+    moved = tmp_path / "moved"
+    shutil.copytree(tones.parent, moved, ignore=shutil.ignore_patterns("cache"))
+    speech = tmp_path / "speech"
+    shutil.copytree(folders[0], speech)
+    cached = ["features=cached", "model=speech_only"]
+    given = [*words, f"data.manifest={moved / 'tones.csv'}", f"encoder.speech.id={speech}"]
+    train(given, tmp_path, *cached)
+    assert sum(passes) == 60
+    shutil.copy(moved / "0ang0.wav", moved / "0ang2.wav")
+    train(given, tmp_path, *cached)
+    assert sum(passes) == 60
+    shutil.copy(moved / "1hap0.wav", moved / "new.wav")
+    torch.manual_seed(1)
+    config = Wav2Vec2Config.from_pretrained(speech)
+    Wav2Vec2Model(config).save_pretrained(speech)
+    train(given, tmp_path, *cached)
+    assert sum(passes) == 60 + 59
+
+
+@pytest.mark.parametrize("over", ["global", "utterance", "talker"])
+def test_normalised_features_give_the_same_cached_and_frozen(over, words, tmp_path):
+    given = ["model=late_fusion", f"features.normalise={over}"]
+    frozen, _ = train(words, tmp_path, "features=frozen", *given)
+    cached, folder = train(words, tmp_path, "features=cached", "features.dtype=float32", *given)
+    for name, row in frozen.items():
+        assert cached[name] == pytest.approx(row, abs=2e-5)
+    assert json.loads((folder / "result.json").read_text())["features"]["normalise"] == over
+
+
+def test_a_cached_run_labels_a_file(words, tones, tmp_path, capsys):
+    found, folder = train(
+        words, tmp_path, "features=cached", "features.dtype=float32", "features.normalise=global"
+    )
+    name = next(iter(found))
+    wav = tones.parent / f"{name}.wav"
+    capsys.readouterr()
+    text = "I am gloomy today"
+    assert main(["predict", str(folder), str(wav), f"text={text}", "format=json"]) == 0
+    (labelled,) = json.loads(capsys.readouterr().out)
+    assert sum(labelled["probabilities"].values()) == pytest.approx(1.0)
+    assert main(["evaluate", str(folder), "format=json"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["encoder/speech=tiny", "model=speech_only"], "starts from random weights in every run"),
+        (["features.dtype=int8"], "got dtype 'int8'"),
+        (["features.normalise=global", "features=finetune"], "encoders that stay as they are"),
+        (["features.normalise=session"], "features.normalise=session: expected none, global"),
+        (["encoder.speech.id=/nowhere/at/all"], "there is no such folder"),
+    ],
+)
+def test_wrong_use(more, message, words, tmp_path, capsys):
+    if "encoder/speech=tiny" in more:
+        words = [w for w in words if not w.startswith("encoder.speech.")]
+    assert main(["train", *words, f"runs_dir={tmp_path}", "features=cached", *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+def extract(words, *more):
+    """`sermm extract` on the tones, in batches of one second."""
+    words = [w for w in words if not w.startswith("runs_dir")]
+    return main(["extract", *words, "features.batch_seconds=1.0", *more])
+
+
+def stores(capsys):
+    """What `format=json` printed."""
+    return json.loads(capsys.readouterr().out)["stores"]
+
+
+def test_extract_by_hand_then_train_computes_nothing(words, tmp_path, passes, capsys):
+    assert extract(words, "streams=[speech,text]", "format=json", "dry_run=true") == 0
+    assert [(s["stream"], s["items"], s["missing"]) for s in stores(capsys)] == [
+        ("speech", 60, 60),
+        ("text", 4, 4),
+    ]
+    assert not passes
+    assert extract(words, "streams=[speech,text]", "format=json") == 0
+    assert [s["missing"] for s in stores(capsys)] == [0, 0]
+    train(words, tmp_path, "features=cached", "model=late_fusion")
+    assert sum(passes) == 64
+
+
+def test_interrupted_work_goes_on_where_it_stopped(words, passes, monkeypatch, capsys):
+    save = extraction_pass.Pass._save
+
+    def interrupted(self, *args):
+        if sum(passes) >= 20:
+            raise KeyboardInterrupt
+        save(self, *args)
+
+    monkeypatch.setattr(extraction_pass.Pass, "_save", interrupted)
+    assert extract(words) == 130
+    kept = sum(passes)
+    assert 20 <= kept < 60
+    monkeypatch.setattr(extraction_pass.Pass, "_save", save)
+    capsys.readouterr()
+    assert extract(words) == 0
+    assert f"speech: {kept} were stored, {60 - kept} computed" in capsys.readouterr().out
+    assert sum(passes) == 60
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
+    words, monkeypatch, tmp_path, capsys
+):
+    usage = shutil._ntuple_diskusage(100_000, 90_000, 10_000)
+    monkeypatch.setattr(extraction_pass.shutil, "disk_usage", lambda path: usage)
+    assert extract(words) == 2
+    said = capsys.readouterr().err
+    assert "take 109 kB of 10 kB free" in said
+    assert "features.dtype=float16" in said
+    assert not list(tmp_path.glob("cache/features/*/*.safetensors"))
+
+
+def test_a_file_that_vanishes_is_listed_and_the_others_are_stored(
+    words, tones, tmp_path, monkeypatch, capsys
+):
+    load = extraction_sources.load
+
+    def gone(path, *span):
+        return load(path.with_name("gone.wav") if path.stem == "2neu1" else path, *span)
+
+    monkeypatch.setattr(extraction_sources, "load", gone)
+    assert extract(words) == 1
+    said = capsys.readouterr()
+    assert "60 in store" in said.out
+    assert "1 missing" in said.out
+    assert "no features: 1" in said.err
+    assert "2neu1" in said.err
+    runs = f"runs_dir={tmp_path / 'runs'}"
+    assert main(["train", *words, runs, "features=cached", "model=speech_only"]) == 2
+    assert "1 utterances have no features (first: 2neu1" in capsys.readouterr().err
+
+
+def test_a_flipped_bit_is_found_named_and_computed_again(words, tmp_path, passes, capsys):
+    assert extract(words) == 0
+    (shard,) = tmp_path.glob("cache/features/*/*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[-100] ^= 4
+    shard.write_bytes(content)
+    capsys.readouterr()
+    assert extract(words) == 0
+    assert shard.name in capsys.readouterr().err
+    assert sum(passes) == 120
+
+
+def test_features_too_large_for_half_precision_are_refused(words, folders, tmp_path, capsys):
+    loud = tmp_path / "loud"
+    shutil.copytree(folders[0], loud)
+    model = Wav2Vec2Model.from_pretrained(loud)
+    with torch.no_grad():
+        model.encoder.layers[-1].final_layer_norm.weight.mul_(1e6)
+    model.save_pretrained(loud)
+    given = [*words, f"encoder.speech.id={loud}"]
+    assert extract(given) == 2
+    assert "not finite in torch.float16; use features.dtype=bfloat16" in capsys.readouterr().err
+    assert extract(given, "features.dtype=bfloat16") == 0
+
+
+def test_two_processes_share_the_work_and_wait_for_each_other(words, tmp_path):
+    """Each claims a batch ahead; neither may sleep on one that the other is waiting for."""
+    script = (
+        "import sys, time; from sermm.engine import extraction_pass as e; from sermm.cli.main "
+        "import main; save = e.Pass._save; n = []\n"
+        "def slow(self, encoder, batch, mine, writers):\n"
+        "    time.sleep(0.05); n.append(len(batch)); save(self, encoder, batch, mine, writers)\n"
+        "e.Pass._save = slow; code = main(sys.argv[1:]); print('computed', sum(n)); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", script, "extract", *words, "features.batch_seconds=1.0"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=200)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    computed = [int(output.split()[-1]) for output in outputs]
+    assert sum(computed) == 60
