@@ -145,9 +145,9 @@ class Pass:
         if self.done.bytes * (1 + _SPARE) > free:
             raise InputError(
                 f"the features take {size_text(self.done.bytes)}, but {root} has "
-                f"{size_text(free)} free; choose another place (cache_dir= or SERMM_CACHE), fewer layers "
-                "(encoder.speech.layers=last), features.dtype=float16 or units instead of "
-                "frames, or make room (sermm features prune)"
+                f"{size_text(free)} free; choose another place (cache_dir= or SERMM_CACHE), "
+                "fewer layers (encoder.speech.layers=last), features.dtype=float16 or units "
+                "instead of frames, or make room (sermm features prune)"
             )
 
     def _bytes(self, part: Wanted, encoder: Encoder, source: Source) -> int:

@@ -103,6 +103,9 @@ def announce(task: Task) -> None:
         f"{task.title}: train {len(fold.train)}, val {len(fold.val)}, test {len(fold.test)}",
         file=sys.stderr,
     )
+    for level, sources in task.unit_sources.items():
+        told = ", ".join(f"{source} {n}" for source, n in sources.items())
+        print(f"  {level}s from: {told}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
         told = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
         print(f"  problems of the corpus, listed by `sermm data`: {told}", file=sys.stderr)

@@ -36,7 +36,7 @@ _ONSETS: Final = frozenset(
         "T R W",
     )
 )
-_ARPABET: Final = VOWELS | CONSONANTS
+ARPABET: Final = VOWELS | CONSONANTS
 _LAX: Final = frozenset(("AE", "AH", "EH", "IH", "UH"))
 # Aligners print the end of one unit and the start of the next; closer than this they touch.
 _TOUCHING_S: Final = 1e-3
@@ -44,7 +44,7 @@ _TOUCHING_S: Final = 1e-3
 
 def is_arpabet(symbols: Sequence[str]) -> bool:
     """Whether every symbol is an ARPAbet phone, stress digits aside."""
-    return all(_bare(symbol) in _ARPABET for symbol in symbols)
+    return all(_bare(symbol) in ARPABET for symbol in symbols)
 
 
 def syllabify(word: Sequence[str], alaska: bool = False) -> list[list[str]]:

@@ -291,3 +291,52 @@ def test_two_processes_share_the_work_and_wait_for_each_other(words, tmp_path):
     assert [process.returncode for process in both] == [0, 0]
     computed = [int(output.split()[-1]) for output in outputs]
     assert sum(computed) == 60
+
+
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0
+{end}
+<exists>
+1
+"IntervalTier"
+"words"
+0
+{end}
+3
+0
+0.1
+"i"
+0.1
+0.2
+"am"
+0.2
+{end}
+"glad"
+"""
+
+
+def test_words_with_times_cached_and_frozen(words, tones, tmp_path):
+    grids = tmp_path / "grids"
+    grids.mkdir()
+    for wav in sorted(tones.parent.glob("*0.wav")):
+        (grids / f"{wav.stem}.TextGrid").write_text(GRID.format(end=0.3))
+    given = [
+        "model=speech_only",
+        "model.level=word",
+        "align.sources=[mfa,whole]",
+        f"align.mfa_dir={grids}",
+        "encoder/text=tiny",
+    ]
+    words = [w for w in words if not w.startswith("encoder.text")]
+    frozen, _ = train(words, tmp_path, "features=frozen", *given)
+    cached, folder = train(words, tmp_path, "features=cached", "features.dtype=float32", *given)
+    for name, row in frozen.items():
+        assert cached[name] == pytest.approx(row, abs=1e-5)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["unit_sources"] == {"word": {"mfa": 20, "whole": 40}}
+    (store,) = tmp_path.glob("cache/features/*/store.json")
+    assert json.loads(store.read_text())["description"]["level"] == "word"
+    frames, _ = train(words, tmp_path, "features=frozen", "model=speech_only", "encoder/text=tiny")
+    assert frames != frozen

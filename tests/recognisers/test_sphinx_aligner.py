@@ -144,7 +144,7 @@ def test_boundaries_are_near_those_that_people_set(tmp_path):
             for s in syllables
         ]
         ways = [" ".join(GERMAN.get(p.symbol, p.symbol.upper()) for p in part) for part in said]
-        if all(way.strip() for way in ways):
+        if all(way.strip() and is_arpabet(way.split()) for way in ways):
             by_hand[path] = syllables
             lines += [f"{path.stem}x{n} {way}" for n, way in enumerate(ways)]
     (tmp_path / "german.dict").write_text("\n".join(lines))
@@ -161,3 +161,29 @@ def test_boundaries_are_near_those_that_people_set(tmp_path):
     assert np.median(apart) < 0.02
     assert np.mean(np.array(apart) <= 0.05) > 0.85
     assert np.median(even) > 0.05
+
+
+def test_a_path_that_stops_before_the_last_word_is_tried_again_and_refused(aligner, monkeypatch):
+    class Unit:
+        name, start, duration = "kids", 40, 10
+
+        def __iter__(self):
+            return iter(())
+
+    class Decoder:
+        def __getattr__(self, name):
+            return lambda *args, **options: [Unit()]
+
+    attempts = []
+
+    def decoder(words, beams):
+        attempts.append(beams)
+        return Decoder()
+
+    monkeypatch.setattr(aligner, "_decoder", decoder)
+    one = aligner.align("u", NOISE, "kids")
+    assert [(w.start_s, w.end_s) for w in one.spans["word"]] == [(0.4, 0.5)]
+    assert len(attempts) == 1
+    two = aligner.align("u", NOISE, "kids talking")
+    assert (two.spans, [p.kind for p in two.problems]) == ({}, ["cannot_be_aligned"])
+    assert len(attempts) == 4
