@@ -14,8 +14,6 @@ from typing import Any, Literal
 
 import huggingface_hub
 import torch
-from transformers import AutoConfig, AutoModel
-from transformers.utils import logging
 
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
@@ -91,7 +89,7 @@ class Source:
             return f"folder:{_digest_files(_stamps(Path(self.id).expanduser()))}"
         cached = self._cached_config()
         if cached is None:
-            self.fetch(AutoConfig.from_pretrained)
+            load_any_config(self)
             cached = self._cached_config()
         if cached is None:
             raise InputError(f"{self}: the hub's cache holds no {CONFIG[0]} of it; check HF_HOME")
@@ -145,6 +143,8 @@ class Source:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without progress bars and load reports: what matters is checked and raised here."""
+    from transformers.utils import logging
+
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -156,6 +156,14 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def load_any_config(source: Source) -> Any:
+    """The configuration of an encoder, whatever its family."""
+    # transformers takes half a second to import, and stored features need nothing of it.
+    from transformers import AutoConfig
+
+    return source.fetch(AutoConfig.from_pretrained)
+
+
 def load_config(source: Source, families: Sequence[str]) -> Any:
     """The configuration of an encoder of one of these families (`model_type`).
 
@@ -163,7 +171,7 @@ def load_config(source: Source, families: Sequence[str]) -> Any:
         InputError: it cannot be had, or is of another family.
     """
     source.require(CONFIG)
-    config = source.fetch(AutoConfig.from_pretrained)
+    config = load_any_config(source)
     if config.model_type not in families:
         raise InputError(
             f"{source} is a {config.model_type!r} model, expected one of {', '.join(families)}"
@@ -177,6 +185,8 @@ def load_model(source: Source, config: Any) -> Any:
     Raises:
         InputError: weights cannot be had or read, or some are missing.
     """
+    from transformers import AutoModel
+
     source.require(WEIGHTS)
     # float32 said aloud: the default is whatever the checkpoint was saved in.
     model, info = source.fetch(
@@ -188,6 +198,8 @@ def load_model(source: Source, config: Any) -> Any:
 
 def random_model(config: Any) -> Any:
     """The same architecture with random weights from torch's global generator, in float32."""
+    from transformers import AutoModel
+
     return AutoModel.from_config(config, dtype=torch.float32)
 
 

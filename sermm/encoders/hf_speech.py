@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import AutoFeatureExtractor, Wav2Vec2FeatureExtractor
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
@@ -109,6 +108,8 @@ class SpeechTransformer(HFEncoder):
 
     def save_assets(self, folder: Path) -> None:
         """Writes config.json and preprocessor_config.json."""
+        from transformers import Wav2Vec2FeatureExtractor
+
         with staged(folder) as temporary:
             self.hf.config.save_pretrained(temporary)
             Wav2Vec2FeatureExtractor(do_normalize=self.normalise).save_pretrained(temporary)
@@ -226,6 +227,8 @@ def zero_mean_unit_variance(clip: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
 
 
 def _preprocessor_normalises(source: Source) -> bool:
+    from transformers import AutoFeatureExtractor
+
     try:
         source.require(_PREPROCESSOR)
         extractor = source.fetch(AutoFeatureExtractor.from_pretrained)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
@@ -166,6 +165,8 @@ def _positions(config: Any) -> int:
 
 
 def _load_tokenizer(source: Source, vocab_size: int) -> Any:
+    from transformers import AutoTokenizer
+
     source.require(_VOCABULARY)
     tokenizer = source.fetch(AutoTokenizer.from_pretrained)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
