@@ -104,11 +104,11 @@ def memory_case() -> list[Measure]:
 
 
 def features_case() -> list[Measure]:
-    """`sermm extract` of two minutes of speech, files in and out, against bare loops in memory."""
+    """`sermm extract` of four minutes of speech, files in and out, against bare loops in memory."""
     from sermm.engine.bench_features import measures, noise, wav2vec2_base
     from sermm.engine.bench_store import extraction
 
-    hf, clips = wav2vec2_base(), noise(27)
+    hf, clips = wav2vec2_base(), noise(54)
     with scratch() as root:
         return measures(hf, clips, extraction(hf, clips, root))
 

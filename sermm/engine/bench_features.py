@@ -35,7 +35,7 @@ def wav2vec2_base() -> Any:
 
 
 def noise(n: int) -> list[Tensor]:
-    """Clips in random order, lengths the quantiles of IEMOCAP's; 27 make two minutes."""
+    """Clips in random order, lengths the quantiles of IEMOCAP's; 54 make four minutes."""
     rng = generator(0, "bench", n)
     quantiles = [_LENGTHS.inv_cdf((index + 0.5) / n) for index in rng.permutation(n)]
     seconds = torch.tensor(quantiles).exp().clamp(_SHORTEST_S, _LONGEST_S).tolist()
@@ -44,7 +44,7 @@ def noise(n: int) -> list[Tensor]:
 
 
 def measures(hf: Any, clips: Sequence[Tensor], ours: Ours) -> list[Measure]:
-    """Two minutes' work on two cores for two minutes of speech.
+    """Three minutes' work on two cores for four minutes of speech.
 
     Args:
         hf: what runs bare; left as it is.
