@@ -37,7 +37,7 @@ SAMPLING_RATE_HZ = 16_000
 _KEY = "encoder.speech"
 # Raise it when the same waveform and weights give other hidden states: stored ones no longer count.
 _CODE = 1
-_PREPROCESSOR = ("preprocessor_config.json",)
+PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
 # Clips run through the front end at once on a GPU, for which one clip is little work; on a CPU one
 # by one is faster, as the memory of the first layers is used again while it is in the cache.
 _STRIP_S = 60
@@ -79,7 +79,7 @@ class SpeechTransformer(HFEncoder):
         self.freeze_front_end = freeze_front_end
         if freeze_front_end:
             self.hf.feature_extractor.requires_grad_(False)
-        self.hf.masked_spec_embed.requires_grad_(spec_augment and trainable == "all")
+        _train_mask(hf, spec_augment, trainable == "all")
         self._shortest = receptive_field(hf.config.conv_kernel, hf.config.conv_stride)
         self.frame_s = math.prod(hf.config.conv_stride) / SAMPLING_RATE_HZ
 
@@ -193,7 +193,8 @@ class HFSpeechEncoder(SpeechTransformer):
         config.layerdrop = 0.0
         config.add_adapter = False
         if normalise is None:
-            normalise = _preprocessor_normalises(described)
+            way_out = f"; or say whether clips are normalised: {_KEY}.normalise=true|false"
+            normalise = preprocessor_normalises(described, way_out)
         reloadable = trainable == "none"
         given = reloadable or assets is None
         hf = load_model(source, config) if given else random_model(config)
@@ -226,20 +227,35 @@ def zero_mean_unit_variance(clip: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
     return (clip - clip.mean()) * torch.rsqrt(clip.var(correction=0) + 1e-7)
 
 
-def _preprocessor_normalises(source: Source) -> bool:
+def _train_mask(hf: Any, spec_augment: bool, trained: bool) -> None:
+    """What stands in for masked frames is trained if frames are masked at all."""
+    if hasattr(hf, "masked_spec_embed"):
+        hf.masked_spec_embed.requires_grad_(spec_augment and trained)
+    elif spec_augment:
+        raise InputError(
+            f"{_KEY}.spec_augment=true: this encoder masks nothing (mask_time_prob is 0 in its "
+            "config.json), so it has no mask embedding; set spec_augment=false"
+        )
+
+
+def preprocessor_normalises(source: Source, way_out: str = "") -> bool:
+    """Whether a checkpoint's clips have zero mean and unit variance, as its preprocessor says.
+
+    Raises:
+        InputError: there is no preprocessor (the message ends in `way_out`), or it expects another
+            sampling rate.
+    """
     from transformers import AutoFeatureExtractor
 
     try:
-        source.require(_PREPROCESSOR)
+        source.require(PREPROCESSOR)
         extractor = source.fetch(AutoFeatureExtractor.from_pretrained)
     except InputError as error:
-        raise InputError(
-            f"{error}; or say whether clips are normalised: {_KEY}.normalise=true|false"
-        ) from error
+        raise InputError(f"{error}{way_out}") from error
     if extractor.sampling_rate != SAMPLING_RATE_HZ:
         raise InputError(
             f"{source} expects {extractor.sampling_rate} Hz, but waveforms have "
-            f"{SAMPLING_RATE_HZ} Hz; choose another encoder"
+            f"{SAMPLING_RATE_HZ} Hz; choose another one"
         )
     return bool(extractor.do_normalize)
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
-from transformers import AutoFeatureExtractor, AutoModelForCTC, Wav2Vec2CTCTokenizer
+from transformers import AutoModelForCTC, Wav2Vec2CTCTokenizer
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
@@ -23,14 +23,15 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.hf_loading import CONFIG, WEIGHTS, Source, load_config
 from sermm.encoders.hf_speech import (
     FAMILIES,
+    PREPROCESSOR,
     SAMPLING_RATE_HZ,
     SpeechTransformer,
+    preprocessor_normalises,
     receptive_field,
 )
 from sermm.recognisers.base import Recogniser, short_name
 
-_PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
-_FILES = (CONFIG, WEIGHTS, ("vocab.json",), _PREPROCESSOR)
+_FILES = (CONFIG, WEIGHTS, ("vocab.json",), PREPROCESSOR)
 # The only weight that a checkpoint may lack: it is used in training only.
 _MASK = "masked_spec_embed"
 
@@ -186,8 +187,6 @@ class CTCModel(Recogniser):
                 f"{self._source} shortens time behind the transformer (add_adapter), which is not "
                 "supported; choose another CTC model"
             )
-        # Without it models have no mask embedding, which the encoder expects and never uses here.
-        config.mask_time_prob = config.mask_time_prob or 0.05
         hf, info = self._source.fetch(
             AutoModelForCTC.from_pretrained,
             config=config,
@@ -195,7 +194,7 @@ class CTCModel(Recogniser):
             output_loading_info=True,
         )
         self._refuse_missing(info)
-        normalise = self._normalises()
+        normalise = preprocessor_normalises(self._source)
         encoder = SpeechTransformer(hf.base_model, "none", "last", True, normalise, False)
         return _Network(encoder.eval().to(self._device), hf.lm_head.eval().to(self._device))
 
@@ -211,15 +210,6 @@ class CTCModel(Recogniser):
                 f"{self._source}: the checkpoint lacks {len(missing)} weights of its own "
                 f"configuration (first: {missing[0]}); its files do not belong together"
             )
-
-    def _normalises(self) -> bool:
-        extractor = self._source.fetch(AutoFeatureExtractor.from_pretrained)
-        if extractor.sampling_rate != SAMPLING_RATE_HZ:
-            raise InputError(
-                f"{self._source} expects {extractor.sampling_rate} Hz, but waveforms have "
-                f"{SAMPLING_RATE_HZ} Hz; choose another recogniser"
-            )
-        return bool(extractor.do_normalize)
 
 
 def collapse(ids: Int[Tensor, " t"], blank: int) -> list[int]:

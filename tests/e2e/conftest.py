@@ -5,8 +5,44 @@ import csv
 import numpy as np
 import pytest
 import soundfile
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+)
 
 CLASSES = {"ang": "furious", "hap": "glad", "neu": "plain", "sad": "gloomy"}
+
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.fixture(scope="session")
+def save_encoders():
+    """Writes a small random wav2vec 2.0 and BERT into a folder, as save_pretrained does."""
+
+    def save(root):
+        torch.manual_seed(0)
+        conv = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
+        config = Wav2Vec2Config(**SIZES, **conv, num_conv_pos_embedding_groups=2)
+        Wav2Vec2Model(config).save_pretrained(root / "speech")
+        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "speech")
+        vocabulary = [*SPECIAL, "i", "am", *CLASSES.values(), "today"]
+        BertModel(BertConfig(vocab_size=len(vocabulary), **SIZES)).save_pretrained(root / "text")
+        (root / "vocab.txt").write_text("\n".join(vocabulary))
+        BertTokenizerFast(vocab=str(root / "vocab.txt")).save_pretrained(root / "text")
+        return root / "speech", root / "text"
+
+    return save
 
 
 def tone(hz, seconds, rng):

@@ -8,41 +8,15 @@ import sys
 
 import pytest
 import torch
-from transformers import (
-    BertConfig,
-    BertModel,
-    BertTokenizerFast,
-    Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
-)
+from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sermm.cli.main import main
 from sermm.engine import extraction_pass, extraction_sources
 
-SIZES = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-}
-WORDS = ["i", "am", "furious", "glad", "plain", "gloomy", "today"]
-
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A speech and a text encoder with random weights, as save_pretrained leaves them."""
-    torch.manual_seed(0)
-    root = tmp_path_factory.mktemp("encoders")
-    conv = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
-    config = Wav2Vec2Config(**SIZES, **conv, num_conv_pos_embedding_groups=2)
-    Wav2Vec2Model(config).save_pretrained(root / "speech")
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "speech")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    BertModel(BertConfig(vocab_size=len(vocabulary), **SIZES)).save_pretrained(root / "text")
-    (root / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(vocab=str(root / "vocab.txt")).save_pretrained(root / "text")
-    return root / "speech", root / "text"
+def folders(save_encoders, tmp_path_factory):
+    return save_encoders(tmp_path_factory.mktemp("encoders"))
 
 
 @pytest.fixture

@@ -5,51 +5,13 @@ import shutil
 
 import pytest
 import torch
-from transformers import (
-    BertConfig,
-    BertModel,
-    BertTokenizerFast,
-    Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
-)
 
 from sermm.cli.main import main
 
-SIZES = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-}
-VOCABULARY = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "i",
-    "am",
-    "furious",
-    "glad",
-    "plain",
-    "today",
-]
-
 
 @pytest.fixture
-def folders(tmp_path):
-    torch.manual_seed(0)
-    speech, text = tmp_path / "speech", tmp_path / "text"
-    conv = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16}
-    config = Wav2Vec2Config(**SIZES, **conv, num_conv_pos_embedding_groups=2)
-    Wav2Vec2Model(config).save_pretrained(speech)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(speech)
-    BertModel(BertConfig(vocab_size=len(VOCABULARY), **SIZES)).save_pretrained(text)
-    words = tmp_path / "vocab.txt"
-    words.write_text("\n".join(VOCABULARY))
-    BertTokenizerFast(vocab=str(words)).save_pretrained(text)
-    return speech, text
+def folders(save_encoders, tmp_path):
+    return save_encoders(tmp_path)
 
 
 @pytest.fixture

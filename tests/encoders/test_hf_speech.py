@@ -1,9 +1,11 @@
 import copy
 import itertools
+import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
@@ -232,3 +234,15 @@ def test_a_copy_computes_with_its_own_weights(speech_folder):
     for parameter in encoder.parameters():
         parameter.mul_(2.0)
     assert torch.equal(other(batch_of(*clips())).values, before)
+
+
+def test_a_checkpoint_that_masks_nothing(wav2vec2_folder, tmp_path):
+    # Fine-tuned checkpoints often come without masking, and then without a mask embedding.
+    folder = tmp_path / "plain"
+    shutil.copytree(wav2vec2_folder, folder)
+    config = AutoConfig.from_pretrained(folder, mask_time_prob=0.0)
+    AutoModel.from_config(config).save_pretrained(folder)
+    encoder = HFSpeechEncoder(str(folder))
+    assert encoder(batch_of(torch.zeros(4000))).values.isfinite().all()
+    with pytest.raises(InputError, match=r"spec_augment=true: .*mask_time_prob is 0"):
+        HFSpeechEncoder(str(folder), spec_augment=True)
