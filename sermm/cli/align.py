@@ -17,12 +17,12 @@ format (table | json), text.source, accelerator, cache_dir, and all of data and 
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sermm.cli.tables import problem_parts, simple_table
 from sermm.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sermm.engine.alignment import Units
     from sermm.engine.corpus import Loaded
 
-_FIRST_PROBLEMS = 5
 _NO_FILE_NAME = re.compile(r"[/\\\0]")
 
 
@@ -132,7 +131,7 @@ def render(summary: Mapping[str, Any]) -> str:
         parts.append(_unit_table(summary["units"]))
     if "against" in summary:
         parts += _agreement_parts(summary["against"])
-    parts += _problems(summary["problems"])
+    parts += problem_parts(summary["problems"])
     console = Console(markup=False, highlight=False, emoji=False)
     with console.capture() as capture:
         console.print(*parts, sep="\n")
@@ -149,18 +148,8 @@ def _levels(given: Any) -> "list[Level]":
     return levels
 
 
-def _table(*columns: str) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
-    return table
-
-
 def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
-    table = _table("units", "utterances by source", "number", "a second", "mean", "median")
+    table = simple_table("units", "utterances by source", "number", "a second", "mean", "median")
     for level, row in levels.items():
         sources = ", ".join(f"{source} {n}" for source, n in row["utterances"].items())
         rate = "-" if row["per_second"] is None else f"{row['per_second']:.2f}"
@@ -170,7 +159,7 @@ def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
 
 
 def _unit_table(units: Sequence[Mapping[str, Any]]) -> "Table":
-    table = _table("level", "start", "end", "symbol", "source")
+    table = simple_table("level", "start", "end", "symbol", "source")
     for unit in units:
         times = (f"{unit[key]:.3f} s" for key in ("start_s", "end_s"))
         table.add_row(unit["level"], *times, unit["symbol"], unit["source"])
@@ -178,7 +167,9 @@ def _unit_table(units: Sequence[Mapping[str, Any]]) -> "Table":
 
 
 def _agreement_parts(against: Mapping[str, Any]) -> list["RenderableType"]:
-    table = _table("units", "number", "matched", "median", "mean", "<=10 ms", "<=20 ms", "<=50 ms")
+    table = simple_table(
+        "units", "number", "matched", "median", "mean", "<=10 ms", "<=20 ms", "<=50 ms"
+    )
     for level, row in against["levels"].items():
         for side in ("starts", "ends"):
             cells = ["-"] * 5
@@ -191,14 +182,3 @@ def _agreement_parts(against: Mapping[str, Any]) -> list["RenderableType"]:
 
 def _ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{1000 * seconds:.0f} ms"
-
-
-def _problems(problems: Sequence[Mapping[str, str]]) -> list["RenderableType"]:
-    if not problems:
-        return ["No problems."]
-    table = _table("problems", "number")
-    for kind, count in Counter(problem["kind"] for problem in problems).most_common():
-        table.add_row(kind, str(count))
-    listed = [f"{p['where']}: {p['what']}" for p in problems[:_FIRST_PROBLEMS]]
-    more = len(problems) - len(listed)
-    return [table, *listed, *([f"and {more} more (format=json lists all)"] if more else [])]

@@ -13,17 +13,15 @@ Keys: data and protocol (groups), format (table | json), ids (true | false), see
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sermm.core.errors import InputError
+from sermm.cli.arguments import choice
+from sermm.cli.tables import problem_parts, simple_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-
-_FIRST_PROBLEMS = 5
 
 
 def run(arguments: list[str]) -> int:
@@ -37,8 +35,7 @@ def run(arguments: list[str]) -> int:
     from sermm.engine.corpus import load
 
     plain = resolved(compose("data_report", arguments))
-    if plain["format"] not in {"table", "json"}:
-        raise InputError(f"format={plain['format']}: it must be table or json")
+    choice(plain["format"], "format", ("table", "json"))
     loaded = load(plain)
     task = (loaded.reading, loaded.protocol, int(plain["seed"]))
     summary = summarise(*task, ids=bool(plain["ids"]))
@@ -77,25 +74,15 @@ def render(
     parts += [_counts(names[key], summary[key]) for key in names if summary[key]]
     parts += ["Folds, and what train and test share (lines: test utterances):"]
     parts += [_folds(summary["folds"]), "Tested by class:", _tested(tested)]
-    parts += _problems(summary["problems"])
+    parts += problem_parts(summary["problems"])
     console = Console(markup=False, highlight=False, emoji=False)
     with console.capture() as capture:
         console.print(*parts, sep="\n")
     return capture.get()
 
 
-def _table(*columns: str) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
-    return table
-
-
 def _counts(name: str, counts: Mapping[str, int]) -> "Table":
-    table = _table(name, "utterances", "share")
+    table = simple_table(name, "utterances", "share")
     total = sum(counts.values())
     for key, count in counts.items():
         table.add_row(key, str(count), f"{100 * count / total:.1f} %")
@@ -103,7 +90,7 @@ def _counts(name: str, counts: Mapping[str, int]) -> "Table":
 
 
 def _folds(folds: Sequence[Mapping[str, Any]]) -> "Table":
-    table = _table("fold", "train", "val", "test", "talkers", "dialogues", "lines", "digest")
+    table = simple_table("fold", "train", "val", "test", "talkers", "dialogues", "lines", "digest")
     for fold in folds:
         leaks = fold["leaks"]
         lines = f"{leaks['transcripts']} ({100 * leaks['transcripts'] / fold['test']:.0f} %)"
@@ -114,18 +101,7 @@ def _folds(folds: Sequence[Mapping[str, Any]]) -> "Table":
 
 
 def _tested(tested: Mapping[int, Mapping[str, int]]) -> "Table":
-    table = _table("fold", *next(iter(tested.values())))
+    table = simple_table("fold", *next(iter(tested.values())))
     for number, counts in tested.items():
         table.add_row(str(number), *(str(count) for count in counts.values()))
     return table
-
-
-def _problems(problems: Sequence[Mapping[str, str]]) -> list["RenderableType"]:
-    if not problems:
-        return ["No problems."]
-    table = _table("problems", "number")
-    for kind, count in Counter(problem["kind"] for problem in problems).most_common():
-        table.add_row(kind, str(count))
-    listed = [f"{p['where']}: {p['what']}" for p in problems[:_FIRST_PROBLEMS]]
-    more = len(problems) - len(listed)
-    return [table, *listed, *([f"and {more} more (format=json lists all)"] if more else [])]

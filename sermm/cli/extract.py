@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sermm.core.errors import InputError
+from sermm.cli.arguments import choice
 
 if TYPE_CHECKING:
     from sermm.engine.extraction_pass import Extracted
@@ -37,8 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.config import compose, resolved
 
     plain = resolved(compose("extract", arguments))
-    if plain["format"] not in {"table", "json"}:
-        raise InputError(f"format={plain['format']}: it must be table or json")
+    choice(plain["format"], "format", ("table", "json"))
 
     from sermm.engine.corpus import load
     from sermm.engine.extraction import extract, wanted

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sermm.cli.arguments import choice
+from sermm.cli.tables import simple_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,12 +92,7 @@ def _work(summary: Mapping[str, Any]) -> str:
 
 
 def _errors(wer: Mapping[str, Any]) -> "RenderableType":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "WER", "utterances", "words", "substituted", "deleted", "inserted"):
-        table.add_column(column, justify="right" if column else "left")
+    table = simple_table("", "WER", "utterances", "words", "substituted", "deleted", "inserted")
     rows = [("all", wer["all"])]
     for part in ("act", "class", "gender"):
         rows += [(f"{part} {value}", scores) for value, scores in wer[part].items()]

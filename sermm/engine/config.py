@@ -1,5 +1,6 @@
 """Configuration: where it lies, how it is composed, and what of it identifies a run."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ NOT_IDENTITY = (
 )
 
 
+_ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 # What of the features can change a result; which of their layers are trained, the encoders say.
 FEATURE_KEYS = ("mode", "dtype", "precision", "normalise")
 
@@ -156,7 +158,9 @@ def settings(overrides: Sequence[str]) -> dict[str, str]:
     """The user's own overrides, less those that say where, which fold and which seed."""
     skip = {"fold", "seed", "study", "model", "data", "protocol", "experiment", *NOT_IDENTITY}
     pairs = [o.split("=", 1) for o in overrides if "=" in o and not o.startswith("hydra")]
-    return {key.lstrip("+"): value for key, value in pairs if key.lstrip("+") not in skip}
+    kept = {key.lstrip("+"): value for key, value in pairs if key.lstrip("+") not in skip}
+    # A sweep's jobs get their words with Hydra's escapes: asr\\:name.
+    return {key: _ESCAPED.sub(r"\1", value) for key, value in kept.items()}
 
 
 def as_yaml(plain: dict[str, Any]) -> str:

@@ -125,3 +125,8 @@ def test_every_file_of_every_group_composes():
     for group in ("trainer", "logger", "experiment"):
         for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
             assert compose("train", [f"{group}={file.stem}"])
+
+
+def test_settings_without_hydras_escapes():
+    given = ["text.source=asr\\:sphinx", "fold=1", "model.learning.lr=0.1"]
+    assert settings(given) == {"text.source": "asr:sphinx", "model.learning.lr": "0.1"}
