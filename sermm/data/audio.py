@@ -172,7 +172,10 @@ def _seek(file: Any, path: Path, start_s: float | None, end_s: float | None) -> 
             f"lasts {frames / rate_hz:.3f} s; correct start_s and end_s",
             "span_outside",
         )
-    file.seek(first)
+    try:
+        file.seek(first)
+    except soundfile.LibsndfileError as error:
+        raise _truncated(path, f"damaged frames ({error.error_string})") from error
     return int(min(last, frames) - first)
 
 

@@ -93,7 +93,7 @@ def test_aiff_called_wav_is_decoded_by_content(tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "form"), [("wav", "WAV"), ("flac", "FLAC"), ("wav", "AIFF")])
-@pytest.mark.parametrize("share", [0.99, 0.6])
+@pytest.mark.parametrize("share", [0.99, 0.6, 0.1])
 def test_truncated(tmp_path, ending, form, share):
     path = tmp_path / f"a.{ending}"
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, 32000)
@@ -176,3 +176,11 @@ def test_a_long_file_is_measured_in_blocks(tmp_path, monkeypatch):
     )
     assert measure(path).seconds == 65.0
     assert sizes == [240000, 240000, 40000]
+
+
+def test_flac_cut_so_short_that_no_frame_is_whole(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.9, 0.9, 32000), 16000)
+    path.write_bytes(path.read_bytes()[:3000])
+    assert kind_of(path, 0.5, 1.0) == "truncated"
+    assert kind_of(path) == "truncated"
