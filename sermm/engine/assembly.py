@@ -1,6 +1,5 @@
 """Builds a system from a resolved configuration, anew or as a run folder left it."""
 
-import inspect
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -8,18 +7,13 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
 
 from sermm.core.errors import InputError
 from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
 from sermm.encoders.base import Encoder
-from sermm.encoders.normalised import OVER
+from sermm.engine.encoders import Makers, encoder_config, encoder_configs, made
 from sermm.models.base import System
-
-_STORED = {"_target_": "sermm.encoders.stored.Stored"}
-_NORMALISED = {"_target_": "sermm.encoders.normalised.Normalised"}
 
 
 def build(
@@ -43,19 +37,24 @@ def build(
         InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised.
     """
     config = dict(plain["model"]["system"])
-    encoders = {}
-    for name in encoder_names(config):
-        if config[name] is None or innermost(config[name]).get("encoder", "") is None:
-            raise InputError(
-                f"model {plain['model']['name']} needs an encoder as {name!r}, got none; choose "
-                f"one, for example encoder/{name}=hf, or another model"
-            )
-        wrapped = encoder_config(plain, config.pop(name), name, assets, (stored or {}).get(name))
+    wrapped = {
+        path: encoder_config(plain, one, path, assets, (stored or {}).get(path))
+        for path, one in encoder_configs(plain["model"]).items()
+    }
+    makers = Makers(wrapped.values())
+    encoders: dict[str, Any] = {}
+    for path, one in wrapped.items():
+        name, _, key = path.partition(".")
+        config.pop(name, None)
         # A stream of its own: what else the system draws is the same with any encoder.
-        torch.manual_seed(seed_of(plain["seed"], "init", name))
-        encoders[name] = make_encoder(wrapped)
+        torch.manual_seed(seed_of(plain["seed"], "init", path))
+        encoder = makers.make(one)
+        if key:
+            encoders.setdefault(name, {})[key] = encoder
+        else:
+            encoders[name] = encoder
     torch.manual_seed(seed_of(plain["seed"], "init"))
-    system = _made(config, n_classes=n_classes, **encoders)
+    system = made({**config, "_partial_": True})(n_classes=n_classes, **encoders)
     if not isinstance(system, System):
         raise InputError(f"model.system._target_ is no System: {config['_target_']}")
     if assets is None:
@@ -63,94 +62,6 @@ def build(
         for encoder in system.encoders.values():
             encoder.fit(said)
     return system
-
-
-def encoder_config(
-    plain: dict[str, Any],
-    config: dict[str, Any],
-    name: str,
-    assets: Path | None,
-    stored: tuple[int, int] | None,
-) -> dict[str, Any]:
-    """What makes one encoder of a system: live or from the store, normalised or not."""
-    storable = is_storable(config)
-    if stored is not None:
-        n_layers, width = stored
-        config = {**_STORED, "stream": name, "n_layers": n_layers, "width": width}
-    elif assets is not None and (assets / name).is_dir():
-        config = with_assets(config, assets / name)
-    over = plain["features"]["normalise"]
-    if storable and over != "none":
-        config = {**_NORMALISED, "encoder": config, "over": over}
-    return config
-
-
-def encoder_names(config: dict[str, Any]) -> list[str]:
-    """The constructor arguments of a system that are encoders, by their annotation."""
-    parameters = inspect.signature(get_class(config["_target_"])).parameters.values()
-    return [p.name for p in parameters if inspect.isclass(p.annotation) and _is_encoder(p)]
-
-
-def _is_encoder(parameter: inspect.Parameter) -> bool:
-    return issubclass(parameter.annotation, Encoder)
-
-
-def innermost(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of an encoder itself, out of what is wrapped around it."""
-    while isinstance(config.get("encoder"), Mapping):
-        config = config["encoder"]
-    return dict(config)
-
-
-def is_storable(config: Mapping[str, Any]) -> bool:
-    """Whether the features of an encoder can be kept from run to run."""
-    made_by: Any = get_class(innermost(config)["_target_"])
-    return bool(made_by.storable)
-
-
-def with_assets(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The configuration of an encoder that takes what it can from a run's folder."""
-    if isinstance(config.get("encoder"), Mapping):
-        return {**config, "encoder": with_assets(dict(config["encoder"]), folder)}
-    return {**config, "assets": str(folder)} if "assets" in config else config
-
-
-def refuse_features(plain: dict[str, Any]) -> None:
-    """Finds wrong options of the features before anything is computed.
-
-    Raises:
-        InputError: no such normalisation, or of encoders that are to be trained.
-    """
-    over = plain["features"]["normalise"]
-    if over not in ("none", *OVER):
-        raise InputError(f"features.normalise={over}: expected none, {', '.join(OVER)}")
-    if over != "none" and plain["features"]["mode"] == "finetune":
-        raise InputError(
-            f"features.normalise={over} needs encoders that stay as they are; use features=cached "
-            "or features=frozen"
-        )
-
-
-def make_encoder(config: dict[str, Any]) -> Encoder:
-    """One encoder by itself.
-
-    Raises:
-        InputError: it cannot be had.
-    """
-    made: Encoder = _made(config)
-    return made
-
-
-def _made(config: dict[str, Any], **arguments: Any) -> Any:
-    try:
-        return instantiate(config, **arguments, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        while isinstance(cause, InstantiationException):
-            cause = cause.__cause__
-        if isinstance(cause, InputError):
-            raise cause from None
-        raise
 
 
 def save_assets(system: System, folder: Path) -> None:
@@ -169,7 +80,7 @@ def reloadable(system: System) -> tuple[str, ...]:
     """Where in the state the encoders are that can be had again."""
     return tuple(
         f"{path}."
-        for path, module in system.named_modules()
+        for path, module in system.named_modules(remove_duplicate=False)
         if isinstance(module, Encoder) and module.reloadable
     )
 

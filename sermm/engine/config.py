@@ -103,7 +103,29 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             f"{explain(error)}. A model takes its encoders from encoder/speech and encoder/text: "
             "choose one of each that it needs (encoder/text=hf), and give every value marked ???"
         ) from error
-    return _as_mapping(plain)
+    resolved = _as_mapping(plain)
+    if "model" in resolved:
+        resolved["model"] = with_streams(resolved["model"])
+    return resolved
+
+
+def with_streams(model: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a system with the encoders of the streams that were chosen.
+
+    Raises:
+        InputError: there is no such stream, or none was chosen.
+    """
+    if "available" not in model:
+        return model
+    known, names = model["available"], model["streams"]
+    if not names or len(set(names)) < len(names) or set(names) - set(known):
+        raise InputError(
+            f"model.streams={names}: expected some of {', '.join(known)}, each once, such as "
+            "model.streams=[text,frame]"
+        )
+    chosen = {name: known[name] for name in names}
+    rest = {key: value for key, value in model.items() if key not in {"available", "streams"}}
+    return {**rest, "system": {**model["system"], "streams": chosen}}
 
 
 def identity(plain: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from sermm.data.feature_store import FeatureStore, Writer
 from sermm.encoders.base import Encoder, TextEncoder
 from sermm.encoders.precision import computing
 from sermm.encoders.segments import segment_means
-from sermm.engine.assembly import make_encoder
+from sermm.engine.encoders import make_encoder
 from sermm.engine.extraction_sources import Source, Spoken, Written
 from sermm.engine.inference import precision_for
 from sermm.engine.memory import freed_memory_kept

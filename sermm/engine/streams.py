@@ -10,7 +10,7 @@ from hydra.utils import get_class
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.records import Level
-from sermm.engine.assembly import encoder_names, innermost
+from sermm.engine.encoders import encoder_configs, innermost
 from sermm.engine.inference import device_for, precision_for
 from sermm.engine.inputs import LEVELS
 from sermm.engine.work import Work
@@ -76,20 +76,19 @@ def streams(plain: Mapping[str, Any]) -> list[Stream]:
 
 
 def _streams(plain: Mapping[str, Any]) -> Iterator[Stream]:
-    config = plain["model"]["system"]
-    for name in encoder_names(config):
-        inner = innermost(config[name])
+    for name, config in encoder_configs(plain["model"]).items():
+        inner = innermost(config)
         encoder: Any = get_class(inner["_target_"])
         if not encoder.storable:
             if "trainable" in inner:
                 raise InputError(
                     f"features=cached: the {name} encoder {inner['_target_'].rpartition('.')[2]} "
                     "starts from random weights in every run, so its features cannot be stored; "
-                    f"choose a pre-trained one (encoder/{name}=hf) or features=finetune"
+                    "choose a pre-trained one (such as encoder/speech=hf) or features=finetune"
                 )
             continue
-        level = "token" if "tokens" in encoder.needs else config[name].get("level", "frame")
-        yield Stream(name, inner, level, level in LEVELS and bool(config[name]["literal"]))
+        level = "token" if "tokens" in encoder.needs else config.get("level", "frame")
+        yield Stream(name, inner, level, level in LEVELS and bool(config["literal"]))
 
 
 def streams_asked(plain: Mapping[str, Any]) -> list[Stream]:
@@ -133,7 +132,7 @@ def described(encoder: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not made_by.storable:
         raise InputError(
             f"the {name} encoder {made_by.__name__} has no features that could be stored; "
-            f"choose a pre-trained one, such as encoder/{name}=hf"
+            f"choose a pre-trained one, such as encoder/speech=hf"
         )
     found: dict[str, Any] = made_by.described(**arguments)
     return found

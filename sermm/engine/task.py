@@ -12,8 +12,9 @@ import torch
 from sermm.core.records import Fold
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
-from sermm.engine.assembly import build, refuse_features, save_assets
+from sermm.engine.assembly import build, save_assets
 from sermm.engine.corpus import Loaded
+from sermm.engine.encoders import refuse_features
 from sermm.engine.extraction import ready
 from sermm.engine.inference import device_for
 from sermm.engine.inputs import inputs_of

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
+from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, TextEncoder
 
 
@@ -15,8 +16,14 @@ class System(nn.Module):
 
     @property
     def encoders(self) -> dict[str, Encoder]:
-        """The encoders by the name of the attribute that holds them."""
-        return {name: m for name, m in self.named_children() if isinstance(m, Encoder)}
+        """The encoders by the attribute that holds them, `streams.text` for those of a dict."""
+        found = {}
+        for name, part in self.named_children():
+            members = part.items() if isinstance(part, nn.ModuleDict) else [("", part)]
+            for key, module in members:
+                if isinstance(module, Encoder):
+                    found[f"{name}.{key}" if key else name] = module
+        return found
 
     @property
     def needs(self) -> set[str]:
@@ -29,6 +36,22 @@ class System(nn.Module):
         # It may be wrapped, as in a normalisation of what it gives.
         modules = (m for encoder in self.encoders.values() for m in encoder.modules())
         return next((m for m in modules if isinstance(m, TextEncoder)), None)
+
+
+class StreamSystem(System):
+    """A system over any number of streams, each fed by one encoder.
+
+    Args:
+        streams: encoders by name, in order (text, frame, phone, syllable, word, or others).
+    """
+
+    def __init__(self, streams: dict[str, Encoder]) -> None:
+        super().__init__()
+        self.streams = nn.ModuleDict(streams)
+
+    def hidden(self, batch: Batch) -> dict[str, Ragged]:
+        """Hidden states `[n layers d]` of every stream, by name."""
+        return {name: encoder(batch) for name, encoder in self.streams.items()}
 
 
 class CountingSystem(System):

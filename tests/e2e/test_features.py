@@ -141,6 +141,8 @@ def test_a_cached_run_labels_a_file(words, tones, tmp_path, capsys):
         (["features.normalise=global", "features=finetune"], "encoders that stay as they are"),
         (["features.normalise=session"], "features.normalise=session: expected none, global"),
         (["encoder.speech.id=/nowhere/at/all"], "there is no such folder"),
+        (["model.streams=[text,melody]"], "expected some of text, frame, phone, syllable, word"),
+        (["model.streams=[]"], "expected some of text, frame, phone"),
     ],
 )
 def test_wrong_use(more, message, words, tmp_path, capsys):
@@ -314,3 +316,27 @@ def test_words_with_times_cached_and_frozen(words, tones, tmp_path):
     assert json.loads(store.read_text())["description"]["level"] == "word"
     frames, _ = train(words, tmp_path, "features=frozen", "model=speech_only", "encoder/text=tiny")
     assert frames != frozen
+
+
+def test_streams_of_one_encoder_share_it_and_one_pass(words, tones, tmp_path, passes):
+    grids = tmp_path / "grids"
+    grids.mkdir()
+    for wav in sorted(tones.parent.glob("*.wav")):
+        (grids / f"{wav.stem}.TextGrid").write_text(GRID.format(end=0.3))
+    given = [
+        "model=late_fusion",
+        "model.streams=[text,frame,word]",
+        "align.sources=[mfa,whole]",
+        f"align.mfa_dir={grids}",
+    ]
+    frozen, run = train(words, tmp_path, "features=frozen", *given)
+    cached, folder = train(words, tmp_path, "features=cached", "features.dtype=float32", *given)
+    assert sum(passes) == 60 + 4
+    for name, row in frozen.items():
+        assert cached[name] == pytest.approx(row, abs=1e-5)
+    assert len(list(tmp_path.glob("cache/features/*/store.json"))) == 3
+    wav = str(tones.parent / "0ang0.wav")
+    for one in (run, folder):
+        assert main(["predict", str(one), wav, "text=I am glad", "format=json"]) == 0
+    two, _ = train(words, tmp_path, "features=cached", "model=late_fusion")
+    assert two != frozen

@@ -98,11 +98,11 @@ def test_the_gate_of_the_source_has_its_two_million_parameters():
 
 def test_late_fusion_is_the_sum_of_its_branches():
     torch.manual_seed(0)
-    system = LateFusion(Given("a", 6, 3), GivenText("l", 4), 3).eval()
+    system = LateFusion({"speech": Given("a", 6, 3), "text": GivenText("l", 4)}, 3).eval()
     batch = Batch(("x", "y"), cached={"a": states([5, 2], 6, 3), "l": states([3, 4], 4)})
     output = system(batch)
     single = {}
-    for name, stream in (("speech", system.speech), ("text", system.text)):
+    for name, stream in system.streams.items():
         alone = SingleStream(stream, 3)
         alone.branch, alone.classifier = system.branches[name], system.classifiers[name]
         single[name] = alone.eval()(batch)
@@ -112,8 +112,8 @@ def test_late_fusion_is_the_sum_of_its_branches():
 
 
 def test_a_system_names_its_encoders_and_what_they_read():
-    system = LateFusion(Given("a", 6), GivenText("l", 4), 3)
-    assert list(system.encoders) == ["speech", "text"]
+    system = LateFusion({"speech": Given("a", 6), "text": GivenText("l", 4)}, 3)
+    assert list(system.encoders) == ["streams.speech", "streams.text"]
     assert system.needs == {"waveform", "tokens"}
-    assert system.text_encoder is system.text
+    assert system.text_encoder is system.streams["text"]
     assert SingleStream(Given("a", 6), 3).text_encoder is None

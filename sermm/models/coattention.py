@@ -1,0 +1,148 @@
+"""Co-attention: text and each speech stream read each other, layer by layer (early fusion).
+
+Source: Zhao 2022, section 2.3, equation (4), Figures 2 and 3; the attention is that of ViLBERT.
+
+    c_i = (mean X_T + mean X_i) / 2,   c = c_1 + ... + c_k (end to end)
+    g = LN(ReLU(W4 c + b4) + c),   y = softmax(W5 g + b5)
+
+| paper | code |
+| --- | --- |
+| i in {F, P, S, W} | the names of the speech streams; `stacks[i]` gives c_i |
+| u (equation 1), one w per stream | `mixes` |
+| one layer of U_T (x) U_i (Figure 3) | `CoAttentionLayer` |
+| W6, W7, W8, attention, block | `transformer_branch.Attention`, `.Block` |
+| GA (equation 2) | `Ragged.mean` |
+| W4, b4 | `fuse` |
+| LN of equation (4) | `norm` |
+| W5, b5 | `classifier` |
+
+Both branches of a layer are updated from the values of the layer before. Equation (1) has one set
+of weights for i = T, so U_T is computed once and enters the models of all granularities.
+
+Differs from the source in: streams of another width than the text's are projected to it (in the
+paper all have 768); softmax is left to the loss. Left open there: 12 heads, 3072 hidden units,
+GELU, dropout 0.1 within the blocks, 0.2 after ReLU(W4 c + b4).
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import Encoder
+from sermm.encoders.layer_mix import LayerMix
+from sermm.models.base import StreamSystem
+from sermm.models.transformer_branch import Block
+
+
+class CoAttentionLayer(nn.Module):
+    """X_T <- Block(q=X_T, kv=X_i) and X_i <- Block(q=X_i, kv=X_T), at the same time.
+
+    Args:
+        d: size of a state of both streams.
+        heads: of both blocks; must divide d.
+        feed_forward: hidden units of both blocks.
+        dropout: of both blocks.
+
+    Raises:
+        InputError: the heads do not divide d.
+    """
+
+    def __init__(self, d: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.text = Block(d, heads, feed_forward, dropout)
+        self.speech = Block(d, heads, feed_forward, dropout)
+
+    def forward(self, text: Ragged, speech: Ragged) -> tuple[Ragged, Ragged]:
+        """The new X_T and X_i; a stream whose partner is empty reads zeros there."""
+        return self.text(text, speech), self.speech(speech, text)
+
+
+class CoAttentionStack(nn.Module):
+    """The co-attention model of one granularity: c_i = (mean X_T + mean X_i) / 2.
+
+    Args:
+        depth: how many layers.
+        d: size of a state of both streams, and of c_i.
+        heads: of each block; must divide d.
+        feed_forward: hidden units of each block.
+        dropout: of each block.
+
+    Raises:
+        InputError: the heads do not divide d.
+    """
+
+    def __init__(self, depth: int, d: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            CoAttentionLayer(d, heads, feed_forward, dropout) for _ in range(depth)
+        )
+
+    def forward(self, text: Ragged, speech: Ragged) -> Float[Tensor, "b d"]:
+        """c_i of the states `[n d]` and `[m d]`; an empty stream adds zeros."""
+        for layer in self.layers:
+            text, speech = layer(text, speech)
+        return (text.mean() + speech.mean()) / 2
+
+
+class CoAttention(StreamSystem):
+    """A stack of co-attention layers for each speech stream, then equation (4).
+
+    Args:
+        streams: encoders by stream name: `text` and one or more others, which are speech.
+        n_classes: k.
+        dropout: after ReLU(W4 c + b4).
+        attention_dropout: within the blocks.
+        depth: co-attention layers of a stack.
+        heads: of each block; must divide the text encoder's width.
+        feed_forward: hidden units of each block.
+
+    Raises:
+        InputError: there is no text, nothing but text, or the heads do not divide its width.
+    """
+
+    def __init__(
+        self,
+        streams: dict[str, Encoder],
+        n_classes: int,
+        dropout: float = 0.2,
+        attention_dropout: float = 0.1,
+        depth: int = 3,
+        heads: int = 12,
+        feed_forward: int = 3072,
+    ) -> None:
+        super().__init__(streams)
+        speech = [name for name in streams if name != "text"]
+        if "text" not in streams or not speech:
+            raise InputError(
+                f"streams={list(streams)}: co-attention is between `text` and one or more speech "
+                "streams, for example [text,frame,phone]"
+            )
+        d = streams["text"].width
+        self.mixes = nn.ModuleDict({n: LayerMix(e.n_layers, e.width) for n, e in streams.items()})
+        self.projections = nn.ModuleDict(
+            {n: nn.Linear(e.width, d) for n, e in streams.items() if e.width != d}
+        )
+        self.stacks = nn.ModuleDict(
+            {n: CoAttentionStack(depth, d, heads, feed_forward, attention_dropout) for n in speech}
+        )
+        size = d * len(speech)
+        self.fuse = nn.Linear(size, size)
+        self.norm = nn.LayerNorm(size)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(size, n_classes)
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits `[b k]`; the embedding `[b d*speech streams]` is g."""
+        mixed = {name: self._mixed(name, states) for name, states in self.hidden(batch).items()}
+        text = mixed["text"]
+        c = torch.cat([stack(text, mixed[name]) for name, stack in self.stacks.items()], dim=-1)
+        embedding = self.norm(self.dropout(F.relu(self.fuse(c))) + c)
+        return Output(self.classifier(embedding), embedding)
+
+    def _mixed(self, name: str, hidden: Ragged) -> Ragged:
+        mixed: Ragged = self.mixes[name](hidden)
+        return mixed.map(self.projections[name]) if name in self.projections else mixed

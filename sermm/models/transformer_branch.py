@@ -1,0 +1,167 @@
+"""The transformer branch: self-attention over one stream, the mean, one feed-forward layer.
+
+Source: Zhao 2022, section 3.3 and Table 1, "Transformer Encoder": three transformer encoder
+layers, then two feed-forward layers (the second is the system's classifier). The block is that of
+section 2.3, which co-attention uses with two streams.
+
+| paper | code |
+| --- | --- |
+| w_l, u (equation 1) | `mix` |
+| W6, b6 / W7, b7 / W8, b8 (Q, K, V) | `Attention.query` / `.key` / `.value` |
+| "the classic transformer encoder structure" | `Block` |
+| mean over k (equation 2) | `Ragged.mean` |
+
+Differs from the source in: what it leaves open. 12 heads (each divides its scores by the root of
+its own size), 3072 hidden units, GELU, layer normalisation after the residual, no positional
+encoding (the inputs are contextual), and the mean stands before the feed-forward layer.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.layer_mix import LayerMix
+
+
+def attend_one_by_one(query: Ragged, key: Ragged, value: Ragged, dropout: float) -> Ragged:
+    """Attention `[n h e]` of each sequence over its own source, without padding.
+
+    Args:
+        query: `[n h e]`, h heads of size e.
+        key: `[m h e]`, as many sequences.
+        value: `[m h e]`, positions as in key. A query whose source is empty gets zeros.
+        dropout: of the attention weights.
+    """
+    attended = []
+    for q, k, v in zip(query.split(), key.split(), value.split(), strict=True):
+        if not len(q) or not len(k):
+            attended.append(torch.zeros_like(q))
+            continue
+        q, k, v = (part.transpose(0, 1)[None] for part in (q, k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        attended.append(mixed[0].transpose(0, 1))
+    return query.with_values(torch.cat(attended))
+
+
+def attend_padded(query: Ragged, key: Ragged, value: Ragged, dropout: float) -> Ragged:
+    """The same in one piece: the positions that pad a source get no weight."""
+    q, k, v = (part.padded()[0].transpose(1, 2) for part in (query, key, value))
+    real = key.padded()[1]
+    empty = ~real.any(-1)
+    # Without a source all would be masked, and the softmax 0 / 0.
+    mask = (real | empty[:, None])[:, None, None, :]
+    attended = F.scaled_dot_product_attention(q, k, v, mask, dropout)
+    attended = attended.masked_fill(empty[:, None, None, None], 0.0)
+    return query.from_padded(attended.transpose(1, 2))
+
+
+class Attention(nn.Module):
+    """Multi-head attention of one stream over a source: itself or another stream.
+
+    Args:
+        d: size of a state of both.
+        heads: how many; they share d equally.
+        dropout: of the attention weights.
+
+    Raises:
+        InputError: the heads do not divide d.
+    """
+
+    def __init__(self, d: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if heads < 1 or d % heads:
+            raise InputError(
+                f"heads={heads} cannot share states of size {d}: give a number that divides {d}"
+            )
+        self.heads, self.size = heads, d // heads
+        self.dropout = dropout
+        self.query = nn.Linear(d, d)
+        self.key = nn.Linear(d, d)
+        self.value = nn.Linear(d, d)
+        self.out = nn.Linear(d, d)
+
+    def forward(self, own: Ragged, source: Ragged) -> Float[Tensor, "n d"]:
+        """What the n positions of `own` read; with an empty source only the bias of `out`."""
+        shape = (-1, self.heads, self.size)
+        q, k, v = (
+            stream.with_values(project(stream.values).view(shape))
+            for stream, project in ((own, self.query), (source, self.key), (source, self.value))
+        )
+        # Many small kernels make a GPU wait longer than padding; a CPU computes padding in full.
+        run = attend_padded if own.values.is_cuda else attend_one_by_one
+        attended = run(q, k, v, self.dropout if self.training else 0.0)
+        read: Tensor = self.out(attended.values.flatten(1))
+        return read
+
+
+class Block(nn.Module):
+    """X <- LN(X + attention), X <- LN(X + FFN(X)), each with dropout before the sum.
+
+    Args:
+        d: size of a state.
+        heads: of the attention.
+        feed_forward: hidden units of the FFN.
+        dropout: of the attention weights, and in three places of the block as is usual.
+
+    Raises:
+        InputError: the heads do not divide d.
+    """
+
+    def __init__(self, d: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(d, heads, dropout)
+        self.norm_attention = nn.LayerNorm(d)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(d, feed_forward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feed_forward, d)
+        )
+        self.norm_feed_forward = nn.LayerNorm(d)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, own: Ragged, source: Ragged) -> Ragged:
+        """New states `[n d]` of `own` after reading `source`; self-attention where both are one."""
+        x = self.norm_attention(own.values + self.dropout(self.attention(own, source)))
+        x = self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
+        return own.with_values(x)
+
+
+class TransformerBranch(nn.Module):
+    """Hidden states `[n layers d]` of one stream -> one vector `[b width]` an utterance.
+
+    Args:
+        n_layers: hidden states per position; more than one are mixed by learned weights.
+        d: size of a hidden state.
+        width: of the feed-forward layer after the mean.
+        dropout: in the blocks and after that layer.
+        depth: how many blocks.
+        heads: of each block; must divide d.
+        feed_forward: hidden units of each block.
+
+    Raises:
+        InputError: the heads do not divide d.
+    """
+
+    def __init__(
+        self,
+        n_layers: int,
+        d: int,
+        width: int,
+        dropout: float,
+        depth: int = 3,
+        heads: int = 12,
+        feed_forward: int = 3072,
+    ) -> None:
+        super().__init__()
+        self.mix = LayerMix(n_layers, d)
+        self.blocks = nn.ModuleList(Block(d, heads, feed_forward, dropout) for _ in range(depth))
+        self.layer = nn.Sequential(nn.Linear(d, width), nn.ReLU(), nn.Dropout(dropout))
+
+    def forward(self, hidden: Ragged) -> Float[Tensor, "b width"]:
+        """ReLU(W mean + b); zeros where a sequence is empty, as from a linear branch."""
+        states: Ragged = self.mix(hidden)
+        for block in self.blocks:
+            states = block(states, states)
+        vectors: Tensor = self.layer(states.mean())
+        return vectors * (hidden.lengths > 0).to(vectors.device)[:, None]
