@@ -19,6 +19,7 @@ VERBS = {
     "align": "times of phones, syllables and words",
     "transcribe": "transcripts by machine, and their word error rate",
     "train": "train one system on one fold, or sweep models x folds x seeds with -m",
+    "combine": "average the logits of finished systems, without retraining",
     "evaluate": "score a trained run on another fold, split or corpus",
     "predict": "label wav files with a trained run",
     "report": "tables, figures and a page from the runs of a study",

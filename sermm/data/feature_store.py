@@ -101,20 +101,25 @@ class FeatureStore:
     def read(self, keys: Sequence[str]) -> Ragged:
         """The values `[n layers d]` of some items, copied once, out of the memory map.
 
+        In memory each layer's values lie together: mixing the layers is several times quicker so.
+
         Raises:
             InputError: the store does not have one of them, or no longer has its file.
         """
         self._require(keys)
         places = [self._index.places[key] for key in keys]
         lengths = torch.tensor([place.length for place in places], dtype=torch.int64)
-        values = new_values(int(lengths.sum()), self.shape or (0, 0), self.dtype)
-        rows, start = as_bytes(values), 0
+        layers, width = self.shape or (0, 0)
+        total, row_bytes = int(lengths.sum()), width * self.dtype.itemsize
+        values = new_values(layers, (total, width), self.dtype)
+        by_layer, start = as_bytes(values).reshape(layers, total, row_bytes), 0
         for shard, first, length in places:
             if shard not in self._maps:
                 self._maps[shard] = mapped(self._index.shards[shard])
-            rows[start : start + length] = self._maps[shard][first : first + length]
+            rows = self._maps[shard][first : first + length].reshape(length, layers, row_bytes)
+            by_layer[:, start : start + length] = rows.transpose(1, 0, 2)
             start += length
-        return Ragged(values, lengths)
+        return Ragged(values.transpose(0, 1), lengths)
 
     def check(self) -> list[str]:
         """Verifies the checksums of all shards that have changed since they were last found right.

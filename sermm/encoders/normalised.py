@@ -110,7 +110,7 @@ class Normalised(Encoder):
         """
         hidden: Ragged = self.encoder(batch)
         if self.over == "global":
-            return hidden.map(lambda values: (values - self.mean) / self.deviation)
+            return hidden.map(lambda values: (values.float() - self.mean) / self.deviation)
         moments = (
             [_moments(values) for values in hidden.split()]
             if self.over == "utterance"
@@ -118,7 +118,8 @@ class Normalised(Encoder):
         )
         mean = torch.stack([m.mean for m in moments]).to(hidden.values.device)
         deviation = torch.stack([m.deviation for m in moments]).to(hidden.values.device)
-        return hidden.with_values((hidden.values - hidden.repeat(mean)) / hidden.repeat(deviation))
+        centred = hidden.values.float() - hidden.repeat(mean)
+        return hidden.with_values(centred / hidden.repeat(deviation))
 
     def fit(self, transcripts: Iterable[str]) -> None:
         """As the encoder does."""

@@ -7,7 +7,7 @@ from sermm.encoders.base import Encoder
 
 
 class Stored(Encoder):
-    """Hands on what the batch holds of a stream, in float32.
+    """Hands on what the batch holds of a stream, in the type it is stored in.
 
     Args:
         stream: its name in `Batch.cached`.
@@ -30,4 +30,4 @@ class Stored(Encoder):
         """
         if self.stream not in batch.cached:
             raise InputError(f"the batch of {batch.ids[0]} holds no stored stream {self.stream!r}")
-        return batch.cached[self.stream].map(lambda values: values.float())
+        return batch.cached[self.stream]

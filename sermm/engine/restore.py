@@ -41,6 +41,11 @@ def restore(path: Path) -> Restored:
             f"{path} is {folder.state or 'not started'}, not finished; the command that started "
             "it resumes it"
         )
+    if "parts" in result:
+        raise InputError(
+            f"{path} is a combination and has no weights; use its parts: "
+            f"{', '.join(result['parts'])}"
+        )
     plain = read_yaml(path / "config.yaml")
     system = build(plain, len(result["classes"]), folder.assets, transcripts=())
     read_weights(system, folder.best)

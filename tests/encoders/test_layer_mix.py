@@ -53,3 +53,31 @@ def test_the_sign_of_a_negative_sum_is_kept():
     mix.weight.data = torch.tensor([-1.0, -3.0])
     expected = 0.25 * hidden.values[:, 0] + 0.75 * hidden.values[:, 1]
     torch.testing.assert_close(mix(hidden).values, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("layer_first", [False, True])
+def test_stored_states_give_the_sum_and_the_gradient_of_live_ones(dtype, layer_first):
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(150, 5, 8, generator=rng).to(dtype)
+    if layer_first:
+        values = values.transpose(0, 1).contiguous().transpose(0, 1)
+    weights, gradients, outputs = torch.randn(5, generator=rng), [], []
+    for live in (False, True):
+        mix = LayerMix(5, 8)
+        mix.weight.data = weights.clone()
+        hidden = values.float().requires_grad_() if live else values
+        found = mix(Ragged(hidden, torch.tensor([100, 0, 50]))).values
+        (found * torch.linspace(-1, 1, 8)).square().sum().backward()
+        gradients.append(mix.weight.grad)
+        outputs.append(found)
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+
+
+def test_no_positions_at_all():
+    mix = LayerMix(5, 8)
+    found = mix(Ragged(torch.zeros(0, 5, 8, dtype=torch.float16), torch.tensor([0, 0]))).values
+    assert found.shape == (0, 8)
+    found.sum().backward()
+    assert (mix.weight.grad == 0).all()

@@ -96,9 +96,8 @@ def test_a_batch_without_the_stream():
         Stored("speech", 3, 2)(Batch(("a",)))
 
 
-def test_stored_features_come_in_float32():
+def test_half_precision_is_normalised_in_float32():
     hidden = Ragged.pack([torch.ones(2, 2, 3, dtype=torch.bfloat16)])
-    assert (
-        Stored("speech", 3, 2)(Batch(("a",), cached={"speech": hidden})).values.dtype
-        == torch.float32
-    )
+    batch = Batch(("a",), cached={"speech": hidden})
+    assert Stored("speech", 3, 2)(batch).values.dtype == torch.bfloat16
+    assert normalised("global")(batch).values.dtype == torch.float32

@@ -1,0 +1,131 @@
+"""sermm combine PART PART [...] study=NEW [key=value ...]: average the logits of finished systems.
+
+Nothing is trained: the parts' predictions.csv are joined on the utterance, and the combination
+becomes a run of study NEW, which `sermm report` reads like any other. Runs give one combination;
+studies give one for every corpus, protocol, seed and fold that all of them have. A run without a
+partner is counted and listed. Given again, what is there is not made again.
+
+PART is a run (a folder or a key), a study with one system (floors aside), or STUDY:MODEL, where
+MODEL is the name of a model or the name of a row as `sermm report` prints it.
+
+  sermm combine table2:coattention table2:late_fusion study=table3
+  sermm combine 'table2:late_fusion model.streams=[text,frame]' first weights=2,1 study=both
+  sermm combine 0123456789abcdef runs/first/fedcba9876543210 study=pair format=json
+
+Keys: study, name (combination), weights (1 for each part), runs_dir, format (table | json).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.core.errors import InputError
+from sermm.core.records import Problem
+
+if TYPE_CHECKING:
+    from sermm.engine.combine_choice import Choice
+    from sermm.engine.combine_parts import Plan
+
+USAGE = "sermm combine PART PART [...] study=NEW [name=combination] [weights=1,1]"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Combines; returns the exit status.
+
+    Raises:
+        InputError: wrong use, or parts that do not fit.
+    """
+    known = {
+        "study": None,
+        "name": "combination",
+        "weights": None,
+        "format": "table",
+        "runs_dir": None,
+    }
+    words, own = parse(arguments, known, USAGE)
+    output = choice(own["format"], "format", ("table", "json"))
+    if len(words) < 2:
+        raise InputError(f"give two or more parts, got {words or 'none'}. Usage: {USAGE}")
+    if not own["study"]:
+        raise InputError(f"study= must say where the combinations go. Usage: {USAGE}")
+    weights = shares(own["weights"], len(words))
+
+    from sermm.engine.combine_choice import chosen, matched
+    from sermm.engine.combine_parts import Plan, read_part
+
+    runs_dir = runs_folder(own["runs_dir"])
+    choices = [chosen(word, runs_dir) for word in words]
+    groups, lonely = matched(choices)
+    if not groups:
+        raise InputError(
+            f"{' and '.join(words)} share no corpus, protocol, seed and fold:\n"
+            + "\n".join(_listed(lonely))
+        )
+    plans = [Plan.checked([read_part(f) for f in g], weights, own["name"] or "") for g in groups]
+    made = [combination(plan, runs_dir / own["study"]) for plan in plans]
+    if output == "json":
+        record = {"combinations": made, "no_partner": [asdict(problem) for problem in lonely]}
+        print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print("\n".join([*map(line, made), *_open_ends(choices, lonely)]))
+    return 0
+
+
+def shares(text: str | None, n: int) -> list[float]:
+    """Weights as typed (`2,1`); 1 for each of n parts if none are given.
+
+    Raises:
+        InputError: they are not numbers.
+    """
+    try:
+        return [1.0] * n if text is None else [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"weights must be numbers divided by commas, got {text!r}") from error
+
+
+def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
+    """Makes a combination; returns what is said of it, test UA as fractions."""
+    from sermm.engine.combine import combine
+    from sermm.engine.combine_record import metrics
+
+    result = combine(plan, study_dir)
+    names = ("key", "study", "model", "data", "protocol", "fold", "seed")
+    return {
+        **{name: result[name] for name in names},
+        "folder": str(study_dir / result["key"]),
+        "ua": result["metrics"]["test/ua"],
+        "parts": [
+            {
+                "key": part.result.key,
+                "model": part.result.model,
+                "weight": weight,
+                "ua": metrics(list(part.rows.values()), part.result.classes)["test/ua"],
+            }
+            for part, weight in zip(plan.parts, plan.weights, strict=True)
+        ],
+    }
+
+
+def line(made: dict[str, Any]) -> str:
+    """A combination for people."""
+    parts = ", ".join(f"{part['model']} {100 * part['ua']:.1f}" for part in made["parts"])
+    return (
+        f"{made['data']}, {made['protocol']}, fold {made['fold']}, seed {made['seed']}: test UA "
+        f"{parts} -> {made['model']} {100 * made['ua']:.1f}  {made['folder']}"
+    )
+
+
+def _open_ends(choices: Sequence["Choice"], lonely: Sequence[Problem]) -> list[str]:
+    unfinished = {choice.study: choice.unfinished for choice in choices if choice.unfinished}
+    lines = [
+        f"{study}: {n} run folders did not finish or cannot be read; sermm report {study} says why"
+        for study, n in unfinished.items()
+    ]
+    return [*lines, *([f"without a partner: {len(lonely)}", *_listed(lonely)] if lonely else [])]
+
+
+def _listed(problems: Sequence[Problem]) -> list[str]:
+    return [f"  {problem.where}: {problem.what}" for problem in problems]

@@ -1,0 +1,161 @@
+"""Finished runs as parts of a combination, and whether they fit together."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sermm.core.digest import digest, digest_file
+from sermm.core.errors import InputError
+from sermm.core.files import read_json
+from sermm.engine.run_folder import RunFolder
+from sermm.report.rows import FLOORS
+from sermm.report.runs import Result
+
+Row = dict[str, str]
+SAME = ("data", "protocol", "classes", "seed", "fold", "split_digest")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A finished run as a part of a combination.
+
+    Attributes:
+        rows: of its predictions.csv, by utterance id.
+        digest: of that file.
+    """
+
+    folder: Path
+    result: Result
+    rows: dict[str, Row]
+    digest: str
+
+
+def read_part(folder: Path) -> Part:
+    """Reads a run folder.
+
+    Raises:
+        InputError: it is not finished, or a file is broken.
+    """
+    state = RunFolder(folder).state
+    if state != "finished":
+        raise InputError(
+            f"{folder} is {state or 'not started'}, not finished; the command that started it "
+            "resumes it"
+        )
+    path = folder / "predictions.csv"
+    try:
+        result = Result.of(read_json(folder / "result.json"))
+        return Part(folder, result, _rows(path, result.classes), digest_file(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} cannot be read: {error}; run it again") from error
+
+
+def _rows(path: Path, classes: Sequence[str]) -> dict[str, Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, restkey="", restval="")
+        needed = {"utterance_id", "split", "label", "predicted", *(f"p_{c}" for c in classes)}
+        if absent := sorted(needed - set(reader.fieldnames or ())):
+            raise ValueError(f"{path.name} has no column {', '.join(absent)}")
+        rows: dict[str, Row] = {}
+        for row in reader:
+            if row["utterance_id"] in rows:
+                raise ValueError(f"{path.name} names {row['utterance_id']} twice")
+            if row["label"] not in classes or "" in row:
+                raise ValueError(f"{path.name}: the row of {row['utterance_id']} is {row}")
+            rows[row["utterance_id"]] = row
+    if not any(row["split"] == "test" for row in rows.values()):
+        raise ValueError(f"{path.name} has no test row")
+    return rows
+
+
+def described(result: Result) -> str:
+    """A run in words."""
+    return (
+        f"{result.model} on {result.data}, {result.protocol}, fold {result.fold}, seed "
+        f"{result.seed}"
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A combination that can be made: its parts are of one fold, and predicted the same.
+
+    Attributes:
+        weights: of the parts; only their ratios matter.
+        name: stands where a run has the name of its model.
+    """
+
+    parts: tuple[Part, ...]
+    weights: tuple[float, ...]
+    name: str
+
+    @classmethod
+    def checked(cls, parts: Sequence[Part], weights: Sequence[float], name: str) -> "Plan":
+        """Makes a plan of parts that fit.
+
+        Raises:
+            InputError: fewer than two parts, a part twice, weights or a name that cannot be, or
+                parts of different corpora, protocols, classes, seeds, folds or utterances.
+        """
+        keys = [part.result.key for part in parts]
+        if len(keys) < 2 or len(set(keys)) < len(keys):
+            raise InputError(f"a combination needs two or more different runs, got {keys}")
+        if len(weights) != len(parts) or not all(math.isfinite(w) and w > 0 for w in weights):
+            raise InputError(
+                f"weights must be {len(parts)} numbers above 0, one for each part, got "
+                f"{list(weights)}"
+            )
+        if name in FLOORS or not name.replace("-", "_").isidentifier():
+            raise InputError(
+                f"name={name!r} cannot name a combination: expected a letter, then letters, "
+                f"digits, _ and -, and no floor's name ({', '.join(FLOORS)})"
+            )
+        for other in parts[1:]:
+            _refuse_unlike(parts[0], other)
+            _refuse_other_utterances(parts[0], other)
+        return cls(tuple(parts), tuple(weights), name)
+
+    @property
+    def key(self) -> str:
+        """Names the run folder; the order of the parts and the scale of the weights are alike."""
+        return self._digest([part.result.key for part in self.parts])
+
+    @property
+    def system(self) -> str:
+        """The same without fold and seed: combinations that share it are one row of a table."""
+        return self._digest([part.result.system for part in self.parts])
+
+    def _digest(self, parts: Sequence[str]) -> str:
+        shares = (round(w / sum(self.weights), 12) for w in self.weights)
+        pairs = sorted(zip(parts, shares, strict=True))
+        return digest({"combination": [list(pair) for pair in pairs], "name": self.name})[:16]
+
+
+def _refuse_unlike(a: Part, b: Part) -> None:
+    for name in SAME:
+        ours, theirs = getattr(a.result, name), getattr(b.result, name)
+        if ours != theirs:
+            what = "the fold's utterances (split_digest)" if name == "split_digest" else name
+            raise InputError(
+                f"cannot combine {a.folder} ({described(a.result)}) with {b.folder} "
+                f"({described(b.result)}): they differ in {what}, {ours} and {theirs}; combine "
+                "runs of the same corpus, protocol, fold and seed"
+            )
+
+
+def _refuse_other_utterances(a: Part, b: Part) -> None:
+    for one, other in ((a, b), (b, a)):
+        if lacking := sorted(set(one.rows) - set(other.rows)):
+            raise InputError(
+                f"{other.folder} has no prediction for {len(lacking)} utterances of "
+                f"{one.folder}: {', '.join(lacking[:5])}; run it again"
+            )
+    for i, row in a.rows.items():
+        for column in ("split", "label"):
+            if row[column] != b.rows[i][column]:
+                raise InputError(
+                    f"utterance {i}: its {column} is {row[column]} in {a.folder} and "
+                    f"{b.rows[i][column]} in {b.folder}; run the older one again"
+                )

@@ -1,0 +1,157 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import Encoder
+from sermm.models.coattention import CoAttention, CoAttentionLayer
+
+SMALL = {"heads": 2, "feed_forward": 16, "depth": 2}
+
+
+class Given(Encoder):
+    """Hidden states that the test gives, as `cached`."""
+
+    def __init__(self, name, width, n_layers=2):
+        super().__init__()
+        self.name, self.width, self.n_layers = name, width, n_layers
+
+    def forward(self, batch):
+        return batch.cached[self.name]
+
+
+def system(*names, widths=None, **options):
+    torch.manual_seed(0)
+    widths = widths or dict.fromkeys(names, 8)
+    streams = {name: Given(name, widths[name]) for name in names}
+    return CoAttention(streams, 2, **(SMALL | options))
+
+
+def batch_of(lengths, width=8, seed=0):
+    """The same lengths of text, of frames and of phones in turn, so that they differ."""
+    generator = torch.Generator().manual_seed(seed)
+    streams = {}
+    for shift, name in enumerate(("text", "frame", "phone")):
+        turned = lengths[shift:] + lengths[:shift]
+        streams[name] = Ragged.pack([torch.randn(t, 2, width, generator=generator) for t in turned])
+    return Batch(tuple(str(i) for i in range(len(lengths))), cached=streams)
+
+
+def part_of(batch, rows):
+    cached = {n: Ragged.pack([r.split()[i] for i in rows]) for n, r in batch.cached.items()}
+    return Batch(tuple(batch.ids[i] for i in rows), cached=cached)
+
+
+def planted(stream, seed, n=32):
+    """Noise in all streams, and in one of them the class: every position a little off."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.arange(n) % 2
+    cached = {}
+    for name in ("text", "frame", "phone"):
+        noise = torch.randn(4 * n, 2, 8, generator=generator)
+        noise[:, :, 0] += 1.5 * (2.0 * label - 1).repeat_interleave(4)[:, None] * (name == stream)
+        cached[name] = Ragged(noise, torch.full((n,), 4))
+    return Batch(tuple(str(i) for i in range(n)), cached=cached, label=label)
+
+
+def share_right_after_training(model, stream):
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(30):
+        train = planted(stream, seed=step)
+        loss = cross_entropy(model(train).logits, train.label)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    test = planted(stream, seed=1000, n=100)
+    return (model.eval()(test).logits.argmax(-1) == test.label).float().mean().item()
+
+
+@pytest.mark.parametrize("stream", ["text", "frame", "phone"])
+def test_learns_a_cue_of_any_one_stream(stream):
+    assert share_right_after_training(system("text", "frame", "phone", depth=1), stream) > 0.9
+
+
+def test_cannot_learn_the_cue_of_a_stream_that_is_withheld():
+    assert share_right_after_training(system("text", "frame", depth=1), "phone") < 0.65
+
+
+def test_both_branches_are_updated_from_the_values_of_the_layer_before():
+    torch.manual_seed(0)
+    layer = CoAttentionLayer(8, 2, 16, 0.1).eval()
+    batch = batch_of([3, 5])
+    text, speech = (batch.cached[name].map(lambda v: v[:, 0]) for name in ("text", "frame"))
+    new_text, new_speech = layer(text, speech)
+    torch.testing.assert_close(new_text.values, layer.text(text, speech).values)
+    torch.testing.assert_close(new_speech.values, layer.speech(speech, text).values)
+    assert (new_speech.values - layer.speech(speech, new_text).values).abs().max() > 1e-3
+
+
+def test_alone_as_in_the_batch_and_in_any_order():
+    model, batch = system("text", "frame", "phone").eval(), batch_of([3, 1, 0, 9])
+    logits = model(batch).logits
+    for i in range(4):
+        torch.testing.assert_close(model(part_of(batch, [i])).logits[0], logits[i])
+    order = [2, 0, 3, 1]
+    torch.testing.assert_close(model(part_of(batch, order)).logits, logits[order])
+
+
+def test_each_granularity_has_a_model_of_its_own_and_c_keeps_their_order():
+    model, batch = system("text", "frame", "phone").eval(), batch_of([3, 4])
+    model.fuse, model.norm, model.classifier = nn.Identity(), nn.Identity(), nn.Linear(16, 2)
+    nn.init.zeros_(model.stacks["phone"].layers[-1].text.norm_feed_forward.weight)
+    nn.init.zeros_(model.stacks["phone"].layers[-1].speech.norm_feed_forward.weight)
+    # fuse is the identity, so g = ReLU(c) + c; the stack of phones ends in zeros.
+    g = model(batch).embedding
+    assert g.shape == (2, 16)
+    assert (g[:, :8] != 0).all()
+    assert (g[:, 8:] == 0).all()
+
+
+def test_c_is_the_mean_of_both_means():
+    model = system("text", "frame", depth=0).eval()
+    batch = batch_of([3, 4])
+    text, frame = (model.mixes[n](batch.cached[n]).mean() for n in ("text", "frame"))
+    model.fuse, model.norm = nn.Linear(8, 8), nn.Identity()
+    nn.init.zeros_(model.fuse.weight)
+    nn.init.zeros_(model.fuse.bias)
+    torch.testing.assert_close(model(batch).embedding, (text + frame) / 2)
+
+
+@pytest.mark.parametrize("empty", ["text", "frame"])
+def test_an_empty_stream_gives_finite_numbers_and_gradients(empty):
+    model, batch = system("text", "frame"), batch_of([3, 4])
+    second = batch.cached[empty].split()[1]
+    cached = dict(batch.cached) | {empty: Ragged.pack([second[:0], second])}
+    output = model(Batch(batch.ids, cached=cached))
+    output.logits.sum().backward()
+    assert output.logits.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_gradients_reach_every_parameter():
+    model = system("text", "frame", "phone", widths={"text": 8, "frame": 6, "phone": 6})
+    wide, narrow = batch_of([3, 4]), batch_of([3, 4], width=6)
+    batch = Batch(wide.ids, cached=dict(narrow.cached) | {"text": wide.cached["text"]})
+    cross_entropy(model(batch).logits, torch.tensor([0, 1])).backward()
+    # A key's bias adds the same to all scores of a query, so its gradient is zero.
+    lost = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not [name for name in lost if not name.endswith("key.bias")]
+
+
+def test_streams_of_the_width_of_text_are_not_projected():
+    model = system("text", "frame", "phone", widths={"text": 8, "frame": 8, "phone": 6})
+    assert list(model.projections) == ["phone"]
+
+
+@pytest.mark.parametrize("names", [("text",), ("frame", "phone")])
+def test_needs_text_and_speech(names):
+    with pytest.raises(InputError, match="one or more speech"):
+        system(*names)
+
+
+def test_heads_must_divide_the_width_of_text():
+    with pytest.raises(InputError, match="heads=3 cannot share states of size 8"):
+        system("text", "frame", heads=3)
