@@ -124,8 +124,23 @@ def with_streams(model: dict[str, Any]) -> dict[str, Any]:
             "model.streams=[text,frame]"
         )
     chosen = {name: known[name] for name in names}
-    rest = {key: value for key, value in model.items() if key not in {"available", "streams"}}
+    given = {"available", "streams", "figures"}
+    rest = {key: value for key, value in model.items() if key not in given}
+    if "figures" in model:
+        rest["published"] = published_of(
+            [name for name in known if name in names], model["figures"]
+        )
     return {**rest, "system": {**model["system"], "streams": chosen}}
+
+
+def published_of(streams: Sequence[str], figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """The paper's figure for these streams, if it has one."""
+    joined = "+".join(streams)
+    value = figures["values"].get(joined)
+    if value is None:
+        return []
+    shared = {key: figures[key] for key in ("metric", "protocol", "note")}
+    return [{**shared, "source": figures["source"].format(streams=joined), "value": value}]
 
 
 def identity(plain: dict[str, Any]) -> dict[str, Any]:

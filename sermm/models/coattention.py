@@ -35,7 +35,7 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.encoders.layer_mix import LayerMix
 from sermm.models.base import StreamSystem
-from sermm.models.transformer_branch import Block
+from sermm.models.transformer_branch import Block, block_sizes
 
 
 class CoAttentionLayer(nn.Module):
@@ -97,8 +97,8 @@ class CoAttention(StreamSystem):
         dropout: after ReLU(W4 c + b4).
         attention_dropout: within the blocks.
         depth: co-attention layers of a stack.
-        heads: of each block; must divide the text encoder's width.
-        feed_forward: hidden units of each block.
+        heads: of each block; None: one for every 64 dimensions of the text encoder's width.
+        feed_forward: hidden units of each block; None: four times that width.
 
     Raises:
         InputError: there is no text, nothing but text, or the heads do not divide its width.
@@ -111,8 +111,8 @@ class CoAttention(StreamSystem):
         dropout: float = 0.2,
         attention_dropout: float = 0.1,
         depth: int = 3,
-        heads: int = 12,
-        feed_forward: int = 3072,
+        heads: int | None = None,
+        feed_forward: int | None = None,
     ) -> None:
         super().__init__(streams)
         speech = [name for name in streams if name != "text"]
@@ -122,6 +122,7 @@ class CoAttention(StreamSystem):
                 "streams, for example [text,frame,phone]"
             )
         d = streams["text"].width
+        heads, feed_forward = block_sizes(d, heads, feed_forward)
         self.mixes = nn.ModuleDict({n: LayerMix(e.n_layers, e.width) for n, e in streams.items()})
         self.projections = nn.ModuleDict(
             {n: nn.Linear(e.width, d) for n, e in streams.items() if e.width != d}

@@ -51,10 +51,10 @@ def attend_padded(query: Ragged, key: Ragged, value: Ragged, dropout: float) -> 
     q, k, v = (part.padded()[0].transpose(1, 2) for part in (query, key, value))
     real = key.padded()[1]
     empty = ~real.any(-1)
-    # Without a source all would be masked, and the softmax 0 / 0.
+    # Without a source all would be masked, and the softmax 0 / 0. Unmasked, it reads the zeros that
+    # pad the values.
     mask = (real | empty[:, None])[:, None, None, :]
     attended = F.scaled_dot_product_attention(q, k, v, mask, dropout)
-    attended = attended.masked_fill(empty[:, None, None, None], 0.0)
     return query.from_padded(attended.transpose(1, 2))
 
 
@@ -127,6 +127,11 @@ class Block(nn.Module):
         return own.with_values(x)
 
 
+def block_sizes(d: int, heads: int | None, feed_forward: int | None) -> tuple[int, int]:
+    """Heads and hidden units of a block for states of size d, as in BERT unless given."""
+    return heads or max(1, d // 64), feed_forward or 4 * d
+
+
 class TransformerBranch(nn.Module):
     """Hidden states `[n layers d]` of one stream -> one vector `[b width]` an utterance.
 
@@ -136,8 +141,8 @@ class TransformerBranch(nn.Module):
         width: of the feed-forward layer after the mean.
         dropout: in the blocks and after that layer.
         depth: how many blocks.
-        heads: of each block; must divide d.
-        feed_forward: hidden units of each block.
+        heads: of each block; None: one for every 64 dimensions (12 for 768).
+        feed_forward: hidden units of each block; None: four times d (3072 for 768).
 
     Raises:
         InputError: the heads do not divide d.
@@ -150,10 +155,11 @@ class TransformerBranch(nn.Module):
         width: int,
         dropout: float,
         depth: int = 3,
-        heads: int = 12,
-        feed_forward: int = 3072,
+        heads: int | None = None,
+        feed_forward: int | None = None,
     ) -> None:
         super().__init__()
+        heads, feed_forward = block_sizes(d, heads, feed_forward)
         self.mix = LayerMix(n_layers, d)
         self.blocks = nn.ModuleList(Block(d, heads, feed_forward, dropout) for _ in range(depth))
         self.layer = nn.Sequential(nn.Linear(d, width), nn.ReLU(), nn.Dropout(dropout))

@@ -127,6 +127,16 @@ def test_every_file_of_every_group_composes():
             assert compose("train", [f"{group}={file.stem}"])
 
 
+def test_the_papers_figure_is_that_of_the_streams():
+    def published(*more):
+        found = plain("model=late_fusion", *more)["model"]["published"]
+        return [(f["value"], f["source"]) for f in found]
+
+    assert published() == [(74.88, "Zhao 2022 (text+frame, late fusion, Table 2)")]
+    assert published("model.streams=[syllable,frame,text]")[0][0] == 75.80
+    assert published("model.streams=[text]") == []
+
+
 def test_settings_without_hydras_escapes():
     given = ["text.source=asr\\:sphinx", "fold=1", "model.learning.lr=0.1"]
     assert settings(given) == {"text.source": "asr:sphinx", "model.learning.lr": "0.1"}

@@ -8,6 +8,7 @@ from sermm.models.transformer_branch import (
     TransformerBranch,
     attend_one_by_one,
     attend_padded,
+    block_sizes,
 )
 
 
@@ -101,6 +102,8 @@ def test_computes_in_bfloat16():
 
 def test_heads_must_divide_the_width():
     with pytest.raises(InputError, match="heads=12 cannot share states of size 16"):
-        TransformerBranch(1, 16, 4, 0.2)
+        TransformerBranch(1, 16, 4, 0.2, heads=12)
+    assert block_sizes(768, None, None) == (12, 3072)
+    assert block_sizes(16, None, 8) == (1, 8)
     with pytest.raises(InputError, match="heads=0"):
         Attention(16, 0, 0.1)
