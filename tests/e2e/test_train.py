@@ -143,7 +143,7 @@ def test_wrong_input_is_one_line_and_exit_status_2(train_words, capsys, words, s
 
 def test_an_encoder_that_is_nowhere_is_named(corpus_words, tmp_path, capsys):
     words = ["train", *corpus_words, f"runs_dir={tmp_path}", "encoder.speech.id=/nowhere"]
-    assert main(words) == 2
+    assert main([*words, "encoder/text=tiny"]) == 2
     assert "/nowhere" in capsys.readouterr().err
 
 
