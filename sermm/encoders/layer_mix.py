@@ -19,9 +19,8 @@ from sermm.core.ragged import Ragged
 
 # Below this the quotient explodes: nothing keeps the sum of free weights from crossing zero.
 _SMALLEST_SUM = 1e-4
-# So many positions at a time stay in a CPU's cache: forward the sum of the layers, backward all
-# layers in float32.
-_ROWS_FORWARD, _ROWS_BACKWARD = 1024, 128
+# So many positions at a time: their sum over the layers stays in a CPU's cache.
+_ROWS = 1024
 
 
 class WeightedSum(torch.autograd.Function):
@@ -39,9 +38,7 @@ class WeightedSum(torch.autograd.Function):
         ctx.save_for_backward(hidden)
         mixed = torch.zeros(len(hidden), hidden.shape[-1], dtype=torch.float32)
         shares = weight.tolist()
-        parts = zip(
-            torch.split(mixed, _ROWS_FORWARD), torch.split(hidden, _ROWS_FORWARD), strict=True
-        )
+        parts = zip(torch.split(mixed, _ROWS), torch.split(hidden, _ROWS), strict=True)
         for part, states in parts:
             for layer, share in zip(states.unbind(1), shares, strict=True):
                 part.add_(layer, alpha=share)
@@ -52,11 +49,10 @@ class WeightedSum(torch.autograd.Function):
         """The gradient of each weight: the product of the sum's gradient with its layer."""
         (hidden,) = ctx.saved_tensors
         found = torch.zeros(hidden.shape[1])
-        pieces = zip(
-            torch.split(hidden, _ROWS_BACKWARD), torch.split(grad, _ROWS_BACKWARD), strict=True
-        )
-        for states, part in pieces:
-            found += torch.mv(states.transpose(0, 1).float().flatten(1), part.flatten())
+        for states, part in zip(torch.split(hidden, _ROWS), torch.split(grad, _ROWS), strict=True):
+            flat = part.flatten()
+            layers = (layer.float().flatten() for layer in states.unbind(1))
+            found += torch.stack([torch.dot(layer, flat) for layer in layers])
         return None, found
 
 
