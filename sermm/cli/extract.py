@@ -39,9 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     plain = resolved(compose("extract", arguments))
     choice(plain["format"], "format", ("table", "json"))
 
+    from sermm.core.records import LEVELS
     from sermm.engine.corpus import load
     from sermm.engine.extraction import extract, wanted
-    from sermm.engine.inputs import LEVELS
     from sermm.engine.streams import streams_asked
     from sermm.engine.work import work_of
 

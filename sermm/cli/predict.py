@@ -28,6 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     if len(words) < 2:
         raise InputError(f"give a run and at least one file. Usage: {usage}")
 
+    from sermm.core.records import LEVELS
     from sermm.engine.predict import label_files
     from sermm.engine.restore import restore
     from sermm.engine.run_folder import find_run
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
     if restored.system.text_encoder is not None and own["text"] is None:
         print("no text= given: the system sees an empty transcript", file=sys.stderr)
-    if restored.system.needs & {"phone", "syllable", "word"}:
+    if restored.system.needs.intersection(LEVELS):
         print("nothing aligns the files: each is taken as one unit of speech", file=sys.stderr)
     found = label_files(restored, [Path(word) for word in words[1:]], own["text"])
     if output == "json":

@@ -4,13 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sermm.core.digest import digest_ids
 from sermm.core.errors import InputError
 
 Act = Literal["improvised", "scripted"]
 Level = Literal["phone", "syllable", "word"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 @dataclass(frozen=True, slots=True)

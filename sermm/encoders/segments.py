@@ -23,7 +23,7 @@ from torch import Tensor
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.core.records import Level
+from sermm.core.records import LEVELS, Level
 from sermm.encoders.base import Encoder, Needs
 
 UNITS_PER_S = 100
@@ -80,9 +80,9 @@ def at_level(encoder: Encoder, level: str, literal: bool = False) -> Encoder:
     """The encoder as it is for level `frame`, else over units of that level."""
     if level == "frame":
         return encoder
-    if level not in ("phone", "syllable", "word"):
+    if level not in LEVELS:
         raise InputError(f"level must be frame, phone, syllable or word, got {level!r}")
-    return Segments(encoder, level, literal)  # type: ignore[arg-type]
+    return Segments(encoder, level, literal)
 
 
 def segment_means(frames: Ragged, units: Ragged, frame_s: float, literal: bool = False) -> Ragged:

@@ -1,7 +1,7 @@
 """Configuration: where it lies, how it is composed, and what of it identifies a run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
+from sermm.core.records import LEVELS, Level
 
 VERSION_BASE = "1.3"
 
@@ -148,7 +149,7 @@ def identity(plain: dict[str, Any]) -> dict[str, Any]:
 
     The unused encoders fall away, and devices, batch and accumulation enter as one product.
     """
-    left_out = {"encoder"} if reads_units(plain["model"]) else {"encoder", "align"}
+    left_out = {"encoder"} if levels_of(plain["model"]) else {"encoder", "align"}
     kept = OmegaConf.create({k: v for k, v in plain.items() if k not in left_out})
     kept.features = feature_options(plain)
     trainer = kept.get("trainer")
@@ -173,12 +174,15 @@ def feature_options(plain: dict[str, Any]) -> dict[str, Any]:
     return {key: plain["features"][key] for key in FEATURE_KEYS if key in plain["features"]}
 
 
-def reads_units(config: Any) -> bool:
-    """Whether a system's configuration asks for units of speech anywhere."""
-    if not isinstance(config, dict):
-        return False
-    here = config.get("level", "frame") != "frame"
-    return here or any(reads_units(value) for value in config.values())
+def levels_of(config: Any) -> list[Level]:
+    """The levels of units that a system's configuration asks for."""
+    found: list[Level] = []
+    if isinstance(config, Mapping):
+        if config.get("level") in LEVELS:
+            found.append(config["level"])
+        for value in config.values():
+            found += levels_of(value)
+    return sorted(set(found))
 
 
 def run_key(plain: dict[str, Any]) -> str:

@@ -8,13 +8,12 @@ from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.core.records import Fold
-from sermm.engine.config import compose, resolved
+from sermm.engine.config import compose, levels_of, resolved
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.inference import device_for, predict
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.restore import Restored
-from sermm.engine.streams import levels_of
 from sermm.engine.task import data_module
 from sermm.engine.work import work_of
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import get_args
 
 import torch
 from jaxtyping import Int
@@ -14,7 +13,6 @@ from sermm.encoders.segments import UNITS_PER_S
 from sermm.models.base import System
 
 UnitTimes = Mapping[str, Mapping[str, Int[Tensor, "k 2"]]]
-LEVELS: tuple[Level, ...] = get_args(Level)
 _ROUNDING = 1e-6
 
 

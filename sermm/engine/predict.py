@@ -7,10 +7,11 @@ from pathlib import Path
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.core.records import LEVELS
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load
 from sermm.engine.inference import device_for, predict
-from sermm.engine.inputs import LEVELS, as_ids, unit_times
+from sermm.engine.inputs import as_ids, unit_times
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.restore import Restored
 

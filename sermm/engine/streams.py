@@ -1,6 +1,6 @@
 """The encoders of a system whose hidden states can be stored, and the names of what is stored."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -9,10 +9,9 @@ from hydra.utils import get_class
 
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
-from sermm.core.records import Level
+from sermm.core.records import LEVELS
 from sermm.engine.encoders import encoder_configs, innermost
 from sermm.engine.inference import device_for, precision_for
-from sermm.engine.inputs import LEVELS
 from sermm.engine.work import Work
 
 # What computes or reads the values; their versions are part of a store's name.
@@ -72,10 +71,7 @@ def streams(plain: Mapping[str, Any]) -> list[Stream]:
     Raises:
         InputError: an encoder is there that is neither stored nor trained.
     """
-    return list(_streams(plain))
-
-
-def _streams(plain: Mapping[str, Any]) -> Iterator[Stream]:
+    found = []
     for name, config in encoder_configs(plain["model"]).items():
         inner = innermost(config)
         encoder: Any = get_class(inner["_target_"])
@@ -88,7 +84,8 @@ def _streams(plain: Mapping[str, Any]) -> Iterator[Stream]:
                 )
             continue
         level = "token" if "tokens" in encoder.needs else config.get("level", "frame")
-        yield Stream(name, inner, level, level in LEVELS and bool(config["literal"]))
+        found.append(Stream(name, inner, level, level in LEVELS and bool(config["literal"])))
+    return found
 
 
 def streams_asked(plain: Mapping[str, Any]) -> list[Stream]:
@@ -110,17 +107,6 @@ def streams_asked(plain: Mapping[str, Any]) -> list[Stream]:
     return found
 
 
-def levels_of(config: Any) -> list[Level]:
-    """The levels of units that a system's configuration asks for."""
-    found: list[Level] = []
-    if isinstance(config, Mapping):
-        if config.get("level") in LEVELS:
-            found.append(config["level"])
-        for value in config.values():
-            found += levels_of(value)
-    return sorted(set(found))
-
-
 def described(encoder: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What determines the hidden states of an encoder by its configuration.
 
@@ -132,7 +118,7 @@ def described(encoder: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not made_by.storable:
         raise InputError(
             f"the {name} encoder {made_by.__name__} has no features that could be stored; "
-            f"choose a pre-trained one, such as encoder/speech=hf"
+            "choose a pre-trained one, such as encoder/speech=hf"
         )
     found: dict[str, Any] = made_by.described(**arguments)
     return found

@@ -13,6 +13,7 @@ from sermm.core.records import Fold
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
 from sermm.engine.assembly import build, save_assets
+from sermm.engine.config import levels_of
 from sermm.engine.corpus import Loaded
 from sermm.engine.encoders import refuse_features
 from sermm.engine.extraction import ready
@@ -20,7 +21,7 @@ from sermm.engine.inference import device_for
 from sermm.engine.inputs import inputs_of
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.run_folder import RunFolder
-from sermm.engine.streams import levels_of, streams
+from sermm.engine.streams import streams
 from sermm.engine.work import Work, work_of
 from sermm.models.base import System
 
