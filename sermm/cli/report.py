@@ -2,15 +2,16 @@
 
 STUDY is a name under runs_dir (default: $SERMM_RUNS, or runs) or a folder. Writes index.html,
 tables.md, results.csv and the confusion matrices into STUDY/report/ and prints the main table of
-each protocol. A study with missing, failed or unreadable runs is refused unless
-allow_missing=true; the page then says what is missing.
+each protocol. Where systems stand in a table of a paper, that table comes first, in the paper's
+layout: ours, the paper's figure and the difference. A study with missing, failed or unreadable
+runs is refused unless allow_missing=true; the page then says what is missing.
 
   sermm report demo
   sermm report demo format=json
 
 Keys: allow_missing (true | false), format (table | json), runs_dir, to (write to another folder),
-insert (a Markdown page that has the lines <!-- sermm report STUDY --> and <!-- end -->: the main
-tables are put between them).
+insert (a Markdown page that has the lines <!-- sermm report STUDY --> and <!-- end -->: the
+papers' and the main tables are put between them).
 """
 
 import json

@@ -24,6 +24,8 @@ class Grid:
     Attributes:
         floors: how many of the last rows are floors.
         prose: the last column is text, not numbers.
+        groups: names that span the columns after the first, all equally many.
+        footnotes: what stands below, a line each.
     """
 
     title: str
@@ -32,6 +34,18 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     floors: int
     prose: bool = False
+    groups: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+
+    @property
+    def one_header(self) -> tuple[str, ...]:
+        """The header in one line: the first column of a group carries the group's name."""
+        if not self.groups:
+            return self.header
+        first, *rest = self.header
+        span = len(rest) // len(self.groups)
+        firsts = {i * span: f"{name}: " for i, name in enumerate(self.groups)}
+        return (first, *(firsts.get(i, "") + name for i, name in enumerate(rest)))
 
 
 def percent(value: float | None) -> str:
@@ -72,9 +86,9 @@ def _main(table: Table) -> Grid:
 
     papers = any(_comparable(table, r) for r in table.rows)
     header = ["runs", "UA mean ± sd", "UA pooled", "WA mean ± sd", "WA pooled"]
-    header += [f"95 % of {_metric(table.headline)} pooled", "macro F1 mean", "weighted F1 mean"]
+    header += [f"95 % of {metric_text(table.headline)} pooled", "macro F1 mean", "weighted F1 mean"]
     units = " or ".join(sorted({r.unit for r in table.rows}))
-    note = f"Headline: {_metric(table.headline)}. Intervals: bootstrap resampled by {units}."
+    note = f"Headline: {metric_text(table.headline)}. Intervals: bootstrap resampled by {units}."
     if papers:
         header.append("paper")
         note += " A paper's figure is judged by our interval, which holds for the pooled score."
@@ -88,7 +102,8 @@ def _interval(table: Table, r: Row) -> str:
     return f"{percent(low)} to {percent(high)}"
 
 
-def _metric(name: str) -> str:
+def metric_text(name: str) -> str:
+    """A metric's name as people write it."""
     return {"ua": "UA", "wa": "WA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}.get(
         name, name
     )
@@ -106,7 +121,7 @@ def _comparable(table: Table, r: Row) -> list[dict[str, Any]]:
 def _figure(table: Table, r: Row, figure: dict[str, Any]) -> str:
     """A paper's figure, where it comes from, and whether ours agrees."""
     protocol = figure["protocol"]
-    said = f"{figure['value']} {_metric(figure['metric'])}, {figure['source']}, {protocol}"
+    said = f"{figure['value']} {metric_text(figure['metric'])}, {figure['source']}, {protocol}"
     if protocol != table.protocol:
         said += ": another protocol"
     elif r.interval and figure["metric"] in r.interval:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sermm.core.digest import digest
 from sermm.core.files import whole_file, write_text
 from sermm.report.grids import FORMULAE, Grid, grids
+from sermm.report.paper_grids import paper_grids
 from sermm.report.rows import Row
 from sermm.report.tables import Report, Table, summary
 from sermm.report.text import markdown, open_ends, row_notes, title
@@ -52,7 +53,8 @@ def write(report: Report, folder: Path) -> None:
 def _section(table: Table) -> _Section:
     shown = table.rows[:MAX_FIGURES]
     pictures = [_Picture(_file(table, row), row, _alt(table, row)) for row in shown]
-    return _Section(table, title(table), grids(table), row_notes(table), pictures)
+    every = [*paper_grids(table), *grids(table)]
+    return _Section(table, title(table), every, row_notes(table), pictures)
 
 
 def _file(table: Table, row: Row) -> str:

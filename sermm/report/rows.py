@@ -37,8 +37,10 @@ class Row:
         label: the model's name, with the settings that tell it from its namesakes.
         floor: it is a floor, not a system.
         seeds: the random seeds that were run.
+        n_folds: the number of folds that were run.
         mean: mean over the runs (folds x seeds).
         sd: sample standard deviation over the runs; None for a single run.
+        seed_sd: sample standard deviation of the seeds' means over their folds; None for one seed.
         pooled: over the concatenated test predictions of all folds, mean over the seeds.
         interval: 95 % bootstrap interval of `pooled`; None with fewer than two units.
         unit: what the bootstrap resamples: "dialogue" or "talker".
@@ -53,8 +55,10 @@ class Row:
     floor: bool
     n_runs: int
     seeds: tuple[int, ...]
+    n_folds: int
     mean: dict[str, float]
     sd: dict[str, float | None]
+    seed_sd: dict[str, float] | None
     pooled: dict[str, float]
     interval: dict[str, tuple[float, float]] | None
     unit: str
@@ -87,8 +91,10 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         floor=first.model in FLOORS,
         n_runs=len(runs),
         seeds=tuple(sorted({result.seed for result in results})),
+        n_folds=len({result.fold for result in results}),
         mean=mean,
         sd=sd,
+        seed_sd=_seed_sd(by_fold),
         pooled={name: float(values.mean()) for name, values in averages(by_seed).items()},
         interval=_interval(counts, k, f"{first.data}/{first.protocol}"),
         unit="dialogue" if all(run.by_dialogue for run in runs) else "talker",
@@ -132,6 +138,14 @@ def _spread(tables: np.ndarray) -> tuple[dict[str, float], dict[str, float | Non
     mean = {name: float(by_run[name].mean()) for name in METRICS}
     sd = {name: float(by_run[name].std(ddof=1)) if len(tables) > 1 else None for name in METRICS}
     return mean, sd
+
+
+def _seed_sd(by_fold: np.ndarray) -> dict[str, float] | None:
+    if len(by_fold) < 2:
+        return None
+    by_run = averages(by_fold)
+    # a fold that a seed lacks has no score
+    return {name: float(np.nanmean(by_run[name], axis=1).std(ddof=1)) for name in METRICS}
 
 
 def _interval(counts: pl.DataFrame, k: int, name: str) -> dict[str, tuple[float, float]] | None:

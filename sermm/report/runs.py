@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import NoneType
@@ -10,10 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
 from sermm.core.records import Problem
 from sermm.metrics.scores import METRICS
+from sermm.report.fields import typed
+from sermm.report.papers import PaperTable
 
 REPORT_FOLDER = "report"
 HEARTBEAT_LIMIT = timedelta(minutes=5)
@@ -30,6 +33,9 @@ class Result:
         settings: the user's overrides without fold, seed and study.
         headline: the metric that the protocol is judged by.
         selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
+        variant: what it is in the terms of a paper: the model, and its streams where they vary.
+        papers: whole tables of papers in which the variant has a cell, as
+            `sermm.report.papers.PaperTable` describes them.
         published: figures of papers: source, metric, value in percent, protocol, note, and
             optionally data (iemocap if not given).
     """
@@ -37,6 +43,7 @@ class Result:
     key: str
     system: str
     model: str
+    variant: str
     settings: dict[str, Any]
     data: str
     protocol: str
@@ -56,6 +63,7 @@ class Result:
     text_source: str | None
     notes: list[str]
     published: list[dict[str, Any]]
+    papers: list[Any]
     counts: dict[str, Any]
     git: dict[str, Any]
 
@@ -66,28 +74,24 @@ class Result:
         Raises:
             ValueError: a field is missing or is of another type.
         """
-        if not isinstance(found, dict):
-            raise ValueError(f"result.json holds a {type(found).__name__}, expected an object")
-        names = [field.name for field in fields(cls)]
-        if missing := [name for name in names if name not in found]:
-            raise ValueError(f"result.json has no {', '.join(missing)}")
-        for name in names:
-            if not isinstance(found[name], _TYPES[name]):
-                raise ValueError(f"result.json: {name} is {found[name]!r}, of the wrong type")
-        if found["headline"] not in METRICS:
-            raise ValueError(f"result.json: headline is {found['headline']!r}, not in {METRICS}")
-        return cls(**{name: found[name] for name in names})
+        given = typed(found, _TYPES, "result.json")
+        if given["headline"] not in METRICS:
+            raise ValueError(f"result.json: headline is {given['headline']!r}, not in {METRICS}")
+        return cls(**given)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys([field.name for field in fields(Result)], (str,)),
     **dict.fromkeys(["settings", "metrics", "parameters", "seconds", "epochs"], (dict,)),
     **dict.fromkeys(["counts", "git"], (dict,)),
-    **dict.fromkeys(["classes", "notes", "published"], (list,)),
+    **dict.fromkeys(["classes", "notes", "published", "papers"], (list,)),
     **dict.fromkeys(["fold", "n_folds", "seed"], (int,)),
     "leaky": (bool,),
     "text_source": (str, NoneType),
 }
+
+
+_Papers = dict[str, list[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +151,9 @@ def read_study(folder: Path) -> Study:
     """
     runs: list[Run] = []
     problems: list[Problem] = []
+    papers: _Papers = {}
     for run_folder in _folders(folder):
-        found = _read_run(run_folder)
+        found = _read_run(run_folder, papers)
         if isinstance(found, Run):
             runs.append(found)
         else:
@@ -164,14 +169,14 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(f for f in inside if not f.name.startswith("."))
 
 
-def _read_run(folder: Path) -> Run | Problem:
+def _read_run(folder: Path, papers: _Papers) -> Run | Problem:
     try:
         status = read_json(folder / "status.json")
         if not isinstance(status, dict) or not isinstance(status.get("state"), str):
             raise ValueError("status.json has no state")
         if status["state"] != "finished":
             return _unfinished(folder, status)
-        result = Result.of(read_json(folder / "result.json"))
+        result = _shared(Result.of(read_json(folder / "result.json")), papers)
         tests, by_dialogue = _read_tests(folder / "predictions.csv", result)
     except FileNotFoundError:
         absent = ", ".join(name for name in _FILES if not (folder / name).is_file())
@@ -179,6 +184,16 @@ def _read_run(folder: Path) -> Run | Problem:
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         return Problem(_describe(folder), f"{type(error).__name__}: {error}", "unreadable")
     return Run(folder, result, tests, by_dialogue)
+
+
+def _shared(result: Result, papers: _Papers) -> Result:
+    """The result with its tables of papers checked, and held once for all runs that have them."""
+    key = digest(result.papers)
+    if key not in papers:
+        for table in result.papers:
+            PaperTable.of(table)
+        papers[key] = result.papers
+    return replace(result, papers=papers[key])
 
 
 def _unfinished(folder: Path, status: Mapping[str, Any]) -> Problem:

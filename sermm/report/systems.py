@@ -1,11 +1,11 @@
 """Runs put together: by table (corpus and protocol), then by system."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sermm.core.errors import InputError
-from sermm.report.runs import Run
+from sermm.report.runs import Result, Run
 
 Systems = dict[str, list[Run]]
 
@@ -37,17 +37,26 @@ def _refuse_twins(runs: Sequence[Run]) -> None:
 
 def labels(systems: Systems) -> dict[str, str]:
     """A label for each system: its model's name, and the settings that differ among namesakes."""
-    namesakes: dict[str, list[str]] = defaultdict(list)
+    apart = told_apart(systems, lambda result: result.model)
+    return {
+        system: f"{runs[0].result.model} {apart[system]}".strip()
+        for system, runs in systems.items()
+    }
+
+
+def told_apart(systems: Systems, kind: Callable[[Result], str]) -> dict[str, str]:
+    """For each system the settings that tell it from others of its kind; empty if it is alone."""
+    kinds: dict[str, list[str]] = defaultdict(list)
     for system, runs in systems.items():
-        namesakes[runs[0].result.model].append(system)
-    told_apart = {}
-    for name, same in namesakes.items():
+        kinds[kind(runs[0].result)].append(system)
+    apart = {}
+    for same in kinds.values():
         told = _differences({s: systems[s][0].result.settings for s in same})
+        counts = Counter(told.values())
         for system in same:
-            twins = sum(told[system] == other for other in told.values()) > 1
-            parts = [name, told[system], f"[{system[:8]}]" if twins else ""]
-            told_apart[system] = " ".join(part for part in parts if part)
-    return told_apart
+            twin = f"[{system[:8]}]" if counts[told[system]] > 1 else ""
+            apart[system] = f"{told[system]} {twin}".strip()
+    return apart
 
 
 def _differences(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

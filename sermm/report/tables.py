@@ -7,6 +7,7 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.report.checks import missing_runs, stamps, warnings
+from sermm.report.comparisons import Comparison, comparisons, plain
 from sermm.report.rows import Row, row
 from sermm.report.runs import Study, read_study
 from sermm.report.systems import Systems, by_table, labels
@@ -19,6 +20,7 @@ class Table:
     Attributes:
         stamps: what must be read before any number: leaky protocol, epoch chosen on test.
         warnings: what makes rows less comparable than they look.
+        papers: the tables of papers that its systems are in, by title.
     """
 
     data: str
@@ -30,6 +32,7 @@ class Table:
     rows: tuple[Row, ...]
     stamps: tuple[str, ...]
     warnings: tuple[str, ...]
+    papers: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def _table(systems: Systems) -> Table:
         rows=tuple(rows),
         stamps=tuple(stamps(first.leaky, rows)),
         warnings=tuple(warnings(systems, rows)),
+        papers=comparisons(systems, rows),
     )
 
 
@@ -126,11 +130,17 @@ def _record(table: Table, r: Row) -> dict[str, object]:
     record |= {f"recall_{name}": value for name, value in r.recall.items()}
     for act, part in r.acts.items():
         record |= {f"ua_{act}": part.ua, f"wa_{act}": part.wa}
-    return record
+    return record | {
+        f"{metric}_seed_sd": r.seed_sd[metric] if r.seed_sd else None for metric in ("ua", "wa")
+    }
 
 
 def as_plain(report: Report) -> dict[str, object]:
-    """The report as JSON: the records of `results.csv`, and what to know before reading them."""
+    """The report as JSON: the records of `results.csv`, and what to know before reading them.
+
+    `papers` of a table holds one record for each cell of a paper and system of ours; all scores
+    are fractions, the paper's and the differences too.
+    """
     return {
         "study": report.study,
         "rows": summary(report),
@@ -142,6 +152,7 @@ def as_plain(report: Report) -> dict[str, object]:
                 "protocol": table.protocol,
                 "stamps": list(table.stamps),
                 "warnings": list(table.warnings),
+                "papers": [record for found in table.papers for record in plain(found)],
             }
             for table in report.tables
         ],

@@ -4,16 +4,21 @@ from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
 from sermm.report.grids import FORMULAE, Grid, grids
+from sermm.report.paper_grids import paper_grids
 from sermm.report.tables import Report, Table
 
 
 def table_text(report: Report) -> str:
-    """The main table of every protocol, aligned for a terminal."""
+    """The papers' tables and the main table of every protocol, aligned for a terminal."""
     lines = [*_open_ends(report, "")]
     for table in report.tables:
         lines += ["", title(table)]
         lines += [f"!! {stamp}" for stamp in table.stamps]
-        lines += _aligned(grids(table)[0])
+        papers, main = paper_grids(table), grids(table)[0]
+        for grid in papers:
+            lines += [grid.title, *_aligned(grid), grid.note, *grid.footnotes, ""]
+        lines += [main.title] if papers else []
+        lines += _aligned(main)
         lines += [f"warning: {warning}" for warning in table.warnings]
     return "\n".join([*lines, "", *FORMULAE]).strip() + "\n"
 
@@ -26,24 +31,28 @@ def markdown(report: Report) -> str:
         lines += [f"**{_escaped(stamp)}**\n" for stamp in table.stamps]
         lines += [f"{_escaped(table.notes)}\n"] if table.notes else []
         lines += [f"- Warning: {_escaped(warning)}" for warning in table.warnings]
-        for grid in grids(table):
-            lines += ["", f"### {grid.title}", "", *_piped(grid), "", grid.note]
+        for grid in [*paper_grids(table), *grids(table)]:
+            lines += ["", f"### {_escaped(grid.title)}", "", *_piped(grid), "", *_below(grid)]
         lines += ["", *(f"- {_escaped(note)}" for note in row_notes(table))]
     return "\n".join([*lines, "", *(f"- {formula}" for formula in FORMULAE)]) + "\n"
 
 
 def main_tables(report: Report) -> str:
-    """The main table of every protocol as Markdown."""
+    """The papers' tables and the main table of every protocol as Markdown."""
     lines = [*_open_ends(report, "- ")]
     for table in report.tables:
         lines += ["", f"{_escaped(title(table))}:", ""]
         lines += [f"**{_escaped(stamp)}**\n" for stamp in table.stamps]
-        lines += _piped(grids(table)[0])
+        papers, main = paper_grids(table), grids(table)[0]
+        for grid in papers:
+            lines += [f"{_escaped(grid.title)}:", "", *_piped(grid), "", *_below(grid), ""]
+        lines += [f"{main.title}:", ""] if papers else []
+        lines += _piped(main)
     return "\n".join(lines).strip()
 
 
 def inserted(page: str, report: Report) -> str:
-    """A Markdown page with the main tables between its marks for this study.
+    """A Markdown page with the papers' and the main tables between its marks for this study.
 
     Raises:
         InputError: the page has no such marks.
@@ -82,7 +91,7 @@ def _open_ends(report: Report, mark: str) -> list[str]:
 
 def _aligned(grid: Grid) -> list[str]:
     """Columns as wide as their longest cell; numbers flush right, text flush left."""
-    rows = [grid.header, *grid.rows]
+    rows = [grid.one_header, *grid.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     text = {0, len(widths) - 1} if grid.prose else {0}
     return ["  ".join(_justified(row, widths, text)).rstrip() for row in rows]
@@ -97,8 +106,14 @@ def _justified(row: Sequence[str], widths: Sequence[int], text: Collection[int])
 
 def _piped(grid: Grid) -> list[str]:
     rule = ["---", *(["---:"] * (len(grid.header) - 2)), "---" if grid.prose else "---:"]
-    rows = [grid.header, rule, *grid.rows]
+    rows = [grid.one_header, rule, *grid.rows]
     return ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+
+
+def _below(grid: Grid) -> list[str]:
+    """The note, and the footnotes as a list."""
+    footnotes = [f"- {_escaped(footnote)}" for footnote in grid.footnotes]
+    return [_escaped(grid.note), *(["", *footnotes] if footnotes else [])]
 
 
 def _escaped(text: str) -> str:

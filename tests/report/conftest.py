@@ -45,6 +45,7 @@ def write_run(study: Path, model: str, confusion, *, rows=None, fold=1, **change
         "study": study.name,
         "system": f"{model}-system",
         "model": model,
+        "variant": model,
         "settings": {"model": model},
         "data": "iemocap",
         "protocol": "loso4",
@@ -64,6 +65,7 @@ def write_run(study: Path, model: str, confusion, *, rows=None, fold=1, **change
         "text_source": None,
         "notes": [],
         "published": [],
+        "papers": [],
         "counts": {"train": 9, "val": 3, "test": len(rows), "cut": 0, "problems": 0},
         "versions": {"python": "3.12"},
         "git": {"commit": "abc123", "dirty": False},
@@ -114,3 +116,58 @@ def system():
 def a_run():
     """Writes one run."""
     return write_run
+
+
+def cell(row, column, system, value, **more):
+    return {"row": row, "column": column, "system": system, "value": value, **more}
+
+
+CELLS = [
+    cell("F", "Coattention", "co F", 74.28),
+    cell("F", "Late Fusion", "late F", 98.0, note="best of five"),
+    cell("F+P", "Coattention", "co F+P", 74.57),
+    cell("F+P", "Late Fusion", "late F+P", 75.15),
+    cell("Others 2020", "Late Fusion", None, 70.08, note="another part of the corpus"),
+]
+
+
+@pytest.fixture
+def cells():
+    """The five cells of a paper's table."""
+    return CELLS
+
+
+@pytest.fixture
+def paper():
+    """Makes a table of a paper from cells, five if none are given."""
+
+    def made(*cells, **changes):
+        return {
+            "source": "Zhao 2022", "title": "Table 2", "metric": "ua", "protocol": "loso4",
+            "data": "iemocap", "note": "frozen encoders", "cells": list(cells or CELLS), **changes,
+        }  # fmt: skip
+
+    return made
+
+
+@pytest.fixture
+def variant(tmp_path, paper):
+    """Writes a system of some variant, which is its digest too unless one is given."""
+
+    def wrote(name, confusions, **changes):
+        given = {"papers": [paper()], "system": name, "variant": name}
+        return write_system(tmp_path, name.split()[0], confusions, **{**given, **changes})
+
+    return wrote
+
+
+@pytest.fixture
+def two_seeds(variant):
+    """Writes UA 1 and 0.75 (seed 1), 0.625 and 0.875 (seed 2): means 0.875 and 0.75."""
+    first, second = [[[4, 0], [0, 4]], [[2, 2], [0, 4]]], [[[1, 3], [0, 4]], [[4, 0], [1, 3]]]
+
+    def wrote(name, **changes):
+        for seed, confusions in enumerate((first, second), 1):
+            variant(name, confusions, n_folds=2, seed=seed, **changes)
+
+    return wrote
