@@ -44,7 +44,9 @@ class Sweep:
     """What the jobs of this command came to."""
 
     def __init__(self) -> None:
-        self.studies: set[Path] = set()
+        # The finished runs by study, and what a study's runs are to be combined to.
+        self.studies: dict[Path, list[Path]] = {}
+        self.wishes: dict[Path, tuple[str, list[str]]] = {}
         self.failures: list[str] = []
         self.error: Exception | None = None
         self.multirun = False
@@ -54,6 +56,7 @@ class Sweep:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from sermm.engine.combine_sweep import wish
         from sermm.engine.task import title
         from sermm.engine.train import run as run_one
 
@@ -65,7 +68,10 @@ class Sweep:
                 "this launcher runs the jobs of a sweep inside one process, which cannot use "
                 "several devices; set trainer.devices=1, or start the runs one by one without -m"
             )
-        self.studies.add(Path(plain["runs_dir"]) / plain["study"])
+        study = Path(plain["runs_dir"]) / plain["study"]
+        finished = self.studies.setdefault(study, [])
+        if self.multirun and (wished := wish(plain)):
+            self.wishes[study] = wished
         try:
             result = run_one(plain, list(hydra.overrides.task))
         except Exception as error:
@@ -78,6 +84,7 @@ class Sweep:
             self.failures.append(f"{title(plain)}: {type(error).__name__}: {error}")
             print(f"FAILED {self.failures[-1]}", file=sys.stderr, flush=True)
             return
+        finished.append(study / result["key"])
         print(f"{title(plain)}: {summary(result)}", flush=True)
 
     def status(self) -> int:
@@ -92,6 +99,7 @@ class Sweep:
             from sermm.report.tables import build
             from sermm.report.text import table_text
 
+            self._combine()
             for study in sorted(self.studies):
                 try:
                     print(table_text(build(study, allow_missing=True)))
@@ -100,6 +108,22 @@ class Sweep:
         for failure in self.failures:
             print(f"FAILED {failure}", file=sys.stderr)
         return 1 if self.failures else 0
+
+    def _combine(self) -> None:
+        """Makes the combinations that were asked for; a run without a partner is a failure."""
+        from sermm.engine.combine_sweep import combine_sweep
+
+        for study, (name, models) in self.wishes.items():
+            try:
+                made, lonely = combine_sweep(name, models, self.studies[study], study)
+            except InputError as error:
+                self.failures.append(str(error))
+                continue
+            for result in made:
+                ua, key = result["metrics"]["test/ua"], result["key"]
+                where = f"{result['protocol']} fold {result['fold']}, seed {result['seed']}"
+                print(f"{name} of {' and '.join(models)}, {where}: test UA {ua:.3f}, {key}")
+            self.failures += [f"{name}: {problem.what}" for problem in lonely]
 
 
 def summary(result: dict[str, object]) -> str:

@@ -87,8 +87,11 @@ class Output:
         logits: `[b k]`.
         embedding: `[b d]`, what the classifier saw.
         losses: named auxiliary scalars (CTC, contrastive ...), added to the loss as they are.
+        apart: `[p b k]`, logits of p parts that are trained each by itself; None: `logits` are
+            trained.
     """
 
     logits: Float[Tensor, "b k"]
     embedding: Float[Tensor, "b d"]
     losses: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+    apart: Float[Tensor, "p b k"] | None = None

@@ -1,6 +1,6 @@
 """What every encoder promises: a batch in, hidden states out, one row a position."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +48,10 @@ class Encoder(nn.Module):
     def forward(self, batch: Batch) -> Ragged:
         """Hidden states `[n layers d]` of the b sequences of the batch."""
         raise NotImplementedError
+
+    def mixed(self, batch: Batch, mix: Callable[..., Ragged]) -> Ragged:
+        """Mixed states `[n d]` of the batch, by a `sermm.encoders.layer_mix.LayerMix`."""
+        return mix(self(batch))
 
     def fit(self, transcripts: Iterable[str]) -> None:
         """Learns what must be known before training, from the training part of the fold only.

@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from sermm.core.seeding import seed_of
 from sermm.engine.assembly import save_weights
 from sermm.engine.run_folder import RunFolder
 from sermm.models.base import System
+
+VAL_LOSS = "val/loss"
 
 
 class EpochSeeding(Callback):
@@ -39,7 +42,8 @@ class Keeper(Callback):
     Args:
         folder: of the run.
         system: whose weights are kept.
-        monitor: the validation figure, higher is better; None = there is none.
+        monitor: the validation figure, of which more is better, or `val/loss`; None = there is
+            none.
         patience: epochs without a better figure before stopping; None = never.
     """
 
@@ -81,7 +85,7 @@ class Keeper(Callback):
         """Records the epoch, keeps the best weights and the state to go on from."""
         figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
         self.rows.append({"epoch": trainer.current_epoch + 1, **figures})
-        value = figures.get(self.monitor) if self.monitor else None
+        value = self._value(figures)
         if value is None or self.best is None or value > self.best:
             self.best, self.best_epoch = value, self.last_epoch
             if trainer.is_global_zero:
@@ -91,6 +95,11 @@ class Keeper(Callback):
             write_text(self.folder.path / "metrics.csv", table(self.rows))
         if self.spent:
             trainer.should_stop = True
+
+    def _value(self, figures: Mapping[str, float]) -> float | None:
+        """What is better the higher it is."""
+        value = figures.get(self.monitor) if self.monitor else None
+        return -value if value is not None and self.monitor == VAL_LOSS else value
 
     def _save_last(self, trainer: Trainer) -> None:
         if not trainer.is_global_zero:

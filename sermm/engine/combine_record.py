@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from sermm.core.digest import digest
 from sermm.engine.combine_parts import Plan, Row
 from sermm.engine.inference import Prediction
+from sermm.engine.papers import combined, figures, tables_with
 from sermm.engine.predictions import named, score
 from sermm.engine.versions import git_state, versions
 
@@ -37,12 +39,15 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> dict[str, Any]:
     made = f"average of the logits of {' and '.join(names)}, weights {weights}, not trained further"
     notes = [note for result in results for note in result.notes]
     sources = list(dict.fromkeys(r.text_source for r in results if r.text_source))
+    variant = _variant(plan)
+    papers = tables_with(variant, [table for result in results for table in result.papers])
     return {
         **{name: getattr(first, name) for name in (*shared, "seed", "split_digest")},
         "key": plan.key,
         "study": study,
         "system": plan.system,
         "model": plan.name,
+        "variant": variant,
         "parts": [result.key for result in results],
         "part_predictions": [part.digest for part in plan.parts],
         "weights": list(plan.weights),
@@ -55,7 +60,8 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> dict[str, Any]:
         "selection": _selection([result.selection for result in results]),
         "text_source": " + ".join(sources) or None,
         "notes": list(dict.fromkeys([made, *notes])),
-        "published": [],
+        "published": figures(variant, papers),
+        "papers": list({digest(table): table for table in papers}.values()),
         "counts": _counts([result.counts for result in results]),
         "versions": versions(),
         "git": _git([result.git for result in results]),
@@ -70,6 +76,13 @@ def _settings(plan: Plan, names: str, weights: str) -> dict[str, str]:
         for key, value in part.result.settings.items()
     }
     return {"parts": names, "weights": weights, **own}
+
+
+def _variant(plan: Plan) -> str:
+    """The name in tables of papers; those weigh their systems alike."""
+    if len(set(plan.weights)) > 1:
+        return plan.name
+    return combined([part.result.variant for part in plan.parts])
 
 
 def _sums(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

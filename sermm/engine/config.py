@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.records import LEVELS, Level
+from sermm.engine.papers import with_papers
 
 VERSION_BASE = "1.3"
 
@@ -30,8 +31,11 @@ NOT_IDENTITY = (
     "data.partial",
     "align.mfa_dir",
     "model.published",
-    "model.figures",
+    "model.papers",
+    "model.variant",
     "model.notes",
+    "combine",
+    "streams_by_model",
     "protocol.notes",
     "trainer.accelerator",
     "trainer.num_workers",
@@ -106,7 +110,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         ) from error
     resolved = _as_mapping(plain)
     if "model" in resolved:
-        resolved["model"] = with_streams(resolved["model"])
+        resolved["model"] = with_papers(with_streams(resolved["model"]))
     return resolved
 
 
@@ -124,24 +128,9 @@ def with_streams(model: dict[str, Any]) -> dict[str, Any]:
             f"model.streams={names}: expected some of {', '.join(known)}, each once, such as "
             "model.streams=[text,frame]"
         )
-    chosen = {name: known[name] for name in names}
-    given = {"available", "streams", "figures"}
-    rest = {key: value for key, value in model.items() if key not in given}
-    if "figures" in model:
-        rest["published"] = published_of(
-            [name for name in known if name in names], model["figures"]
-        )
-    return {**rest, "system": {**model["system"], "streams": chosen}}
-
-
-def published_of(streams: Sequence[str], figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """The paper's figure for these streams, if it has one."""
-    joined = "+".join(streams)
-    value = figures["values"].get(joined)
-    if value is None:
-        return []
-    shared = {key: figures[key] for key in ("metric", "protocol", "note")}
-    return [{**shared, "source": figures["source"].format(streams=joined), "value": value}]
+    chosen = {name: known[name] for name in known if name in names}
+    rest = {key: value for key, value in model.items() if key != "available"}
+    return {**rest, "streams": [*chosen], "system": {**model["system"], "streams": chosen}}
 
 
 def identity(plain: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
+from sermm.core.errors import InputError
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly import read_weights, save_weights
-from sermm.engine.callbacks import EpochSeeding, Keeper, Progress
+from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress
 from sermm.engine.inference import device_for, precision_for
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.task import Task
@@ -48,8 +49,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     quiet()
     options = task.plain["trainer"]
     validated = bool(task.fold.val) or task.plain["select_on_test"]
-    headline = f"val/{task.loaded.protocol.headline}"
-    keeper = Keeper(task.folder, task.system, headline if validated else None, options["patience"])
+    figure = monitored(options["monitor"], task.loaded.protocol.headline)
+    keeper = Keeper(task.folder, task.system, figure if validated else None, options["patience"])
     trainer = Trainer(
         accelerator=options["accelerator"],
         devices=options["devices"],
@@ -89,6 +90,17 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     finally:
         finish_trackers()
     return keeper
+
+
+def monitored(monitor: str, headline: str) -> str:
+    """The validation figure that chooses the epoch.
+
+    Raises:
+        InputError: neither the headline nor the loss.
+    """
+    if monitor not in ("headline", "loss"):
+        raise InputError(f"trainer.monitor={monitor}: expected headline ({headline}) or loss")
+    return VAL_LOSS if monitor == "loss" else f"val/{headline}"
 
 
 def quiet() -> None:

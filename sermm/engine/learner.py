@@ -79,17 +79,20 @@ class Learner(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:  # noqa: ARG002
         """The loss of one batch."""
         output = self(batch)
-        loss = self._loss(output, labels_of(batch)) + sum(output.losses.values())
+        trained = output.logits[None] if output.apart is None else output.apart
+        labels = labels_of(batch)
+        losses = [self._loss(logits, labels) for logits in trained] + [*output.losses.values()]
+        loss = torch.stack(losses).sum()
         values = {
             "train/loss": loss.detach(),
             **{f"train/{k}": v for k, v in output.losses.items()},
         }
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
-        return torch.as_tensor(loss)
+        return loss
 
-    def _loss(self, output: Output, labels: Tensor) -> Float[Tensor, ""]:
+    def _loss(self, logits: Float[Tensor, "b k"], labels: Tensor) -> Float[Tensor, ""]:
         return F.cross_entropy(
-            output.logits.float(),
+            logits.float(),
             labels,
             weight=self.class_weight,
             label_smoothing=self.learning.label_smoothing,

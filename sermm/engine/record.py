@@ -44,7 +44,8 @@ def record(
         "study": plain["study"],
         "system": system_key(plain),
         "model": plain["model"]["name"],
-        "settings": overrides,
+        "variant": plain["model"]["variant"],
+        "settings": {**overrides, **chosen_streams(plain["model"])},
         "data": plain["data"]["name"],
         "protocol": protocol.name,
         "protocol_notes": protocol.notes,
@@ -66,6 +67,7 @@ def record(
         "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
         "notes": plain["model"]["notes"],
         "published": plain["model"]["published"],
+        "papers": plain["model"]["papers"],
         "counts": {
             "train": len(fold.train),
             "val": len(fold.val),
@@ -76,6 +78,13 @@ def record(
         "versions": versions(),
         "git": git_state(),
     }
+
+
+def chosen_streams(model: Mapping[str, Any]) -> dict[str, str]:
+    """The streams as a setting, so that rows are told apart by them whoever chose them."""
+    if "streams" not in model or "level" in model:
+        return {}
+    return {"model.streams": f"[{','.join(model['streams'])}]"}
 
 
 def reads_text(task: Task) -> bool:

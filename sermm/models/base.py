@@ -1,10 +1,14 @@
 """What every system promises: a batch in, an `Output` out."""
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, TextEncoder
+from sermm.encoders.layer_mix import LayerMix
 
 
 class System(nn.Module):
@@ -39,19 +43,40 @@ class System(nn.Module):
 
 
 class StreamSystem(System):
-    """A system over any number of streams, each fed by one encoder.
+    """A system over any number of streams, each fed by one encoder and mixed by equation (1).
+
+    Source: Zhao 2022, section 2.1. The mix of a stream is `mixes[i]`, one w for each i.
 
     Args:
         streams: encoders by name, in order (text, frame, phone, syllable, word, or others).
+        width: streams of another width are projected to this one; None: none is.
+
+    Raises:
+        InputError: there are no streams.
     """
 
-    def __init__(self, streams: dict[str, Encoder]) -> None:
+    def __init__(self, streams: dict[str, Encoder], width: int | None = None) -> None:
         super().__init__()
+        if not streams:
+            raise InputError("streams=[]: give one stream or more, such as [text,frame]")
         self.streams = nn.ModuleDict(streams)
+        self.mixes = nn.ModuleDict({n: LayerMix(e.n_layers, e.width) for n, e in streams.items()})
+        self.projections = nn.ModuleDict(
+            {
+                name: nn.Linear(encoder.width, width)
+                for name, encoder in streams.items()
+                if width is not None and encoder.width != width
+            }
+        )
 
-    def hidden(self, batch: Batch) -> dict[str, Ragged]:
-        """Hidden states `[n layers d]` of every stream, by name."""
-        return {name: encoder(batch) for name, encoder in self.streams.items()}
+    def mixed(self, batch: Batch) -> dict[str, Ragged]:
+        """States `[n d]` of every stream by name: u of equation (1)."""
+        return {name: self._mixed(name, batch) for name in self.streams}
+
+    def _mixed(self, name: str, batch: Batch) -> Ragged:
+        encoder = cast(Encoder, self.streams[name])
+        mixed = encoder.mixed(batch, self.mixes[name])
+        return mixed.map(self.projections[name]) if name in self.projections else mixed
 
 
 class CountingSystem(System):

@@ -4,31 +4,43 @@ Source: Pepino, Riera and Ferrer, Interspeech 2021; Zhao 2022, section 2.2.
 
 | paper | code |
 | --- | --- |
-| w_l, u (equation 1) | `mix` |
+| u (equation 1) | what comes in |
 | W1, b1 / W2, b2 | `layers` (h = ReLU(W1 u + b1), l = ReLU(W2 h + b2)) |
-| mean over k | `Ragged.mean` |
+| mean over k (equation 2) | `Ragged.mean` |
 """
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sermm.core.ragged import Ragged
-from sermm.encoders.layer_mix import LayerMix
 
 
-class LinearBranch(nn.Module):
-    """Hidden states `[n layers d]` of one stream -> one vector `[b width]` an utterance.
+class Branch(nn.Module):
+    """States `[n d]` of one stream -> one vector `[b width]` an utterance.
+
+    Attributes:
+        width: of that vector.
+    """
+
+    width: int
+
+    def forward(self, states: Ragged) -> Float[Tensor, "b width"]:
+        """The vectors; zeros where a sequence is empty."""
+        raise NotImplementedError
+
+
+class LinearBranch(Branch):
+    """Two position-wise layers, then the mean over the positions.
 
     Args:
-        n_layers: hidden states per position; more than one are mixed by learned weights.
-        d: size of a hidden state.
-        width: size of both position-wise layers.
+        d: size of a state.
+        width: size of both layers.
         dropout: after each of them.
     """
 
-    def __init__(self, n_layers: int, d: int, width: int, dropout: float) -> None:
+    def __init__(self, d: int, width: int = 128, dropout: float = 0.2) -> None:
         super().__init__()
-        self.mix = LayerMix(n_layers, d)
+        self.width = width
         self.layers = nn.Sequential(
             nn.Linear(d, width),
             nn.ReLU(),
@@ -38,7 +50,6 @@ class LinearBranch(nn.Module):
             nn.Dropout(dropout),
         )
 
-    def forward(self, hidden: Ragged) -> Float[Tensor, "b width"]:
+    def forward(self, states: Ragged) -> Float[Tensor, "b width"]:
         """The mean over positions of l."""
-        mixed: Ragged = self.mix(hidden)
-        return mixed.map(self.layers).mean()
+        return states.map(self.layers).mean()

@@ -33,7 +33,6 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.encoders.layer_mix import LayerMix
 from sermm.models.base import StreamSystem
 from sermm.models.transformer_branch import Block, block_sizes
 
@@ -114,7 +113,6 @@ class CoAttention(StreamSystem):
         heads: int | None = None,
         feed_forward: int | None = None,
     ) -> None:
-        super().__init__(streams)
         speech = [name for name in streams if name != "text"]
         if "text" not in streams or not speech:
             raise InputError(
@@ -122,11 +120,8 @@ class CoAttention(StreamSystem):
                 "streams, for example [text,frame,phone]"
             )
         d = streams["text"].width
+        super().__init__(streams, width=d)
         heads, feed_forward = block_sizes(d, heads, feed_forward)
-        self.mixes = nn.ModuleDict({n: LayerMix(e.n_layers, e.width) for n, e in streams.items()})
-        self.projections = nn.ModuleDict(
-            {n: nn.Linear(e.width, d) for n, e in streams.items() if e.width != d}
-        )
         self.stacks = nn.ModuleDict(
             {n: CoAttentionStack(depth, d, heads, feed_forward, attention_dropout) for n in speech}
         )
@@ -138,12 +133,8 @@ class CoAttention(StreamSystem):
 
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]`; the embedding `[b d*speech streams]` is g."""
-        mixed = {name: self._mixed(name, states) for name, states in self.hidden(batch).items()}
+        mixed = self.mixed(batch)
         text = mixed["text"]
         c = torch.cat([stack(text, mixed[name]) for name, stack in self.stacks.items()], dim=-1)
         embedding = self.norm(self.dropout(F.relu(self.fuse(c))) + c)
         return Output(self.classifier(embedding), embedding)
-
-    def _mixed(self, name: str, hidden: Ragged) -> Ragged:
-        mixed: Ragged = self.mixes[name](hidden)
-        return mixed.map(self.projections[name]) if name in self.projections else mixed

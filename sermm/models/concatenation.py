@@ -28,7 +28,6 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.encoders.layer_mix import LayerMix
 from sermm.models.base import StreamSystem
 from sermm.models.branch import LinearBranch
 
@@ -57,32 +56,20 @@ class Concatenation(StreamSystem):
         width: int = 128,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__(streams)
-        if not streams:
-            raise InputError("streams=[]: concatenation needs one stream or more, as [text,frame]")
         if axis not in get_args(Axis):
             raise InputError(f"axis={axis}: concatenation knows {', '.join(get_args(Axis))}")
+        widths = [encoder.width for encoder in streams.values()]
+        super().__init__(streams, width=widths[0] if widths and axis == "sequence" else None)
         self.axis = axis
-        self.mixes = nn.ModuleDict({n: LayerMix(e.n_layers, e.width) for n, e in streams.items()})
-        widths = {name: encoder.width for name, encoder in streams.items()}
-        first = next(iter(widths.values()))
-        unlike = {n: d for n, d in widths.items() if axis == "sequence" and d != first}
-        self.projections = nn.ModuleDict({n: nn.Linear(d, first) for n, d in unlike.items()})
-        size = first if axis == "sequence" else sum(widths.values())
-        # Each stream has a mix of its own; of the branch only the position-wise layers are common.
-        self.layers = LinearBranch(1, size, width, dropout).layers
+        size = widths[0] if axis == "sequence" else sum(widths)
+        self.layers = LinearBranch(size, width, dropout).layers
         self.classifier = nn.Linear(width, n_classes)
 
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]`; the embedding `[b width]` is the mean of l, or l of the means."""
-        mixed = [self._mixed(name, states) for name, states in self.hidden(batch).items()]
         join = self._along_time if self.axis == "sequence" else self._side_by_side
-        embedding = join(mixed)
+        embedding = join(list(self.mixed(batch).values()))
         return Output(self.classifier(embedding), embedding)
-
-    def _mixed(self, name: str, hidden: Ragged) -> Ragged:
-        mixed: Ragged = self.mixes[name](hidden)
-        return mixed.map(self.projections[name]) if name in self.projections else mixed
 
     def _along_time(self, streams: list[Ragged]) -> Float[Tensor, "b width"]:
         # The mean over the joined sequence is that of the streams' means, weighted by length:

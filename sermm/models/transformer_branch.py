@@ -6,7 +6,7 @@ section 2.3, which co-attention uses with two streams.
 
 | paper | code |
 | --- | --- |
-| w_l, u (equation 1) | `mix` |
+| u (equation 1) | what comes in |
 | W6, b6 / W7, b7 / W8, b8 (Q, K, V) | `Attention.query` / `.key` / `.value` |
 | "the classic transformer encoder structure" | `Block` |
 | mean over k (equation 2) | `Ragged.mean` |
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.layer_mix import LayerMix
+from sermm.models.branch import Branch
 
 
 def attend_one_by_one(query: Ragged, key: Ragged, value: Ragged, dropout: float) -> Ragged:
@@ -132,12 +132,11 @@ def block_sizes(d: int, heads: int | None, feed_forward: int | None) -> tuple[in
     return heads or max(1, d // 64), feed_forward or 4 * d
 
 
-class TransformerBranch(nn.Module):
-    """Hidden states `[n layers d]` of one stream -> one vector `[b width]` an utterance.
+class TransformerBranch(Branch):
+    """Self-attention blocks, the mean over the positions, one feed-forward layer.
 
     Args:
-        n_layers: hidden states per position; more than one are mixed by learned weights.
-        d: size of a hidden state.
+        d: size of a state.
         width: of the feed-forward layer after the mean.
         dropout: in the blocks and after that layer.
         depth: how many blocks.
@@ -150,24 +149,22 @@ class TransformerBranch(nn.Module):
 
     def __init__(
         self,
-        n_layers: int,
         d: int,
-        width: int,
-        dropout: float,
+        width: int = 128,
+        dropout: float = 0.2,
         depth: int = 3,
         heads: int | None = None,
         feed_forward: int | None = None,
     ) -> None:
         super().__init__()
+        self.width = width
         heads, feed_forward = block_sizes(d, heads, feed_forward)
-        self.mix = LayerMix(n_layers, d)
         self.blocks = nn.ModuleList(Block(d, heads, feed_forward, dropout) for _ in range(depth))
         self.layer = nn.Sequential(nn.Linear(d, width), nn.ReLU(), nn.Dropout(dropout))
 
-    def forward(self, hidden: Ragged) -> Float[Tensor, "b width"]:
+    def forward(self, states: Ragged) -> Float[Tensor, "b width"]:
         """ReLU(W mean + b); zeros where a sequence is empty, as from a linear branch."""
-        states: Ragged = self.mix(hidden)
         for block in self.blocks:
             states = block(states, states)
         vectors: Tensor = self.layer(states.mean())
-        return vectors * (hidden.lengths > 0).to(vectors.device)[:, None]
+        return vectors * (states.lengths > 0).to(vectors.device)[:, None]

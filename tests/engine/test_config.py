@@ -46,7 +46,7 @@ def test_what_cannot_change_the_result_does_not_change_the_key(override):
         "fold=2",
         "seed=1",
         "model=speech_only",
-        "model.system.width=64",
+        "model.system.branch.width=64",
         "model.learning.lr=0.01",
         "protocol=loso4_rand10",
         "encoder.text.width=16",
@@ -81,14 +81,14 @@ def test_identity_leaves_the_configuration_as_it_was():
 
 def test_folds_and_seeds_of_a_system_share_its_key():
     assert system_key(plain("fold=2", "seed=3")) == system_key(BASE)
-    assert system_key(plain("model.system.width=64")) != system_key(BASE)
+    assert system_key(plain("model.system.branch.width=64")) != system_key(BASE)
 
 
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
         (["modle=late_fusion"], "modle"),
-        (["model.system.widht=3"], "widht"),
+        (["model.system.branch.widht=3"], "widht"),
         (["model=no_such"], "no_such"),
         (["trainer.devices=0"], "trainer.devices"),
     ],
@@ -114,8 +114,14 @@ def test_every_sweep_is_replaced_by_its_first_value():
 
 
 def test_settings_are_what_distinguishes_rows_for_people():
-    typed = ["model=late_fusion", "fold=1", "+model.system.width=64", "study=x", "hydra.mode=RUN"]
-    assert settings(typed) == {"model.system.width": "64"}
+    typed = [
+        "model=late_fusion",
+        "fold=1",
+        "+model.system.branch.width=64",
+        "study=x",
+        "hydra.mode=RUN",
+    ]
+    assert settings(typed) == {"model.system.branch.width": "64"}
 
 
 def test_every_file_of_every_group_composes():
@@ -123,18 +129,9 @@ def test_every_file_of_every_group_composes():
         for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
             assert compose("train", [f"{group}={file.stem}"])
     for group in ("trainer", "logger", "experiment"):
-        for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
-            assert compose("train", [f"{group}={file.stem}"])
-
-
-def test_the_papers_figure_is_that_of_the_streams():
-    def published(*more):
-        found = plain("model=late_fusion", *more)["model"]["published"]
-        return [(f["value"], f["source"]) for f in found]
-
-    assert published() == [(74.88, "Zhao 2022 (text+frame, late fusion, Table 2)")]
-    assert published("model.streams=[syllable,frame,text]")[0][0] == 75.80
-    assert published("model.streams=[text]") == []
+        for file in sorted((conf_dir() / group).rglob("[!_]*.yaml")):
+            name = file.relative_to(conf_dir() / group).with_suffix("")
+            assert compose("train", [f"{group}={name}"])
 
 
 def test_settings_without_hydras_escapes():

@@ -45,39 +45,6 @@ def part_of(batch, rows):
     return Batch(tuple(batch.ids[i] for i in rows), cached=cached)
 
 
-def planted(stream, seed, n=32):
-    """Noise in all streams, and in one of them the class: every position a little off."""
-    generator = torch.Generator().manual_seed(seed)
-    label = torch.arange(n) % 2
-    cached = {}
-    for name in ("text", "frame", "phone"):
-        noise = torch.randn(4 * n, 2, 8, generator=generator)
-        noise[:, :, 0] += 1.5 * (2.0 * label - 1).repeat_interleave(4)[:, None] * (name == stream)
-        cached[name] = Ragged(noise, torch.full((n,), 4))
-    return Batch(tuple(str(i) for i in range(n)), cached=cached, label=label)
-
-
-def share_right_after_training(model, stream):
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for step in range(30):
-        train = planted(stream, seed=step)
-        loss = cross_entropy(model(train).logits, train.label)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    test = planted(stream, seed=1000, n=100)
-    return (model.eval()(test).logits.argmax(-1) == test.label).float().mean().item()
-
-
-@pytest.mark.parametrize("stream", ["text", "frame", "phone"])
-def test_learns_a_cue_of_any_one_stream(stream):
-    assert share_right_after_training(system("text", "frame", "phone", depth=1), stream) > 0.9
-
-
-def test_cannot_learn_the_cue_of_a_stream_that_is_withheld():
-    assert share_right_after_training(system("text", "frame", depth=1), "phone") < 0.65
-
-
 def test_both_branches_are_updated_from_the_values_of_the_layer_before():
     torch.manual_seed(0)
     layer = CoAttentionLayer(8, 2, 16, 0.1).eval()

@@ -45,42 +45,10 @@ def part_of(batch, rows):
     return Batch(tuple(batch.ids[i] for i in rows), cached=cached)
 
 
-def planted(stream, seed, n=48):
-    """Noise in both streams, and in one of them the class: every position a little off."""
-    generator = torch.Generator().manual_seed(seed)
-    label = torch.arange(n) % 2
-    cached = {}
-    for name in ("text", "frame"):
-        noise = torch.randn(4 * n, 2, 8, generator=generator)
-        noise[:, :, 0] += 1.5 * (2.0 * label - 1).repeat_interleave(4)[:, None] * (name == stream)
-        cached[name] = Ragged(noise, torch.full((n,), 4))
-    return Batch(tuple(str(i) for i in range(n)), cached=cached, label=label)
-
-
-def share_right_after_training(model, stream):
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for step in range(40):
-        train = planted(stream, seed=step)
-        loss = cross_entropy(model(train).logits, train.label)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    test = planted(stream, seed=1000, n=200)
-    return (model.eval()(test).logits.argmax(-1) == test.label).float().mean().item()
-
-
-@pytest.mark.parametrize("axis", AXES)
-@pytest.mark.parametrize("stream", ["text", "frame"])
-def test_learns_the_cue_of_one_stream_unless_it_is_withheld(axis, stream):
-    other = {"text": "frame", "frame": "text"}[stream]
-    assert share_right_after_training(system(axis, text=8, frame=8), stream) > 0.9
-    assert share_right_after_training(system(axis, **{other: 8}), stream) < 0.65
-
-
 def test_along_the_sequence_is_the_branch_over_the_joined_positions():
     model = system("sequence", text=8, frame=8).eval()
     batch = batch_of(text=(8, [3, 0, 1]), frame=(8, [5, 4, 2]))
-    text, frame = (model.mixes[n](batch.cached[n]).split() for n in ("text", "frame"))
+    text, frame = (states.split() for states in model.mixed(batch).values())
     expected = [model.layers(torch.cat(parts)).mean(0) for parts in zip(text, frame, strict=True)]
     torch.testing.assert_close(model(batch).embedding, torch.stack(expected))
 
@@ -88,7 +56,7 @@ def test_along_the_sequence_is_the_branch_over_the_joined_positions():
 def test_side_by_side_is_the_branch_over_the_joined_means():
     model = system("feature", text=8, frame=6).eval()
     batch = batch_of(text=(8, [3, 0, 1]), frame=(6, [5, 4, 2]))
-    means = [model.mixes[n](batch.cached[n]).mean() for n in ("text", "frame")]
+    means = [states.mean() for states in model.mixed(batch).values()]
     expected = model.layers(torch.cat(means, -1))
     torch.testing.assert_close(model(batch).embedding, expected)
 

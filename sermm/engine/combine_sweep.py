@@ -1,0 +1,63 @@
+"""The combinations that a sweep asks for, of the runs that it has just made or found."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sermm.core.errors import InputError
+from sermm.core.records import Problem
+from sermm.engine.combine import combine
+from sermm.engine.combine_choice import Choice, matched
+from sermm.engine.combine_parts import Plan, read_part
+
+
+def wish(plain: Mapping[str, Any]) -> tuple[str, list[str]] | None:
+    """Name and models of the combination that a configuration asks for, if it does.
+
+    Raises:
+        InputError: `combine` has another form.
+    """
+    asked = plain["combine"]
+    if asked is None:
+        return None
+    parts = asked.get("parts") if isinstance(asked, Mapping) else None
+    if not isinstance(parts, list) or len(set(parts)) < 2 or set(asked) != {"name", "parts"}:
+        raise InputError(
+            f"combine={asked}: expected a name and two or more models, such as "
+            "combine={name: combination, parts: [coattention, late_fusion]}"
+        )
+    return str(asked["name"]), [str(part) for part in parts]
+
+
+def combine_sweep(
+    name: str, models: Sequence[str], folders: Sequence[Path], study_dir: Path
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """One combination for every corpus, protocol, seed and fold that all the models have.
+
+    Args:
+        name: of the combination.
+        models: whose logits are averaged.
+        folders: finished runs of the sweep.
+        study_dir: the study that gets the combinations.
+
+    Returns:
+        Their results, and the runs that lack a partner.
+
+    Raises:
+        InputError: a model has several systems in the sweep.
+    """
+    results = {folder: read_part(folder).result for folder in dict.fromkeys(folders)}
+    choices = []
+    for model in models:
+        own = {folder: result for folder, result in results.items() if result.model == model}
+        if len({result.system for result in own.values()}) > 1:
+            raise InputError(
+                f"combine: the sweep has several systems {model}; combine them by hand: "
+                "sermm combine STUDY:SYSTEM STUDY:SYSTEM study=NEW"
+            )
+        choices.append(Choice(model, own, study_dir))
+    groups, lonely = matched(choices)
+    plans = [
+        Plan.checked([read_part(f) for f in group], [1.0] * len(group), name) for group in groups
+    ]
+    return [combine(plan, study_dir) for plan in plans], lonely

@@ -1,0 +1,52 @@
+"""Tables of papers (`conf/paper`), and which of their cells a system is.
+
+A cell names its system by variant: a model and its streams, `coattention text+frame+phone`, or
+`combination of ...` for an average of logits.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PaperTable = dict[str, Any]
+
+
+def variant_of(model: Mapping[str, Any]) -> str:
+    """The system's name in tables of papers: its own, with its streams if it has any."""
+    streams = model.get("streams")
+    return f"{model['variant']} {'+'.join(streams)}" if streams else str(model["variant"])
+
+
+def combined(variants: Sequence[str]) -> str:
+    """The variant of an average of the logits of systems."""
+    return f"combination of {', '.join(sorted(variants))}"
+
+
+def tables_with(variant: str, tables: Sequence[PaperTable]) -> list[PaperTable]:
+    """The tables that have a cell of this system."""
+    return [t for t in tables if any(cell["system"] == variant for cell in t["cells"])]
+
+
+def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
+    """What papers print for this system; a figure that a paper repeats comes once."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for table in tables:
+        for cell in table["cells"]:
+            if cell["system"] == variant:
+                place = f"{table['title']}: {cell['row']}, {cell['column']}"
+                shared = {key: table[key] for key in ("metric", "protocol", "data")}
+                figure = {**shared, "source": f"{table['source']}, {place}", "value": cell["value"]}
+                found.setdefault((table["source"], table["metric"], cell["value"]), figure)
+    return list(found.values())
+
+
+def with_papers(model: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a system with its own tables and figures out of those of the papers."""
+    every = [table for paper in model["papers"].values() for table in paper.values()]
+    variant = variant_of(model)
+    tables = tables_with(variant, every)
+    return {
+        **model,
+        "variant": variant,
+        "papers": tables,
+        "published": [*figures(variant, tables), *model["published"]],
+    }

@@ -1,0 +1,116 @@
+"""Which cells of a paper's tables a system is, and whether an experiment fills its table."""
+
+import itertools
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from sermm.engine.config import compose, conf_dir, resolved
+from sermm.engine.papers import combined, figures, tables_with, variant_of
+
+TABLE = {
+    "source": "A 2020",
+    "title": "Table 1",
+    "metric": "ua",
+    "protocol": "loso4",
+    "data": "iemocap",
+    "note": "",
+    "cells": [
+        {"row": "x", "column": "UA", "system": "gate", "value": 70.0},
+        {"row": "y", "column": "UA", "system": None, "value": 71.0},
+    ],
+}
+
+
+def model_of(*words):
+    small = ["encoder/speech=tiny", "encoder/text=tiny"]
+    return resolved(compose("train", [*small, *words]))["model"]
+
+
+def test_the_figure_is_that_of_the_streams_in_any_order():
+    def published(*more):
+        found = model_of("model=late_fusion", *more)["published"]
+        return [(f["value"], f["source"]) for f in found]
+
+    assert published() == [(74.88, "Zhao 2022, Table 2: BERT, F, Late Fusion")]
+    # Table 3 repeats the figure of Table 2, which is said once.
+    assert published("model.streams=[syllable,frame,text]") == [
+        (75.80, "Zhao 2022, Table 2: BERT, F+S, Late Fusion")
+    ]
+    assert published("model.streams=[text]") == []
+
+
+def test_single_streams_are_the_papers_linear_systems_under_either_name():
+    for words in (
+        ["model=speech_only", "model.level=word"],
+        ["model=linear", "model.streams=[word]"],
+    ):
+        model = model_of(*words)
+        assert model["variant"] == "linear word"
+        assert [table["title"] for table in model["papers"]] == ["Table 1"]
+        assert [figure["value"] for figure in model["published"]] == [64.48]
+
+
+def test_a_system_without_streams_keeps_its_name():
+    assert variant_of({"variant": "single_gate"}) == "single_gate"
+    assert variant_of({"variant": "late_fusion", "streams": ["text", "word"]}) == (
+        "late_fusion text+word"
+    )
+    assert combined(["b two", "a one"]) == "combination of a one, b two"
+
+
+def test_only_tables_with_a_cell_of_the_system_are_its_own():
+    assert tables_with("gate", [TABLE]) == [TABLE]
+    assert tables_with("gates", [TABLE]) == []
+    twice = {**TABLE, "title": "Table 2"}
+    (figure,) = figures("gate", [TABLE, twice])
+    assert figure == {
+        "source": "A 2020, Table 1: x, UA",
+        "metric": "ua",
+        "protocol": "loso4",
+        "data": "iemocap",
+        "value": 70.0,
+    }
+
+
+def experiments():
+    """Those named table<n> of a paper's folder, smoke or not."""
+    found = sorted((conf_dir() / "experiment").glob("*/table*.yaml"))
+    assert len(found) >= 6
+    return [str(file.relative_to(conf_dir() / "experiment").with_suffix("")) for file in found]
+
+
+def jobs(experiment):
+    """The words of every job of the experiment's sweep, first fold and seed only."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra_compose("train", [f"experiment={experiment}"], return_hydra_config=True)
+    params = OmegaConf.to_container(cfg.hydra.sweeper.params)
+    lines = [f"{key}={value}" for key, value in params.items() if key not in ("fold", "seed")]
+    parsed = OverridesParser.create().parse_overrides(lines)
+    choices = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] for o in parsed
+    ]
+    assert {"fold", "seed"} <= set(params)
+    return params, [[f"experiment={experiment}", *job] for job in itertools.product(*choices)]
+
+
+@pytest.mark.parametrize("experiment", experiments())
+def test_an_experiment_fills_every_cell_of_its_table(experiment):
+    params, words = jobs(experiment)
+    plains = [resolved(compose("train", job)) for job in words]
+    variants = {plain["model"]["name"]: plain["model"]["variant"] for plain in plains}
+    filled = {plain["model"]["variant"] for plain in plains}
+    wished = plains[0]["combine"]
+    if wished:
+        filled.add(combined([variants[name] for name in wished["parts"]]))
+    paper, _, name = experiment.partition("/")
+    table = OmegaConf.to_container(OmegaConf.load(conf_dir() / "paper" / f"{paper}.yaml"))
+    cells = table[name.removesuffix("_smoke")]["cells"]
+    assert filled == {cell["system"] for cell in cells if cell["system"]}
+    # 25 runs a cell in the paper, five on the demo corpus.
+    assert params["seed"] == ("0" if name.endswith("_smoke") else "0,1,2,3,4")
+    assert params["fold"] == "range(1,6)"
