@@ -4,6 +4,7 @@ Every emotion talks about the same topics with the same openers, so that only th
 frame tell it. No sentence is taken from any corpus.
 """
 
+import re
 from typing import Final
 
 import numpy as np
@@ -97,6 +98,14 @@ def draw_sentence(wording: str, generator: np.random.Generator) -> str:
     if opener and not sentence.startswith("I "):
         sentence = sentence[0].lower() + sentence[1:]
     return opener + sentence
+
+
+def vocabulary() -> list[str]:
+    """Every word that a sentence may hold, in lower case, sorted."""
+    parts = [*_OPENERS, *_TOPICS]
+    parts += [mood for moods in _MOODS.values() for mood in moods]
+    parts += [frame for frames in _FRAMES.values() for frame in frames]
+    return sorted({word.lower() for part in parts for word in re.findall(r"[A-Za-z]+", part)})
 
 
 def _pick(options: tuple[str, ...], generator: np.random.Generator) -> str:

@@ -1,0 +1,121 @@
+"""Checkpoints for the demo: small random encoders in the files of real ones.
+
+They are written on first use, in the form that `save_pretrained` gives, so that the demo goes the
+way of a real checkpoint: read by `from_pretrained`, frozen, stored once, its layers mixed. Their
+weights are random; what is trained on them proves plumbing, not accuracy.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from sermm.core.digest import digest, digest_file
+from sermm.core.seeding import seed_of
+from sermm.corpora.demo_sentences import vocabulary
+from sermm.encoders.base import Trainable
+from sermm.encoders.hf_base import Layers
+from sermm.encoders.hf_speech import HFSpeechEncoder
+from sermm.encoders.hf_text import HFTextEncoder
+
+SIZES: Final = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+}
+SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class DemoSpeechEncoder(HFSpeechEncoder):
+    """A wav2vec 2.0 of four layers of 64, 40 ms a frame.
+
+    Args:
+        root: where the demo's checkpoints lie.
+        trainable: "none", "all", or how many of the top layers.
+        layers: "last", "all", "transformer", or numbers.
+        assets: a folder of `save_assets`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        trainable: Trainable = "none",
+        layers: Layers = "transformer",
+        assets: str | Path | None = None,
+    ) -> None:
+        super().__init__(checkpoint(root, "speech"), None, trainable, layers, assets=assets)
+
+    @classmethod
+    def described(cls, **config: Any) -> dict[str, Any]:
+        """As of any checkpoint."""
+        return super().described(id=checkpoint(config["root"], "speech"), **config)
+
+
+class DemoTextEncoder(HFTextEncoder):
+    """A BERT of four layers of 64 that knows the demo's words.
+
+    Args:
+        root: where the demo's checkpoints lie.
+        trainable: "none", "all", or how many of the top layers.
+        layers: "last", "all", "transformer", or numbers.
+        assets: a folder of `save_assets`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        trainable: Trainable = "none",
+        layers: Layers = "transformer",
+        assets: str | Path | None = None,
+    ) -> None:
+        super().__init__(checkpoint(root, "text"), None, trainable, layers, assets=assets)
+
+    @classmethod
+    def described(cls, **config: Any) -> dict[str, Any]:
+        """As of any checkpoint."""
+        return super().described(id=checkpoint(config["root"], "text"), **config)
+
+
+def checkpoint(root: str | Path, kind: str) -> str:
+    """The folder of the checkpoint, `speech` or `text`; it is written if it is not there."""
+    folder = Path(root).expanduser() / f"{kind}-{digest(digest_file(Path(__file__)))[:8]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            whole = Path(temporary) / kind
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_of(0, "demo encoder", kind))
+                _write_speech(whole) if kind == "speech" else _write_text(whole)
+            try:
+                whole.rename(folder)
+            except OSError:
+                # Another process was quicker with the very same files.
+                if not folder.is_dir():
+                    raise
+    return str(folder)
+
+
+def _write_speech(folder: Path) -> None:
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    config = Wav2Vec2Config(
+        **SIZES,
+        conv_dim=[64] * 7,
+        # 40 ms a frame instead of 20: half the work.
+        conv_stride=[5, 2, 2, 2, 2, 2, 4],
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+    )
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+
+
+def _write_text(folder: Path) -> None:
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = [*SPECIAL, *vocabulary(), *"!?.,'"]
+    BertModel(BertConfig(vocab_size=len(words), **SIZES)).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
