@@ -1,100 +1,139 @@
 """Single-layer temporal-aware sigmoid gate.
 
-Source: Bian, Liang and Zhang 2024 ("Bian 2024"), README formula and term paper section 3.2:
+Source: Bian, Liang and Zhang 2024 ("Bian 2024"). Three descriptions of the gate disagree:
 
-    C_a = Att(q=X_a, k=v=X_l),  C_l = Att(q=X_l, k=v=X_a),  Att = softmax(q k^T / sqrt(d)) v
-    G = sigma(W [X ; C] + b),   fused = X * G + C * (1 - G),   u = [mean fused_a ; mean fused_l]
+    variant cross (README formula; term paper, section 3.2):
+        C_a = Att(q=X_a, k=v=X_l),  C_l = Att(q=X_l, k=v=X_a),  Att = softmax(q k^T / sqrt(d)) v
+        G = sigma(W [X ; C] + b),  fused = X * G + C * (1 - G),  u = [mean fused_a ; mean fused_l]
+    variants direct_pooled, direct_interp (term paper, Table 1), without attention:
+        G = sigma(W [A ; S] + b),  u = mean (A * G + S * (1 - G))
+        pooled: A = mean X_a, S = mean X_l;  interp: A = X_a, S = X_l stretched to its length
 
 | paper | code |
 | --- | --- |
-| X_a | `acoustic` |
-| X_l = W_p h + b_p | `project(...)` |
-| C | `cross_attention(...)` |
+| X_a, X_l | `states(...)` |
+| C | `attention(...)` |
 | W, b (shared by both streams) | `gate.linear` |
-| Linear(2048 -> 4) | `classifier` |
+| fused | `Gated.fused` |
+| u | `embedding` |
+| Linear(2048 -> 4) | `classifier`; Linear(1024 -> 4) in the variants direct |
+
+The README calls the model the released code less its attention projections, and the gate alone has
+the 2 M parameters stated for the fusion, so `projections` is off by default; section 3.2 has them,
+as has the released class (`conf/model/cmgi_released.yaml`): one q/k/v triple for both directions.
 
 Differs from the source in: padding never enters the attention or the mean (the published code
-masks nothing); no q/k/v projections, which is the README's account and the only reading that
-gives its 2 M fusion parameters; human transcripts unless the corpus holds others.
+masks nothing; `literal` restores that); states are layer-normalised first; human transcripts
+unless `text.source` says otherwise. Left open there: how Table 1 brings A and S to one length.
 """
+
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.encoders.layer_mix import LayerMix
-from sermm.models.base import System
+from sermm.models.gated_attention import (
+    CrossAttention,
+    Gated,
+    SigmoidGate,
+    SpeechAndText,
+    side_by_side,
+)
+
+Variant = Literal["cross", "direct_pooled", "direct_interp"]
 
 
-class SigmoidGate(nn.Module):
-    """G = sigma(W [X ; C] + b), X * G + C * (1 - G): per position and channel.
-
-    Args:
-        d: size of X and of C.
-    """
-
-    def __init__(self, d: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(2 * d, d)
-
-    def forward(
-        self, own: Float[Tensor, "n d"], crossed: Float[Tensor, "n d"]
-    ) -> Float[Tensor, "n d"]:
-        """Between the stream's own states X and what it read in the other stream, C."""
-        gate = torch.sigmoid(self.linear(torch.cat([own, crossed], dim=-1)))
-        return own * gate + crossed * (1 - gate)
-
-
-def cross_attention(query: Ragged, source: Ragged) -> Ragged:
-    """softmax(q k^T / sqrt(d)) v with k = v = source, one head, no projections.
-
-    A query whose source is empty gets zeros.
-    """
-    q, _ = query.padded()
-    kv, real = source.padded()
-    empty = ~real.any(-1)
-    attended = F.scaled_dot_product_attention(
-        q, kv, kv, attn_mask=(real | empty[:, None])[:, None, :]
-    )
-    return query.from_padded(attended.masked_fill(empty[:, None, None], 0.0))
-
-
-class SingleGate(System):
-    """HuBERT and BERT states, cross-attended both ways, gated once and averaged over time.
+class SingleGate(SpeechAndText):
+    """Speech and text, gated once against each other and averaged over time.
 
     Args:
         speech: encoder of the waveform; its width is d.
         text: encoder of the transcript.
         n_classes: k.
+        variant: which description of the gate.
+        projections: q, k and v of the variant cross are linear maps, one triple for both ways.
+        literal: padding takes part, as in the published code (see `SpeechAndText`).
         dropout: before the classifier (the source has none; its README asks for 0.3-0.5).
+
+    Raises:
+        InputError: no such variant, or projections without attention.
     """
 
     def __init__(
-        self, speech: Encoder, text: Encoder, n_classes: int, dropout: float = 0.2
+        self,
+        speech: Encoder,
+        text: Encoder,
+        n_classes: int,
+        variant: Variant = "cross",
+        projections: bool = False,
+        literal: bool = False,
+        dropout: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.speech = speech
-        self.text = text
-        self.mix_speech = LayerMix(speech.n_layers, speech.width)
-        self.mix_text = LayerMix(text.n_layers, text.width)
-        self.project = nn.Linear(text.width, speech.width)
-        self.gate = SigmoidGate(speech.width)
+        if variant not in get_args(Variant):
+            raise InputError(
+                f"model.system.variant={variant}: expected {', '.join(get_args(Variant))}"
+            )
+        if projections and variant != "cross":
+            raise InputError(
+                f"model.system.projections=true belongs to model.system.variant=cross; "
+                f"{variant} has no attention to project for"
+            )
+        super().__init__(speech, text, literal)
+        d = speech.width
+        self.variant = variant
+        self.attention = CrossAttention(d, projections)
+        self.gate = SigmoidGate(d)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(2 * speech.width, n_classes)
+        self.classifier = nn.Linear(2 * d if variant == "cross" else d, n_classes)
 
     def forward(self, batch: Batch) -> Output:
-        """Logits `[b k]`; the embedding `[b 2d]` is u."""
-        acoustic = self.mix_speech(self.speech(batch))
-        semantic = self.mix_text(self.text(batch)).map(self.project)
-        embedding = torch.cat(
-            [self._fused(acoustic, semantic), self._fused(semantic, acoustic)], dim=-1
-        )
+        """Logits `[b k]`; the embedding is u: `[b 2d]`, or `[b d]` in the variants direct."""
+        embedding = side_by_side(self.gated(batch))
         return Output(self.classifier(self.dropout(embedding)), embedding)
 
-    def _fused(self, own: Ragged, other: Ragged) -> Float[Tensor, "b d"]:
-        crossed = cross_attention(own, other)
-        return own.with_values(self.gate(own.values, crossed.values)).mean()
+    def gates(self, batch: Batch) -> dict[str, Ragged]:
+        """G `[n d]` by stream: the share of the stream's own states, of each position and channel.
+
+        The variants direct have one gate, whose own states are those of speech: for each frame,
+        or one `[1 d]` for the whole utterance (pooled).
+        """
+        return {name: stream.gate for name, stream in self.gated(batch).items()}
+
+    def gated(self, batch: Batch) -> dict[str, Gated]:
+        """What is fused, by stream."""
+        acoustic, semantic = (self.counted(states) for states in self.states(batch))
+        if self.variant == "direct_pooled":
+            return {"speech": self.gate(pooled(acoustic), pooled(semantic))}
+        if self.variant == "direct_interp":
+            return {"speech": self.gate(acoustic, stretched(semantic, acoustic.lengths))}
+        return {
+            "speech": self.gate(acoustic, self.attention(acoustic, semantic)),
+            "text": self.gate(semantic, self.attention(semantic, acoustic)),
+        }
+
+
+def pooled(states: Ragged) -> Ragged:
+    """The mean of each sequence as its only position."""
+    return Ragged(states.mean(), torch.ones_like(states.lengths))
+
+
+def stretched(states: Ragged, lengths: Int[Tensor, " b"]) -> Ragged:
+    """Each sequence `[t d]` at another length T, interpolated linearly along time.
+
+    Position i of T lies at (i + 1/2) t / T - 1/2 of t, the ends held; an empty sequence gives
+    zeros.
+    """
+    sequences = zip(states.split(), lengths.tolist(), strict=True)
+    return Ragged(torch.cat([_stretched(one, length) for one, length in sequences]), lengths)
+
+
+def _stretched(states: Tensor, length: int) -> Tensor:
+    if not len(states) or not length:
+        return states.new_zeros(length, states.shape[-1])
+    return F.interpolate(states.T[None], length, mode="linear", align_corners=False)[0].T

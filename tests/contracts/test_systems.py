@@ -26,12 +26,14 @@ def names(group):
     return found
 
 
-def made(model, speech="tiny", text="tiny"):
+def config(model, speech="tiny", text="tiny", *more):
+    encoders = [f"encoder/speech={speech}", f"encoder/text={text}"]
+    return resolved(compose("train", [f"model={model}", *encoders, *more]))
+
+
+def made(model, speech="tiny", text="tiny", *more):
     """A system as `sermm train` builds it, with the demo's encoders."""
-    plain = resolved(
-        compose("train", [f"model={model}", f"encoder/speech={speech}", f"encoder/text={text}"])
-    )
-    return build(plain, K, None, TRANSCRIPTS)
+    return build(config(model, speech, text, *more), K, None, TRANSCRIPTS)
 
 
 def speech(n=8, longest_s=1.4):
@@ -104,6 +106,22 @@ def test_an_utterance_alone_gets_the_logits_it_gets_among_longer_ones(system, ba
     for i in (0, 3, 7):
         alone = batch_of(system, [waveforms[i]], [TRANSCRIPTS[i]])
         torch.testing.assert_close(logits(system, alone)[0], together[i], rtol=1e-4, atol=1e-5)
+
+
+def test_only_as_in_the_published_code_padding_takes_part(waveforms):
+    models = [m for m in names("model") if "literal" in config(m)["model"]["system"]]
+    assert models
+    for model in models:
+        literal = made(model, "tiny", "tiny", "model.system.literal=true").eval()
+        together = logits(literal, batch_of(literal, waveforms, TRANSCRIPTS))
+        masked = made(model).eval()
+        masked.load_state_dict(literal.state_dict())
+        for i in (0, 3):
+            one = batch_of(literal, [waveforms[i]], [TRANSCRIPTS[i]])
+            alone = logits(literal, one)
+            assert (alone[0] - together[i]).abs().max() > 1e-3, model
+            # Alone there is no padding. Among others the masked system stays with that, see above.
+            torch.testing.assert_close(logits(masked, one), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_the_order_of_a_batch_does_not_matter(system, batch, waveforms):

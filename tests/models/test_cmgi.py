@@ -1,0 +1,144 @@
+"""CmGI: sizes, gates, and the loss of its character head; the equations are in tests/parity."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import Encoder
+from sermm.models.cmgi import CharacterHead, CmGI, InteractionLayer
+
+
+class Given(Encoder):
+    """Hidden states that the test gives, as `cached`."""
+
+    needs = frozenset({"waveform"})
+    n_layers = 1
+
+    def __init__(self, name, width):
+        super().__init__()
+        self.name, self.width = name, width
+
+    def forward(self, batch):
+        return batch.cached[self.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Spelled(Batch):
+    """A batch with the characters that were said, 0 = blank."""
+
+    characters: Ragged | None = None
+
+
+def ids(*sequences):
+    return Ragged.pack([torch.tensor(s, dtype=torch.int64) for s in sequences])
+
+
+def cmgi(**options):
+    torch.manual_seed(0)
+    return CmGI(Given("speech", 8), Given("text", 4), 3, heads=2, **options)
+
+
+def batch(kind=Batch, **more):
+    generator = torch.Generator().manual_seed(0)
+    cached = {
+        name: Ragged.pack([torch.randn(t, 1, d, generator=generator) for t in lengths])
+        for name, d, lengths in (("speech", 8, (6, 3)), ("text", 4, (2, 5)))
+    }
+    return kind(("x", "y"), cached=cached, **more)
+
+
+def uneven_head():
+    """Blank, a and b with probabilities 0.5, 0.3 and 0.2 in every frame."""
+    head = CharacterHead(4, 3)
+    nn.init.zeros_(head.linear.weight)
+    head.linear.bias.data = torch.tensor([0.5, 0.3, 0.2]).log()
+    return head
+
+
+def test_the_loss_of_the_head_by_hand():
+    frames = Ragged(torch.randn(5, 4), torch.tensor([2, 2, 1]))
+    # a in two frames: aa, a-, -a; ab: one path, over two characters; nothing: the blank.
+    expected = -(math.log(0.09 + 0.15 + 0.15) + math.log(0.06) / 2 + math.log(0.5)) / 3
+    loss = uneven_head()(frames, ids([1], [1, 2], []))
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_more_characters_than_frames_add_nothing():
+    frames = Ragged(torch.randn(3, 4), torch.tensor([2, 1]))
+    loss = uneven_head()(frames, ids([1], [1, 2, 1]))
+    assert loss.item() == pytest.approx(-math.log(0.39) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [0, 3])
+def test_characters_outside_of_the_alphabet_are_refused(wrong):
+    with pytest.raises(InputError, match="expected 1 to 2: model"):
+        uneven_head()(Ragged(torch.randn(2, 4), torch.tensor([2])), ids([1, wrong]))
+
+
+def test_the_head_learns_in_training_only_and_lambda_weighs_it():
+    whole, tenth = (cmgi(asr_loss=weight, n_characters=3) for weight in (1.0, 0.1))
+    spelled = batch(Spelled, characters=ids([1, 2], [2]))
+    whole_loss, loss = whole.train()(spelled).losses["ctc"], tenth.train()(spelled).losses["ctc"]
+    assert loss.item() == pytest.approx(0.1 * whole_loss.item(), rel=1e-5)
+    loss.backward()
+    assert tenth.characters.linear.weight.grad.abs().sum() > 0
+    assert not tenth.eval()(spelled).losses
+    # Predicting, nobody knows what was said.
+    assert tenth(batch()).logits.isfinite().all()
+
+
+def test_the_head_asks_for_characters():
+    assert cmgi(asr_loss=0.1).needs == {"waveform", "characters"}
+    assert cmgi().needs == {"waveform"}
+    assert not cmgi().train()(batch()).losses
+    with pytest.raises(InputError, match=r"asr_loss=0.1 needs the characters .* batch of x"):
+        cmgi(asr_loss=0.1).train()(batch())
+
+
+def test_gates_are_by_stream_position_and_channel():
+    system = cmgi(n_layers=2).eval()
+    gates = system.gates(batch())
+    assert gates["speech"].values.shape == (9, 8)
+    assert gates["text"].sizes == [2, 5]
+    for gate in gates.values():
+        assert 0 < gate.values.min() <= gate.values.max() < 1
+
+
+def test_padding_takes_part_only_if_literal():
+    masked = cmgi().eval()
+    literal = cmgi(literal=True).eval()
+    assert masked.gates(batch())["speech"].sizes == [6, 3]
+    assert literal.gates(batch())["speech"].sizes == [6, 6]
+    assert (masked(batch()).embedding - literal(batch()).embedding).abs().max() > 1e-3
+
+
+def test_the_head_hears_no_padding():
+    # The frames of literal are those of the clips for speech recognition all the same.
+    spelled = batch(Spelled, characters=ids([1, 2], [2]))
+    losses = [
+        cmgi(asr_loss=1.0, n_characters=3, literal=literal).train()(spelled).losses["ctc"].item()
+        for literal in (False, True)
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_sizes():
+    # Of 1024: four attentions with biases, four norms, two gates without.
+    with torch.device("meta"):
+        layer = InteractionLayer(1024, 8, 0.1)
+    expected = 4 * 4 * (1024**2 + 1024) + 4 * 2 * 1024 + 2 * 2 * 1024**2
+    assert sum(p.numel() for p in layer.parameters()) == expected == 20_996_096
+    assert len(cmgi(n_layers=3).layers) == 3
+
+
+def test_wrong_options_are_refused():
+    with pytest.raises(InputError, match="n_layers=0: expected 1 or more"):
+        cmgi(n_layers=0)
+    with pytest.raises(InputError, match="heads=3 cannot share states of size 8"):
+        CmGI(Given("speech", 8), Given("text", 4), 3, heads=3)
