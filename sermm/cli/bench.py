@@ -5,8 +5,9 @@
 
 Cases: help (start-up), index (reading IEMOCAP's layout), epoch (Lightning and the data module
 against a bare loop), memory (1x against 10x utterances), features (extraction against bare loops),
-store (the feature store against bare files and copies), again (a second extraction), extract-memory
-(1x against 10x speech). A figure over its limit gives exit status 1.
+store (the feature store against bare files and copies), again (a second extraction), cached
+(training on stored features against padded batches), extract-memory (1x against 10x speech). A
+figure over its limit gives exit status 1.
 """
 
 import json

@@ -9,6 +9,7 @@ softmax; after Pepino et al. 2021.
 | LN | `norm` |
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,11 +21,11 @@ from sermm.core.ragged import Ragged
 # Below this the quotient explodes: nothing keeps the sum of free weights from crossing zero.
 _SMALLEST_SUM = 1e-4
 # So many positions at a time: their sum over the layers stays in a CPU's cache.
-_ROWS = 1024
+ROWS = 1024
 
 
 class WeightedSum(torch.autograd.Function):
-    """sum_l w_l u^l in float32, of hidden states that need no gradient, on a CPU.
+    """`weighted_sum` of hidden states that need no gradient, on a CPU.
 
     Both ways every layer is read once, in the type it is stored in. Half-precision states are never
     copied to float32 as a whole: the mix is bound by memory.
@@ -32,28 +33,73 @@ class WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Float[Tensor, "n layers d"], weight: Float[Tensor, " layers"]
+        ctx: Any,
+        hidden: Float[Tensor, "n layers d"],
+        weight: Float[Tensor, " layers"],
+        mean: Float[Tensor, "layers d"] | None,
+        deviation: Float[Tensor, "layers d"] | None,
     ) -> Float[Tensor, "n d"]:
         """The sum; quickest where a layer's states lie together in memory."""
-        ctx.save_for_backward(hidden)
-        mixed = torch.zeros(len(hidden), hidden.shape[-1], dtype=torch.float32)
-        shares = weight.tolist()
-        parts = zip(torch.split(mixed, _ROWS), torch.split(hidden, _ROWS), strict=True)
-        for part, states in parts:
+        ctx.save_for_backward(hidden, mean, deviation)
+        shares, start = _shares(weight, mean, deviation)
+        mixed = torch.empty(len(hidden), hidden.shape[-1])
+        for part, states in zip(torch.split(mixed, ROWS), torch.split(hidden, ROWS), strict=True):
+            part.copy_(start)
             for layer, share in zip(states.unbind(1), shares, strict=True):
-                part.add_(layer, alpha=share)
+                part.addcmul_(layer, share)
         return mixed
 
     @staticmethod
-    def backward(ctx: Any, grad: Float[Tensor, "n d"]) -> tuple[None, Float[Tensor, " layers"]]:
+    def backward(
+        ctx: Any, grad: Float[Tensor, "n d"]
+    ) -> tuple[None, Float[Tensor, " layers"], None, None]:
         """The gradient of each weight: the product of the sum's gradient with its layer."""
-        (hidden,) = ctx.saved_tensors
-        found = torch.zeros(hidden.shape[1])
-        for states, part in zip(torch.split(hidden, _ROWS), torch.split(grad, _ROWS), strict=True):
+        hidden, mean, deviation = ctx.saved_tensors
+        found = torch.zeros(hidden.shape[1], dtype=torch.float64)
+        for states, part in zip(torch.split(hidden, ROWS), torch.split(grad, ROWS), strict=True):
             flat = part.flatten()
-            layers = (layer.float().flatten() for layer in states.unbind(1))
-            found += torch.stack([torch.dot(layer, flat) for layer in layers])
-        return None, found
+            for number, layer in enumerate(_normalised(states, mean, deviation)):
+                found[number] += torch.dot(layer.flatten(), flat)
+        return None, found.float(), None, None
+
+
+def weighted_sum(
+    hidden: Float[Tensor, "n layers d"],
+    weight: Float[Tensor, " layers"],
+    mean: Float[Tensor, "layers d"] | None,
+    deviation: Float[Tensor, "layers d"] | None,
+) -> Float[Tensor, "n d"]:
+    """sum_l w_l (u^l - m_l) / s_l in float32, for any gradient, on any device."""
+    shares, mixed = _shares(weight, mean, deviation)
+    for layer, share in zip(hidden.unbind(1), shares, strict=True):
+        mixed = torch.addcmul(mixed, layer, share)
+    return mixed
+
+
+def _shares(
+    weight: Float[Tensor, " layers"],
+    mean: Float[Tensor, "layers d"] | None,
+    deviation: Float[Tensor, "layers d"] | None,
+) -> tuple[Float[Tensor, "layers _"], Float[Tensor, " _"]]:
+    """w_l / s_l, and -sum_l w_l m_l / s_l, so that the states need no pass of their own."""
+    if mean is None or deviation is None:
+        return weight[:, None], weight.new_zeros(1)
+    shares = weight[:, None] / deviation
+    return shares, -(shares.double() * mean).sum(0).float()
+
+
+def _normalised(
+    states: Float[Tensor, "n layers d"],
+    mean: Float[Tensor, "layers d"] | None,
+    deviation: Float[Tensor, "layers d"] | None,
+) -> Iterator[Float[Tensor, "n d"]]:
+    """(u^l - m_l) / s_l in float32, one layer after the other."""
+    for number, layer in enumerate(states.unbind(1)):
+        if mean is None or deviation is None:
+            yield layer.float()
+        else:
+            scale = 1 / deviation[number]
+            yield torch.addcmul(-mean[number] * scale, layer.float(), scale)
 
 
 class LayerMix(nn.Module):
@@ -75,20 +121,34 @@ class LayerMix(nn.Module):
         self.register_parameter("weight", nn.Parameter(torch.ones(n_layers)) if several else None)
         self.norm = nn.LayerNorm(width) if norm else nn.Identity()
 
-    def forward(self, hidden: Ragged) -> Ragged:
-        """Mixed states `[n d]` of hidden states `[n layers d]`."""
-        return hidden.map(self._mixed)
+    def forward(
+        self,
+        hidden: Ragged,
+        mean: Float[Tensor, "layers d"] | None = None,
+        deviation: Float[Tensor, "layers d"] | None = None,
+    ) -> Ragged:
+        """Mixed states `[n d]` of hidden states `[n layers d]`.
 
-    def _mixed(self, hidden: Float[Tensor, "n layers d"]) -> Float[Tensor, "n d"]:
+        Args:
+            hidden: u^l, in any precision.
+            mean: m_l; None: the states are mixed as they are.
+            deviation: s_l; the states are mixed as (u^l - m_l) / s_l.
+        """
+        values: Tensor = self.norm(self._sum(hidden.values, mean, deviation))
+        return hidden.with_values(values)
+
+    def _sum(
+        self,
+        hidden: Float[Tensor, "n layers d"],
+        mean: Float[Tensor, "layers d"] | None,
+        deviation: Float[Tensor, "layers d"] | None,
+    ) -> Float[Tensor, "n d"]:
         if self.weight is None:
-            mixed = hidden.squeeze(1).float()
-        else:
-            total = self.weight.sum()
-            guarded = torch.where(total < 0, -1.0, 1.0) * total.abs().clamp_min(_SMALLEST_SUM)
-            weight = self.weight / guarded
-            if hidden.requires_grad or hidden.is_cuda:
-                mixed = torch.einsum("nld,l->nd", hidden.float(), weight)
-            else:
-                mixed = WeightedSum.apply(hidden, weight)  # type: ignore[no-untyped-call]
-        normalised: Tensor = self.norm(mixed)
-        return normalised
+            only = hidden.squeeze(1).float()
+            return only if mean is None or deviation is None else (only - mean) / deviation
+        total = self.weight.sum()
+        guarded = torch.where(total < 0, -1.0, 1.0) * total.abs().clamp_min(_SMALLEST_SUM)
+        stored = hidden.device.type == "cpu" and not hidden.requires_grad
+        run: Any = WeightedSum.apply if stored else weighted_sum
+        mixed: Tensor = run(hidden, self.weight / guarded, mean, deviation)
+        return mixed

@@ -4,7 +4,7 @@ Source: Zhao 2022, section 3.2 ("global normalisation"); Pepino et al. 2021, who
 statistics of each talker, those of the test part included (transductive).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
+from sermm.encoders.layer_mix import ROWS
 
 OVER = ("global", "utterance", "talker")
 # A dimension that varies less than this over all that was seen is only centred.
@@ -34,10 +35,13 @@ class Moments:
         n = len(values)
         if n == 0:
             return
-        variance, mean = torch.var_mean(values.float(), dim=0, correction=0)
-        shift = mean.double() - self._mean
+        # Squares in float32 keep their digits if they are of distances from about the mean.
+        near = torch.as_tensor(self._mean).float() if self.n else _block_mean(values)
+        sums, squares = _sums(values, near)
+        shift = near + sums / n - self._mean
         total = self.n + n
-        self._squares = self._squares + n * variance.double() + shift**2 * (self.n * n / total)
+        within = (squares - sums**2 / n).clamp_min(0)
+        self._squares = self._squares + within + shift**2 * (self.n * n / total)
         self._mean = self._mean + shift * (n / total)
         self.n = total
 
@@ -51,6 +55,26 @@ class Moments:
         """Population standard deviation; 1 where next to nothing varies."""
         deviation = (torch.as_tensor(self._squares) / max(1, self.n)).sqrt()
         return torch.where(deviation < _SMALLEST_DEVIATION, 1.0, deviation).float()
+
+
+def _block_mean(values: Float[Tensor, "n layers d"]) -> Float[Tensor, "layers d"]:
+    return torch.stack([layer.float().mean(0) for layer in values[:ROWS].unbind(1)])
+
+
+def _sums(
+    values: Float[Tensor, "n layers d"], near: Float[Tensor, "layers d"]
+) -> tuple[Float[Tensor, "layers d"], Float[Tensor, "layers d"]]:
+    """Sums of the distances from `near` and of their squares, in float64.
+
+    So many positions of one layer at a time as stay in a CPU's cache.
+    """
+    sums, squares = torch.zeros(2, *near.shape, dtype=torch.float64, device=near.device)
+    for block in torch.split(values, ROWS):
+        for number, layer in enumerate(block.unbind(1)):
+            distance = torch.sub(layer, near[number])
+            sums[number] += distance.sum(0)
+            squares[number] += distance.square_().sum(0)
+    return sums, squares
 
 
 class Normalised(Encoder):
@@ -120,6 +144,16 @@ class Normalised(Encoder):
         deviation = torch.stack([m.deviation for m in moments]).to(hidden.values.device)
         centred = hidden.values.float() - hidden.repeat(mean)
         return hidden.with_values(centred / hidden.repeat(deviation))
+
+    def mixed(self, batch: Batch, mix: Callable[..., Ragged]) -> Ragged:
+        """Mixed normalised states `[n d]`; global statistics go into the weights of the mix.
+
+        Raises:
+            InputError: a talker has not been observed.
+        """
+        if self.over == "global":
+            return mix(self.encoder(batch), self.mean, self.deviation)
+        return super().mixed(batch, mix)
 
     def fit(self, transcripts: Iterable[str]) -> None:
         """As the encoder does."""

@@ -126,6 +126,7 @@ CASES: dict[str, Callable[[], list[Measure]]] = {
     "features": features_case,
     "store": _later("sermm.engine.bench_store", "store_case"),
     "again": _later("sermm.engine.bench_store", "again_case"),
+    "cached": _later("sermm.engine.bench_cached", "cached_case"),
     "extract-memory": _later("sermm.engine.bench_store", "extract_memory_case"),
 }
 

@@ -44,7 +44,7 @@ def system(model, streams, more):
     return build(plain, K, None, [], stored)
 
 
-def planted(cue, seed, n=32):
+def planted(cue, seed, n=16):
     """Noise in all streams, and in one of them the class: every position a little off."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.arange(n) % K

@@ -5,6 +5,7 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.layer_mix import LayerMix
 from sermm.encoders.normalised import Moments, Normalised
 from sermm.encoders.stored import Stored
 
@@ -40,6 +41,19 @@ def test_moments_of_large_values_keep_their_digits():
     moments.add(torch.tensor([[[1e4]], [[1e4 + 1]]]))
     moments.add(torch.tensor([[[1e4 + 2]]]))
     assert moments.deviation.item() == pytest.approx(np.sqrt(2 / 3), rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_moments_are_those_in_float64(dtype):
+    rng = torch.Generator().manual_seed(0)
+    # Each piece about another mean, one of them of more positions than are taken at a time.
+    pieces = [(torch.randn(n, 2, 3, generator=rng) * 2 + n / 99).to(dtype) for n in (1500, 3, 400)]
+    moments = Moments()
+    for piece in pieces:
+        moments.add(piece)
+    whole = torch.cat(pieces).double()
+    np.testing.assert_allclose(moments.mean, whole.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(moments.deviation, whole.std(0, correction=0), rtol=1e-6)
 
 
 def test_global_statistics_are_those_of_what_was_observed_only():
@@ -101,3 +115,26 @@ def test_half_precision_is_normalised_in_float32():
     batch = Batch(("a",), cached={"speech": hidden})
     assert Stored("speech", 3, 2)(batch).values.dtype == torch.bfloat16
     assert normalised("global")(batch).values.dtype == torch.float32
+
+
+@pytest.mark.parametrize("over", ["global", "utterance", "talker"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_mixed_is_the_mix_of_the_normalised_states(over, layers):
+    part = Normalised(Stored("speech", 3, layers), over)
+    batch = batch_of(*(values(n, n)[:, :layers] for n in (9, 4, 30)), speakers=("a", "b", "a"))
+    if part.observes:
+        part.observe(batch)
+    mix = LayerMix(layers, 3)
+    if layers > 1:
+        mix.weight.data = torch.tensor([0.4, 1.3])
+    found, expected = part.mixed(batch, mix), mix(part(batch))
+    assert found.sizes == [9, 4, 30]
+    torch.testing.assert_close(found.values, expected.values, rtol=1e-5, atol=1e-5)
+
+
+def test_global_statistics_are_mixed_in_without_a_copy_of_the_states(monkeypatch):
+    part = normalised("global")
+    batch = batch_of(values(9, 1))
+    part.observe(batch)
+    monkeypatch.setattr(part, "forward", None)
+    assert part.mixed(batch, LayerMix(2, 3)).values.shape == (9, 3)

@@ -1,0 +1,265 @@
+"""What `sermm bench cached` measures: training on stored features of twelve layers.
+
+The features are made up; their lengths are like IEMOCAP's.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sermm.core.digest import digest
+from sermm.core.ragged import Ragged
+from sermm.core.records import Fold, Reading, Utterance
+from sermm.core.seeding import generator
+from sermm.data.dataset import StoredStream
+from sermm.data.feature_store import FeatureStore
+from sermm.data.folds import TalkerGroups
+from sermm.data.protocol import Protocol
+from sermm.encoders.layer_mix import LayerMix
+from sermm.engine.assembly import build, save_assets
+from sermm.engine.bench import Measure, best_of, ratio, scratch
+from sermm.engine.bench_epoch import Silent, bare_epochs, lightning_epochs
+from sermm.engine.bench_padded import PaddedCoAttention, PaddedLateFusion, padded
+from sermm.engine.config import compose, resolved
+from sermm.engine.corpus import HUMAN, Loaded
+from sermm.engine.fit import learning
+from sermm.engine.run_folder import RunFolder
+from sermm.engine.task import Task, data_module
+from sermm.engine.work import work_of
+from sermm.models.coattention import CoAttention
+from sermm.models.late_fusion import LateFusion
+
+_CLASSES = ("ang", "hap", "neu", "sad")
+_RATES_HZ = {"text": 3.3, "frame": 50.0, "phone": 9.0}
+# Of a lognormal with a mean of 4.5 s.
+_LOG_MEAN, _LOG_DEVIATION, _LONGEST_S = 1.32, 0.6, 15.0
+# Of one utterance, in the batch that is only mixed.
+_POSITIONS = 225
+HALF = torch.float16
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        utterances: of an epoch.
+        batch: utterances in a batch.
+        layers: hidden states a position.
+        width: of a hidden state.
+        copied: numbers in the copy that tells the memory's bandwidth.
+        turns: how often each is measured; the shortest counts.
+    """
+
+    utterances: int = 128
+    batch: int = 32
+    layers: int = 12
+    width: int = 768
+    copied: int = 1 << 26
+    turns: int = 3
+
+
+def cached_case() -> list[Measure]:
+    """Late fusion, co-attention, and the layer mix by itself."""
+    scale = Scale()
+    with scratch() as root:
+        corpus = Corpus(root, scale)
+        return [*late_fusion(corpus), *coattention(corpus), *mixing(scale)]
+
+
+class Corpus:
+    """Utterances without sound, and the stored features of their streams.
+
+    Args:
+        root: a folder.
+        scale: of the corpus.
+    """
+
+    def __init__(self, root: Path, scale: Scale) -> None:
+        self.root, self.scale = root, scale
+        rng = generator(0, "bench cached")
+        drawn = rng.lognormal(_LOG_MEAN, _LOG_DEVIATION, scale.utterances)
+        self.seconds = {f"{n:04d}": min(float(s), _LONGEST_S) for n, s in enumerate(drawn)}
+        self.ids = tuple(self.seconds)
+        self.streams = {name: self._stream(name, rate) for name, rate in _RATES_HZ.items()}
+
+    def _stream(self, name: str, rate_hz: float) -> StoredStream:
+        description = {"encoder": "bench", "stream": name, "dtype": name_of(HALF)}
+        store = FeatureStore(self.root / "features", description)
+        keys = {i: digest([name, i]) for i in self.ids}
+        longest = round(rate_hz * _LONGEST_S)
+        values = torch.randn(longest, self.scale.layers, self.scale.width).to(HALF)
+        with store.writing() as writer:
+            writer.claim(list(keys.values()))
+            for i, seconds in self.seconds.items():
+                writer.add([(keys[i], values[: max(1, round(rate_hz * seconds))])])
+        return StoredStream(store, keys)
+
+    def sequences(self, name: str, ids: Sequence[str]) -> Sequence[Tensor]:
+        """The states of some utterances in one stream, `[n layers d]` in float32."""
+        stream = self.streams[name]
+        found = stream.store.read([stream.keys[i] for i in ids]).split()
+        return [one.float().contiguous() for one in found]
+
+    def shuffled(self) -> list[str]:
+        """All ids, always in the same random order."""
+        order: list[str] = generator(0, "bench order").permutation(self.ids).tolist()
+        return order
+
+    def task(self, name: str, model: str, streams: Sequence[str]) -> Task:
+        """A run without validation."""
+        words = ["data=manifest", "protocol=groups5", "features=cached", f"model={model}"]
+        words += [f"model.streams=[{','.join(streams)}]", "trainer.accelerator=cpu"]
+        words += [f"trainer.batch_size={self.scale.batch}"]
+        plain: dict[str, Any] = resolved(compose("train", words))
+        stored = {f"streams.{name}": self.streams[name] for name in streams}
+        shapes = {name: stream.shape for name, stream in stored.items()}
+        system = build(plain, len(_CLASSES), None, [], shapes)
+        run = RunFolder(self.root / name)
+        save_assets(system, run.assets)
+        loaded, fold = self._loaded(), Fold(1, self.ids, (), ())
+        data = data_module(work_of(plain, loaded, self.ids, []), fold, system, stored)
+        return Task(plain, run, loaded, fold, system, data, {})
+
+    def _loaded(self) -> Loaded:
+        utterances = tuple(
+            Utterance(i, "bench", self.root / f"{i}.wav", _CLASSES[n % len(_CLASSES)], "talker")
+            for n, i in enumerate(self.ids)
+        )
+        reading = Reading(utterances)
+        mapping = {name: name for name in _CLASSES}
+        protocol = Protocol("bench", mapping, _CLASSES, fold_rule=TalkerGroups(2))
+        texts = dict.fromkeys(self.ids, "")
+        return Loaded(
+            Silent(reading), reading, protocol, self.seconds, {}, texts, {"source": HUMAN}
+        )
+
+
+def late_fusion(corpus: Corpus) -> list[Measure]:
+    """Epochs of text, frames and phones, in turns, so that a busy moment does not fall on one."""
+    names = tuple(_RATES_HZ)
+    rival: Any = PaddedLateFusion(
+        cast(LateFusion, corpus.task("rival", "late_fusion", names).system)
+    )
+    by_length = sorted(corpus.ids, key=corpus.seconds.__getitem__)
+    times: dict[str, list[float]] = {name: [] for name in ("random", "sorted", "bare", "whole")}
+    for turn in range(corpus.scale.turns):
+        bare, whole = (corpus.task(f"{k}{turn}", "late_fusion", names) for k in ("bare", "whole"))
+        times["random"].append(sum(padded_steps(corpus, bare, rival, names, corpus.shuffled())))
+        times["sorted"].append(sum(padded_steps(corpus, bare, rival, names, by_length)))
+        times["bare"].append(bare_epochs(bare, n=2))
+        times["whole"].append(lightning_epochs(whole, n=3))
+    took = {name: min(found) for name, found in times.items()}
+    what = "late fusion epoch"
+    return [
+        _measure(f"{what}: padded, random order", took["random"], "s"),
+        _measure(f"{what}: padded, sorted", took["sorted"], "s"),
+        _measure(f"{what}: ours, in memory", took["bare"], "s"),
+        _measure(f"{what}: ours, Lightning and store", took["whole"], "s"),
+        _measure("ratio: in memory to padded", ratio(took["bare"], took["random"]), "x", 0.1),
+        _measure("ratio: Lightning and store to padded", ratio(took["whole"], took["random"]), "x"),
+        _measure(
+            "ratio: Lightning and store to in memory", ratio(took["whole"], took["bare"]), "x", 1.5
+        ),
+    ]
+
+
+def coattention(corpus: Corpus) -> list[Measure]:
+    """A training step of text and frames: the mean of ours over an epoch, and one padded."""
+    names = ("text", "frame")
+    task = corpus.task("coattention", "coattention", names)
+    rival = PaddedCoAttention(cast(CoAttention, task.system))
+    with torch.autocast("cpu", torch.bfloat16):
+        ours_s = bare_epochs(task, n=1) / len(task.data.train_dataloader())
+    ids = corpus.shuffled()[: corpus.scale.batch]
+    (padded_s,) = padded_steps(corpus, task, rival, names, ids)
+    return [
+        _measure("co-attention step: padded, random order", padded_s, "s"),
+        _measure("co-attention step: ours, in bf16", ours_s, "s", 5.5),
+        _measure("ratio: ours to padded", ratio(ours_s, padded_s), "x"),
+    ]
+
+
+def padded_steps(
+    corpus: Corpus, task: Task, model: nn.Module, names: Sequence[str], order: Sequence[str]
+) -> list[float]:
+    """Seconds of a training step for each batch, which is in memory, padded and in float32."""
+    options = learning(task.plain)
+    optimizer = options.optimizer(model.parameters(), lr=options.lr)
+    times = []
+    for first in range(0, len(order), corpus.scale.batch):
+        ids = order[first : first + corpus.scale.batch]
+        batch = {name: padded(corpus.sequences(name, ids)) for name in names}
+        labels = torch.arange(len(ids)) % len(_CLASSES)
+        start_s = time.perf_counter()
+        optimizer.zero_grad()
+        logits = model(batch)
+        torch.autograd.backward(F.cross_entropy(logits, labels))
+        optimizer.step()
+        times.append(time.perf_counter() - start_s)
+    return times
+
+
+def mixing(scale: Scale) -> list[Measure]:
+    """Bytes read and written by the mix in a second, against a plain copy in memory."""
+    source = torch.ones(scale.copied)
+    target = torch.empty_like(source)
+    actions: dict[str, tuple[float, Callable[[], object]]] = {
+        "copy": (2.0 * source.nbytes, lambda: target.copy_(source))
+    }
+    for dtype in (torch.float32, HALF):
+        # Layer first, as the store gives them.
+        shape = (scale.layers, scale.batch * _POSITIONS, scale.width)
+        states = torch.ones(shape, dtype=dtype).transpose(0, 1)
+        for normalised in (False, True):
+            name = f"{name_of(dtype)}, normalised" if normalised else name_of(dtype)
+            forward, both = mixes(states, normalised)
+            mixed = states.shape[0] * states.shape[2] * 4.0
+            actions[f"{name}: forward"] = (states.nbytes + mixed, forward)
+            actions[f"{name}: both ways"] = (2 * (states.nbytes + mixed), both)
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(scale.turns):
+        for name, (_, action) in actions.items():
+            times[name].append(best_of(3, action))
+    speeds = {name: moved / 1e9 / min(times[name]) for name, (moved, _) in actions.items()}
+    copied = speeds.pop("copy")
+    return [
+        _measure("memory, by copy_", copied, "GB/s"),
+        *(_measure(f"mix, {name}", speed, "GB/s") for name, speed in speeds.items()),
+        *(
+            _measure(f"ratio: copy_ to mix, {name.split(':')[0]}", ratio(copied, speed), "x", 2.0)
+            for name, speed in speeds.items()
+            if name.endswith("forward")
+        ),
+    ]
+
+
+def mixes(
+    states: Float[Tensor, "n layers d"], normalised: bool
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The mix without its layer norm, forward and both ways."""
+    n, layers, width = states.shape
+    mix = LayerMix(layers, width, norm=False)
+    hidden = Ragged(states, torch.tensor([n]))
+    statistics = (torch.zeros(layers, width), torch.ones(layers, width)) if normalised else ()
+    grad = torch.ones(n, width)
+    return (
+        lambda: mix(hidden, *statistics),
+        lambda: mix(hidden, *statistics).values.backward(grad),
+    )
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """As descriptions of stores have it."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measure:
+    return Measure("cached", what, value, unit, limit)
