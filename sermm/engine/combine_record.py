@@ -61,6 +61,7 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> dict[str, Any]:
         "text_source": " + ".join(sources) or None,
         "notes": list(dict.fromkeys([made, *notes])),
         "published": figures(variant, papers),
+        "curves": [],
         "papers": list({digest(table): table for table in papers}.values()),
         "counts": _counts([result.counts for result in results]),
         "versions": versions(),

@@ -33,6 +33,7 @@ NOT_IDENTITY = (
     "model.published",
     "model.papers",
     "model.variant",
+    "model.curves",
     "model.notes",
     "combine",
     "streams_by_model",

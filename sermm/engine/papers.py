@@ -33,8 +33,15 @@ def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
         for cell in table["cells"]:
             if cell["system"] == variant:
                 place = f"{table['title']}: {cell['row']}, {cell['column']}"
-                shared = {key: table[key] for key in ("metric", "protocol", "data")}
-                figure = {**shared, "source": f"{table['source']}, {place}", "value": cell["value"]}
+                figure = {
+                    "source": f"{table['source']}, {place}",
+                    "metric": table["metric"],
+                    "value": cell["value"],
+                    # A paper may print a figure of another protocol than its own.
+                    "protocol": cell.get("protocol", table["protocol"]),
+                    "data": table["data"],
+                    "note": cell.get("note", ""),
+                }
                 found.setdefault((table["source"], table["metric"], cell["value"]), figure)
     return list(found.values())
 

@@ -64,10 +64,12 @@ def record(
         "text_source": text_source(loaded.text_source) if reads_text(task) else None,
         "text_source_record": loaded.text_source if reads_text(task) else None,
         "features": feature_options(plain),
+        "augment": task.data.augment and task.data.augment.settings,
         "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
         "notes": plain["model"]["notes"],
         "published": plain["model"]["published"],
         "papers": plain["model"]["papers"],
+        "curves": plain["model"]["curves"],
         "counts": {
             "train": len(fold.train),
             "val": len(fold.val),

@@ -53,6 +53,11 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
 
 
+def points(value: float | None) -> str:
+    """A fraction as a percentage with the two decimals that papers print."""
+    return NOTHING if value is None else f"{100 * value:.2f}"
+
+
 def grids(table: Table) -> list[Grid]:
     """All grids of a table, the main one first."""
     found = [_main(table), _recall(table)]

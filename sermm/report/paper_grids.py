@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from sermm.report.comparisons import Comparison, Pair
-from sermm.report.grids import NOTHING, Grid, metric_text
+from sermm.report.grids import NOTHING, Grid, metric_text, points
+from sermm.report.paper_curves import PaperCurve
+from sermm.report.papers import PaperTable
 from sermm.report.rows import Row
 from sermm.report.tables import Table
 
@@ -45,13 +47,18 @@ def _notes(comparison: Comparison, filled: Sequence[Row]) -> Iterable[str]:
         yield _how_many(filled)
     if any(row.seed_sd for row in filled):
         yield "After the slash: sd of the seeds' means, each the mean over the folds of a seed."
-    if comparison.data != paper.data:
+    yield from unlike(paper, comparison.data, comparison.protocol)
+
+
+def unlike(paper: PaperTable | PaperCurve, data: str, protocol: str) -> Iterable[str]:
+    """Why a paper's figures are not to be judged by ours: another corpus, another protocol."""
+    if data != paper.data:
         yield (
-            f"The paper's figures are of another corpus ({paper.data}, ours is {comparison.data}): "
+            f"The paper's figures are of another corpus ({paper.data}, ours is {data}): "
             "only the layout is compared."
         )
-    if comparison.protocol != paper.protocol:
-        yield f"Two protocols, ours: {comparison.protocol}; the paper's: {paper.protocol}."
+    if protocol != paper.protocol:
+        yield f"Two protocols, ours: {protocol}; the paper's: {paper.protocol}."
 
 
 def _equally_many(filled: Sequence[Row]) -> bool:
@@ -104,15 +111,10 @@ def _ours(comparison: Comparison, pair: Pair, tell_n: bool) -> str:
     row, metric = pair.ours, comparison.paper.metric
     if row is None:
         return NOTHING
-    said = f"{_points(row.mean[metric])} ± {_points(row.sd[metric])}"
+    said = f"{points(row.mean[metric])} ± {points(row.sd[metric])}"
     if row.seed_sd:
-        said += f" / {_points(row.seed_sd[metric])}"
+        said += f" / {points(row.seed_sd[metric])}"
     return f"{said} (n = {row.n_runs})" if tell_n else said
-
-
-def _points(value: float | None) -> str:
-    """A fraction as a percentage with the two decimals that papers print."""
-    return NOTHING if value is None else f"{100 * value:.2f}"
 
 
 def _papers(pair: Pair, footnotes: Sequence[str]) -> str:

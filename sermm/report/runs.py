@@ -1,7 +1,7 @@
 """Reads the run folders of a study: what finished, and why the rest did not."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from sermm.core.files import read_json
 from sermm.core.records import Problem
 from sermm.metrics.scores import METRICS
 from sermm.report.fields import typed
+from sermm.report.paper_curves import PaperCurve
 from sermm.report.papers import PaperTable
 
 REPORT_FOLDER = "report"
@@ -36,6 +37,8 @@ class Result:
         variant: what it is in the terms of a paper: the model, and its streams where they vary.
         papers: whole tables of papers in which the variant has a cell, as
             `sermm.report.papers.PaperTable` describes them.
+        curves: figures by epoch that papers print of the model, as
+            `sermm.report.paper_curves.PaperCurve` describes them.
         published: figures of papers: source, metric, value in percent, protocol, note, and
             optionally data (iemocap if not given).
     """
@@ -64,6 +67,7 @@ class Result:
     notes: list[str]
     published: list[dict[str, Any]]
     papers: list[Any]
+    curves: list[Any]
     counts: dict[str, Any]
     git: dict[str, Any]
 
@@ -84,13 +88,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys([field.name for field in fields(Result)], (str,)),
     **dict.fromkeys(["settings", "metrics", "parameters", "seconds", "epochs"], (dict,)),
     **dict.fromkeys(["counts", "git"], (dict,)),
-    **dict.fromkeys(["classes", "notes", "published", "papers"], (list,)),
+    **dict.fromkeys(["classes", "notes", "published", "papers", "curves"], (list,)),
     **dict.fromkeys(["fold", "n_folds", "seed"], (int,)),
     "leaky": (bool,),
     "text_source": (str, NoneType),
 }
 
 
+_CHECKS: dict[str, Callable[[Any], object]] = {"papers": PaperTable.of, "curves": PaperCurve.of}
 _Papers = dict[str, list[Any]]
 
 
@@ -187,13 +192,17 @@ def _read_run(folder: Path, papers: _Papers) -> Run | Problem:
 
 
 def _shared(result: Result, papers: _Papers) -> Result:
-    """The result with its tables of papers checked, and held once for all runs that have them."""
-    key = digest(result.papers)
-    if key not in papers:
-        for table in result.papers:
-            PaperTable.of(table)
-        papers[key] = result.papers
-    return replace(result, papers=papers[key])
+    """The result with what papers print checked, and held once for all runs that have it."""
+    held: dict[str, Any] = {}
+    for name, check in _CHECKS.items():
+        found = getattr(result, name)
+        key = digest([name, found])
+        if key not in papers:
+            for item in found:
+                check(item)
+            papers[key] = found
+        held[name] = papers[key]
+    return replace(result, **held)
 
 
 def _unfinished(folder: Path, status: Mapping[str, Any]) -> Problem:

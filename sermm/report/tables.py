@@ -8,9 +8,13 @@ from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.report.checks import missing_runs, stamps, warnings
 from sermm.report.comparisons import Comparison, comparisons, plain
+from sermm.report.learning_curves import LearningCurves, learning_curves
 from sermm.report.rows import Row, row
 from sermm.report.runs import Study, read_study
 from sermm.report.systems import Systems, by_table, labels
+
+# a picture takes a tenth of a second: a sweep over hundreds of systems shows its best ones
+MAX_FIGURES = 24
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Table:
         stamps: what must be read before any number: leaky protocol, epoch chosen on test.
         warnings: what makes rows less comparable than they look.
         papers: the tables of papers that its systems are in, by title.
+        curves: how the systems that are shown learned, by system.
     """
 
     data: str
@@ -33,6 +38,12 @@ class Table:
     stamps: tuple[str, ...]
     warnings: tuple[str, ...]
     papers: tuple[Comparison, ...]
+    curves: dict[str, LearningCurves]
+
+    @property
+    def shown(self) -> tuple[Row, ...]:
+        """The rows that get pictures, and tables of their own: the best ones."""
+        return _shown(self.rows)
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,8 @@ def build(study_dir: Path, allow_missing: bool = False) -> Report:
     """Reads a study and computes its tables.
 
     Raises:
-        InputError: no run has finished, a fold is there twice, or runs are missing and
-            `allow_missing` is false.
+        InputError: no run has finished, a fold is there twice, runs are missing and
+            `allow_missing` is false, or a `metrics.csv` cannot be read.
     """
     study = read_study(study_dir)
     grouped = by_table(study.runs)
@@ -92,7 +103,13 @@ def _table(systems: Systems) -> Table:
         stamps=tuple(stamps(first.leaky, rows)),
         warnings=tuple(warnings(systems, rows)),
         papers=comparisons(systems, rows),
+        # other systems' metrics.csv are not read
+        curves={r.system: learning_curves(r, systems[r.system]) for r in _shown(rows)},
     )
+
+
+def _shown(rows: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(rows[:MAX_FIGURES])
 
 
 def summary(report: Report) -> list[Mapping[str, object]]:

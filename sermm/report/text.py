@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
+from sermm.report.curve_grids import curve_grids
 from sermm.report.grids import FORMULAE, Grid, grids
 from sermm.report.paper_grids import paper_grids
 from sermm.report.tables import Report, Table
@@ -31,7 +32,7 @@ def markdown(report: Report) -> str:
         lines += [f"**{_escaped(stamp)}**\n" for stamp in table.stamps]
         lines += [f"{_escaped(table.notes)}\n"] if table.notes else []
         lines += [f"- Warning: {_escaped(warning)}" for warning in table.warnings]
-        for grid in [*paper_grids(table), *grids(table)]:
+        for grid in every_grid(table):
             lines += ["", f"### {_escaped(grid.title)}", "", *_piped(grid), "", *_below(grid)]
         lines += ["", *(f"- {_escaped(note)}" for note in row_notes(table))]
     return "\n".join([*lines, "", *(f"- {formula}" for formula in FORMULAE)]) + "\n"
@@ -63,6 +64,11 @@ def inserted(page: str, report: Report) -> str:
     if not (found and closed):
         raise InputError(f"the page has no lines {first} and {last} to put the tables between")
     return f"{before}{first}\n{main_tables(report)}\n{last}{after}"
+
+
+def every_grid(table: Table) -> list[Grid]:
+    """All grids of a table: papers' tables, ours, and what papers print by epoch."""
+    return [*paper_grids(table), *grids(table), *curve_grids(table)]
 
 
 def title(table: Table) -> str:

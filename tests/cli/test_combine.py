@@ -27,7 +27,7 @@ def write_run(runs_dir, study, model, fold, shares):
         "protocol": "loso4", "protocol_notes": "", "leaky": False, "headline": "ua",
         "classes": list(LABELS), "fold": fold, "n_folds": 2, "seed": 1,
         "split_digest": f"s{fold}", "selection": "val", "text_source": None, "notes": [],
-        "published": [], "variant": model, "papers": [], "counts": {"test": 2},
+        "published": [], "variant": model, "papers": [], "curves": [], "counts": {"test": 2},
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(result))
 

@@ -21,7 +21,7 @@ def runs_dir(tmp_path):
         "protocol": "loso4", "protocol_notes": "", "leaky": False, "headline": "ua",
         "classes": ["ang", "sad"], "fold": 1, "n_folds": 1, "seed": 1, "split_digest": "x",
         "selection": "val", "text_source": None, "notes": [], "published": [],
-        "variant": "linear frame", "papers": [], "counts": {"test": 3},
+        "variant": "linear frame", "papers": [], "curves": [], "counts": {"test": 3},
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(result))
     return tmp_path / "runs"

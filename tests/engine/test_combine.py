@@ -55,7 +55,7 @@ def write(tmp_path):
             "split_digest": "s", "metrics": {}, "parameters": {"total": 10, "trainable": 4},
             "seconds": {"train": 2.5, "total": 3.0}, "epochs": {"best": 3}, "selection": "val",
             "text_source": None, "notes": [f"note of {model}"],
-            "published": [{"source": "a paper"}], "variant": model, "papers": [],
+            "published": [{"source": "a paper"}], "variant": model, "papers": [], "curves": [],
             "counts": {"train": 9, "val": 1, "test": 4, "cut": 0}, "git": {"dirty": False},
             **changes,
         }  # fmt: skip

@@ -71,7 +71,14 @@ def test_only_tables_with_a_cell_of_the_system_are_its_own():
         "protocol": "loso4",
         "data": "iemocap",
         "value": 70.0,
+        "note": "",
     }
+
+
+def test_a_figure_may_be_of_another_protocol_than_its_table():
+    cell = {"row": "x", "column": "WA", "system": "caf", "value": 1.0, "protocol": "unknown"}
+    (figure,) = figures("caf", [{**TABLE, "cells": [cell]}])
+    assert figure["protocol"] == "unknown"
 
 
 def experiments():

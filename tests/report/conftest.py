@@ -66,6 +66,7 @@ def write_run(study: Path, model: str, confusion, *, rows=None, fold=1, **change
         "notes": [],
         "published": [],
         "papers": [],
+        "curves": [],
         "counts": {"train": 9, "val": 3, "test": len(rows), "cut": 0, "problems": 0},
         "versions": {"python": "3.12"},
         "git": {"commit": "abc123", "dirty": False},

@@ -1,0 +1,102 @@
+"""Which pictures a report has: their files, and what they say to those who cannot see them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sermm.core.digest import digest
+from sermm.report.grids import metric_text, percent
+from sermm.report.learning_curves import LOSS, PARTS, Curve, LearningCurves
+from sermm.report.rows import Row
+from sermm.report.tables import Table
+from sermm.report.text import title
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file beside the page, and its text."""
+
+    file: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a system.
+
+    Attributes:
+        learning: None where no run has more than one epoch.
+    """
+
+    row: Row
+    confusion: Picture
+    learning: Picture | None
+
+
+def pictures(table: Table) -> list[Pictures]:
+    """The pictures of the systems that are shown."""
+    return [_of(table, row) for row in table.shown]
+
+
+def _of(table: Table, row: Row) -> Pictures:
+    confusion = Picture(_file("confusion", table, row), _confusion_alt(table, row))
+    curves = table.curves[row.system]
+    if not curves.drawable:
+        return Pictures(row, confusion, None)
+    learning = Picture(_file("curves", table, row), _learning_alt(table, curves))
+    return Pictures(row, confusion, learning)
+
+
+def _file(kind: str, table: Table, row: Row) -> str:
+    where = digest([table.data, table.protocol, table.classes, row.system])[:8]
+    name = re.sub(r"[^\w.=-]+", "-", f"{table.protocol}-{row.label}")[:80]
+    return f"{kind}-{name}-{where}.png"
+
+
+def _confusion_alt(table: Table, row: Row) -> str:
+    shares = (
+        f"{name} {100 * value:.0f} %" for name, value in row.recall.items() if value is not None
+    )
+    return f"Confusion matrix of {row.label}, {title(table)}; recall: {', '.join(shares)}"
+
+
+def _learning_alt(table: Table, curves: LearningCurves) -> str:
+    said = [
+        f"{word} {_course(curve, name, curves.row.best_epoch)}"
+        for name in (curves.metric, LOSS)
+        for part, word in PARTS.items()
+        if (curve := curves.curve(part, name))
+    ]
+    return f"Learning curves of {curves.row.label}, {title(table)}; {'; '.join(said)}"
+
+
+def _course(curve: Curve, name: str, best: float | None) -> str:
+    """A curve at its first epoch, at that nearest to the best one, and at its last."""
+    marked = {round(best): " (best)"} if best is not None and round(best) in curve else {}
+    epochs = sorted({min(curve), *marked, max(curve)})
+    values = [f"{_value(curve[e].mean, name)} at epoch {e}{marked.get(e, '')}" for e in epochs]
+    return f"{name if name == LOSS else metric_text(name)} {', '.join(values)}"
+
+
+def _value(value: float, name: str) -> str:
+    return f"{value:.2f}" if name == LOSS else f"{percent(value)} %"
+
+
+def draw(tables: Sequence[Table], folder: Path) -> None:
+    """Writes the pictures of all tables; those of an earlier report go."""
+    # matplotlib takes a second to import, which the terminal's table need not wait for
+    from sermm.report.curve_figures import draw_curves
+    from sermm.report.figures import draw_confusion
+
+    current = set()
+    for table in tables:
+        for of in pictures(table):
+            draw_confusion(folder / of.confusion.file, of.row.confusion, table.classes)
+            current.add(of.confusion.file)
+            if of.learning:
+                draw_curves(folder / of.learning.file, table.curves[of.row.system], table.data)
+                current.add(of.learning.file)
+    for old in [*folder.glob("confusion-*.png"), *folder.glob("curves-*.png")]:
+        if old.name not in current:
+            old.unlink()
