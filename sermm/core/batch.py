@@ -18,6 +18,7 @@ class Batch:
         ids: utterance ids.
         waveform: samples at 16 kHz in -1..1, float32, `[n]`.
         tokens: token ids of the transcripts, int64, `[n]`.
+        characters: ids of the transcripts' characters from 1 (0 = blank of CTC), int64, `[n]`.
         cached: stored features by stream name, `[n layers d]`.
         units: start and end of each unit by level, in 10 ms, end exclusive, int64, `[n 2]`.
         speakers: who talks, where that is known.
@@ -30,6 +31,7 @@ class Batch:
     ids: tuple[str, ...]
     waveform: Ragged | None = None
     tokens: Ragged | None = None
+    characters: Ragged | None = None
     cached: Mapping[str, Ragged] = field(default_factory=dict)
     units: Mapping[str, Ragged] = field(default_factory=dict)
     speakers: tuple[str, ...] = ()
@@ -49,6 +51,8 @@ class Batch:
             yield "waveform", self.waveform
         if self.tokens is not None:
             yield "tokens", self.tokens
+        if self.characters is not None:
+            yield "characters", self.characters
         yield from self.cached.items()
         yield from self.units.items()
 
@@ -62,6 +66,9 @@ class Batch:
             self,
             waveform=None if self.waveform is None else self.waveform.to(device, non_blocking),
             tokens=None if self.tokens is None else self.tokens.to(device, non_blocking),
+            characters=(
+                None if self.characters is None else self.characters.to(device, non_blocking)
+            ),
             cached={k: v.to(device, non_blocking) for k, v in self.cached.items()},
             units={k: v.to(device, non_blocking) for k, v in self.units.items()},
             label=None if self.label is None else self.label.to(device, non_blocking=non_blocking),
@@ -73,6 +80,7 @@ class Batch:
             self,
             waveform=None if self.waveform is None else self.waveform.pin_memory(),
             tokens=None if self.tokens is None else self.tokens.pin_memory(),
+            characters=None if self.characters is None else self.characters.pin_memory(),
             cached={k: v.pin_memory() for k, v in self.cached.items()},
             units={k: v.pin_memory() for k, v in self.units.items()},
             label=None if self.label is None else self.label.pin_memory(),

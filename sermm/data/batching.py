@@ -15,6 +15,21 @@ _FEWEST_POOLS = 4
 _EPOCHS_TRIED = 8
 
 
+class Planned(list[int]):
+    """The indices of a batch, with the epoch whose plan it is of.
+
+    DataLoader workers live through all epochs; this is how they learn which one it is.
+
+    Args:
+        indices: of the utterances.
+        epoch: from 0.
+    """
+
+    def __init__(self, indices: Sequence[int], epoch: int) -> None:
+        super().__init__(indices)
+        self.epoch = epoch
+
+
 class BatchPlan(Sampler[list[int]]):
     """Batches of indices, alike in length, under a budget of seconds or of a fixed size.
 
@@ -80,7 +95,8 @@ class BatchPlan(Sampler[list[int]]):
         return self._n_batches // self._world_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        yield from self._batches()[self._rank :: self._world_size]
+        for batch in self._batches()[self._rank :: self._world_size]:
+            yield Planned(batch, self._epoch)
 
     def _batches(self) -> list[list[int]]:
         """The batches of all ranks in this epoch."""

@@ -10,6 +10,7 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
 from sermm.core.seeding import seed_of
+from sermm.data.augment import Augment
 from sermm.data.batching import BatchPlan, refuse_limits
 from sermm.data.dataset import Inputs, KeptAudio, UtteranceDataset, as_it_is
 
@@ -35,8 +36,10 @@ class EmotionDataModule(LightningDataModule):
         num_workers: DataLoader workers of each loader.
         pin_memory: page-locked batches, for a GPU.
         keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
+        augment: varies the audio of training batches, and of those only.
 
     Attributes:
+        augment: the same.
         cut: the number of utterances of the fold that are longer than `max_seconds`.
 
     Raises:
@@ -60,6 +63,7 @@ class EmotionDataModule(LightningDataModule):
         num_workers: int = 0,
         pin_memory: bool = False,
         keep_audio_mb: int = 512,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         refuse_limits(batch_seconds, batch_size)
@@ -73,10 +77,11 @@ class EmotionDataModule(LightningDataModule):
         ):
             _refuse_absent(name, ids, known, fold)
         self.fold = fold
+        self.augment = augment
         self.cut = sum(durations[i] > max_seconds for i in ids)
         self._utterances = {i: by_id[i] for i in ids}
         self._labels = _indices(ids, targets, classes)
-        self._seconds = {i: min(durations[i], max_seconds) for i in ids}
+        self._durations = {i: durations[i] for i in ids}
         self._inputs = inputs
         self._seed = seed
         self._batch_size, self._batch_seconds = batch_size, batch_seconds
@@ -85,8 +90,8 @@ class EmotionDataModule(LightningDataModule):
         self._kept = KeptAudio(keep_audio_mb)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training part."""
-        return self._loader(self.fold.train, self._seed)
+        """Shuffled batches of the training part, their audio varied if there is `augment`."""
+        return self._loader(self.fold.train, self._seed, self.augment)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Batches of the validation part; an empty list if the fold has none."""
@@ -105,17 +110,20 @@ class EmotionDataModule(LightningDataModule):
         """Batches of any of the fold's utterances, each once, longest first."""
         return self._loader(ids, None)
 
-    def _loader(self, ids: Sequence[str], seed: int | None) -> DataLoader[Batch]:
+    def _loader(
+        self, ids: Sequence[str], seed: int | None, augment: Augment | None = None
+    ) -> DataLoader[Batch]:
         dataset = UtteranceDataset(
             [self._utterances[i] for i in ids],
             self._inputs,
             labels=self._labels,
             max_seconds=self._max_seconds,
             kept=self._kept,
+            augment=augment,
         )
         return DataLoader(
             dataset,
-            batch_sampler=self._plan(ids, seed),
+            batch_sampler=self._plan(ids, seed, 1.0 if augment is None else augment.longest),
             collate_fn=as_it_is,
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,
@@ -125,21 +133,29 @@ class EmotionDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(seed_of(self._seed, "loader")),
         )
 
-    def _plan(self, ids: Sequence[str], seed: int | None) -> BatchPlan:
-        return BatchPlan(
-            [self._seconds[i] for i in ids],
+    def _plan(self, ids: Sequence[str], seed: int | None, longest: float) -> BatchPlan:
+        """The plan for utterances that may become `longest` times as long."""
+        plan = BatchPlan(
+            [min(longest * self._durations[i], self._max_seconds) for i in ids],
             seconds=self._batch_seconds,
             size=self._batch_size,
             seed=seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
+        if self.trainer:
+            # In a resumed run Lightning starts the workers on their first batches before it says
+            # which epoch it is. `current_epoch` is one behind.
+            plan.set_epoch(self.trainer.fit_loop.epoch_progress.current.ready)
+        return plan
 
 
 def known_inputs(inputs: Inputs) -> Iterator[tuple[str, Collection[str]]]:
     """The ids that each wanted input is known of, by its name."""
     if inputs.tokens is not None:
         yield "tokens", inputs.tokens
+    if inputs.characters is not None:
+        yield "characters", inputs.characters
     for level, units in inputs.units.items():
         yield f"{level}s", units
     for name, stream in inputs.stored.items():

@@ -12,7 +12,9 @@ from torch.utils.data import Dataset, get_worker_info
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.records import Utterance
-from sermm.data.audio import AudioError, load
+from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
+from sermm.data.augment import Augment
+from sermm.data.batching import Planned
 from sermm.data.feature_store import FeatureStore
 
 _FULL_SCALE: Final = 32768
@@ -49,12 +51,14 @@ class Inputs:
     Attributes:
         waveform: whether audio is wanted; if not, no audio file is opened.
         tokens: token ids; None if they are not wanted.
+        characters: ids of characters; None if they are not wanted.
         units: start and end of the units of speech by level, 10 ms, end exclusive.
         stored: features from the store by stream name.
     """
 
     waveform: bool = False
     tokens: Mapping[str, Int[Tensor, " n"]] | None = None
+    characters: Mapping[str, Int[Tensor, " c"]] | None = None
     units: Mapping[str, Mapping[str, Int[Tensor, "k 2"]]] = field(default_factory=dict)
     stored: Mapping[str, StoredStream] = field(default_factory=dict)
 
@@ -87,7 +91,7 @@ class KeptAudio:
         left = self._limit // (worker.num_workers if worker else 1) - self._held
         if left < 2 * waveform.numel():
             return
-        packed = _packed(waveform)
+        packed = _in_16_bits(waveform)
         if packed.nbytes <= left:
             self._kept[utterance_id] = packed
             self._held += packed.nbytes
@@ -101,7 +105,8 @@ class UtteranceDataset(Dataset[Batch]):
         inputs: what is wanted of each.
         labels: class index by utterance id; None when predicting.
         max_seconds: longer audio is cut.
-        kept: where decoded audio is kept.
+        kept: where decoded audio is kept; only as it was decoded.
+        augment: varies audio anew in each epoch; positions must then come from a `BatchPlan`.
     """
 
     def __init__(
@@ -112,11 +117,13 @@ class UtteranceDataset(Dataset[Batch]):
         labels: Mapping[str, int] | None = None,
         max_seconds: float | None = None,
         kept: KeptAudio | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self._utterances = tuple(utterances)
         self._inputs, self._labels = inputs, labels
         self._max_seconds = max_seconds
         self._kept = kept or KeptAudio(0)
+        self._augment = augment
 
     def __len__(self) -> int:
         """The number of utterances."""
@@ -126,25 +133,44 @@ class UtteranceDataset(Dataset[Batch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """The batch of these positions; DataLoader calls this when there is a batch sampler."""
+        """The batch of these positions; DataLoader calls this when there is a batch sampler.
+
+        Raises:
+            ValueError: audio is to be varied, and the positions do not say for which epoch.
+        """
         chosen = [self._utterances[i] for i in indices]
         ids = tuple(u.id for u in chosen)
-        audio, tokens, labels = self._inputs.waveform, self._inputs.tokens, self._labels
+        wanted, labels = self._inputs, self._labels
         return Batch(
             ids,
-            waveform=Ragged.pack([self._load(u) for u in chosen]) if audio else None,
-            tokens=None if tokens is None else Ragged.pack([tokens[i] for i in ids]),
+            waveform=Ragged.pack(self._heard(chosen, indices)) if wanted.waveform else None,
+            tokens=_packed(wanted.tokens, ids),
+            characters=_packed(wanted.characters, ids),
             cached={
                 name: stream.store.read([stream.keys[i] for i in ids])
-                for name, stream in self._inputs.stored.items()
+                for name, stream in wanted.stored.items()
             },
             units={
-                level: Ragged.pack([units[i] for i in ids])
-                for level, units in self._inputs.units.items()
+                level: Ragged.pack([units[i] for i in ids]) for level, units in wanted.units.items()
             },
             speakers=tuple(u.speaker for u in chosen),
             label=None if labels is None else torch.tensor([labels[i] for i in ids]),
         )
+
+    def _heard(
+        self, chosen: Sequence[Utterance], indices: Sequence[int]
+    ) -> list[Float[Tensor, " _"]]:
+        """The waveforms, varied if that is wanted; what is then too long is cut again."""
+        waveforms = [self._load(u) for u in chosen]
+        if self._augment is None:
+            return waveforms
+        if not isinstance(indices, Planned):
+            raise ValueError("audio that is varied needs a batch of a BatchPlan, with its epoch")
+        most = None if self._max_seconds is None else round(self._max_seconds * SAMPLE_RATE_HZ)
+        return [
+            self._augment(waveform, indices.epoch, utterance.id)[:most]
+            for waveform, utterance in zip(waveforms, chosen, strict=True)
+        ]
 
     def _load(self, utterance: Utterance) -> Float[Tensor, " t"]:
         waveform = self._kept.get(utterance.id)
@@ -164,7 +190,11 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _packed(waveform: Float[Tensor, " t"]) -> Shaped[Tensor, " t"]:
+def _packed(sequences: Mapping[str, Int[Tensor, " _"]] | None, ids: Sequence[str]) -> Ragged | None:
+    return None if sequences is None else Ragged.pack([sequences[i] for i in ids])
+
+
+def _in_16_bits(waveform: Float[Tensor, " t"]) -> Shaped[Tensor, " t"]:
     """The waveform in 16 bits if that changes nothing, else as it is."""
     scaled = waveform * _FULL_SCALE
     packed = scaled.clamp(-_FULL_SCALE, _FULL_SCALE - 1).to(torch.int16)

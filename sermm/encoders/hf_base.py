@@ -1,11 +1,13 @@
 """What the Hugging Face encoders share: which parts are trained, and which layers come out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder, Trainable
@@ -48,6 +50,8 @@ class HFEncoder(Encoder):
         self.width = int(hf.config.hidden_size)
         self._chosen = _numbers(layers, len(blocks), key)
         self.n_layers = len(self._chosen)
+        self._blocks, self._on_top = list(blocks), list(on_top)
+        self._recomputes = False
         self._trained = self._choose(blocks, on_top, trainable, key)
         hf.requires_grad_(False)
         for part in self._trained:
@@ -79,9 +83,43 @@ class HFEncoder(Encoder):
             part.train(mode)
         return self
 
+    def by_depth(self) -> list[list[nn.Parameter]]:
+        """The parameters of all that lies before the layers, then of one layer after the other.
+
+        What works on the last layer's output belongs to that layer.
+        """
+        groups = [list(block.parameters()) for block in self._blocks]
+        groups[-1] += [p for part in self._on_top for p in part.parameters()]
+        of_layers = {id(p) for group in groups for p in group}
+        return [[p for p in self.hf.parameters() if id(p) not in of_layers], *groups]
+
+    def recompute(self, but: int = 0) -> None:
+        """Gradient checkpointing: trained layers keep their input, and run again in the backward.
+
+        Loss and gradients stay as they are, dropout included.
+
+        Args:
+            but: so many of the top layers keep all that they computed.
+
+        Source: Chen, Xu, Zhang and Guestrin 2016.
+        """
+        self._recomputes = True
+        for block in self._blocks:
+            vars(block).pop("forward", None)
+        trained = [b for b in self._blocks if any(p.requires_grad for p in b.parameters())]
+        for block in trained[: max(0, len(trained) - but)]:
+            block.forward = partial(recomputed, block.forward)
+
     def _gradient(self) -> AbstractContextManager[None]:
         """No graph at all where nothing is trained."""
         return torch.set_grad_enabled(torch.is_grad_enabled() and bool(self._trained))
+
+
+def recomputed(run: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What `run` gives; its intermediate results are computed again when a gradient needs them."""
+    if not torch.is_grad_enabled():
+        return run(*args, **options)
+    return checkpoint(run, *args, use_reentrant=False, **options)
 
 
 def _numbers(layers: Layers, top: int, key: str) -> list[int]:

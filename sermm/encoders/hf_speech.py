@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders import ragged_attention, wavlm_attention
 from sermm.encoders.base import Needs, Trainable
-from sermm.encoders.front_end import features_of, positions
-from sermm.encoders.hf_base import HFEncoder, Layers
+from sermm.encoders.front_end import features_of, positions, strips
+from sermm.encoders.hf_base import HFEncoder, Layers, recomputed
 from sermm.encoders.hf_loading import Source, load_config, load_model, random_model, staged
 from sermm.encoders.positional_gaps import gaps_between
 from sermm.encoders.spec_augment import masked_positions
@@ -116,8 +117,12 @@ class SpeechTransformer(HFEncoder):
 
     def _front_end(self, waveform: Ragged) -> Ragged:
         clips = [self._prepare(clip) for clip in waveform.split()]
-        strip = _STRIP_S * SAMPLING_RATE_HZ if waveform.values.is_cuda else 0
-        return Ragged.pack(features_of(self.hf.feature_extractor, self.hf.config, clips, strip))
+        most = _STRIP_S * SAMPLING_RATE_HZ if waveform.values.is_cuda else 0
+        run = partial(recomputed, features_of) if self._recomputes else features_of
+        features: list[Tensor] = []
+        for strip in strips(clips, most):
+            features += run(self.hf.feature_extractor, self.hf.config, strip, most)
+        return Ragged.pack(features)
 
     def _prepare(self, clip: Float[Tensor, " t"]) -> Float[Tensor, " u"]:
         if self.normalise and len(clip):

@@ -18,6 +18,8 @@ from sermm.engine.assembly import read_weights, save_weights
 from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress
 from sermm.engine.inference import device_for, precision_for
 from sermm.engine.learner import Learner, Learning
+from sermm.engine.memory_estimate import MemoryNote
+from sermm.engine.out_of_memory import memory_watched, transformers_of
 from sermm.engine.task import Task
 from sermm.engine.trackers import finish_trackers
 from sermm.models.base import CountingSystem
@@ -51,10 +53,11 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     validated = bool(task.fold.val) or task.plain["select_on_test"]
     figure = monitored(options["monitor"], task.loaded.protocol.headline)
     keeper = Keeper(task.folder, task.system, figure if validated else None, options["patience"])
+    device = device_for(options["accelerator"])
     trainer = Trainer(
         accelerator=options["accelerator"],
         devices=options["devices"],
-        precision=precision_for(options["precision"], device_for(options["accelerator"])),
+        precision=precision_for(options["precision"], device),
         max_epochs=options["max_epochs"],
         accumulate_grad_batches=options["accumulate"],
         gradient_clip_val=options["clip_norm"],
@@ -62,6 +65,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
             EpochSeeding(task.plain["seed"]),
             keeper,
             Progress(task.title, keeper),
+            MemoryNote(task),
             *watchers,
         ],
         logger=tracker(task),
@@ -79,8 +83,12 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     torch.manual_seed(seed_of(task.plain["seed"], "fit"))
     # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
     task.system.train()
+    if task.plain["features"]["checkpointing"]:
+        for encoder in transformers_of(task.system):
+            encoder.recompute()
     try:
-        trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
+        with memory_watched(task.plain, device):
+            trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
     except SystemExit:
         if trainer.interrupted:
             # Lightning turns Ctrl-C into an exit and leaves the signal ignored.

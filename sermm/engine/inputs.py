@@ -1,15 +1,20 @@
-"""What the batches of a task hold: tokens, units of speech, stored features."""
+"""What the batches of a task hold: tokens, characters, units of speech, stored features."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from sermm.core.errors import InputError
 from sermm.core.records import Level, Span
+from sermm.data.augment import Augment
+from sermm.data.characters import spelled
 from sermm.data.dataset import Inputs, StoredStream
 from sermm.encoders.segments import UNITS_PER_S
+from sermm.engine.config import levels_of
 from sermm.models.base import System
 
 UnitTimes = Mapping[str, Mapping[str, Int[Tensor, "k 2"]]]
@@ -35,12 +40,40 @@ def inputs_of(
         rows = encoder.tokenize(list(texts.values()))
         tokens = {i: as_ids(row) for i, row in zip(texts, rows, strict=True)}
     needs = system.needs
+    characters = None
+    if "characters" in needs:
+        characters = {i: as_ids(spelled(text)) for i, text in texts.items()}
     return Inputs(
         waveform="waveform" in needs,
         tokens=tokens,
+        characters=characters,
         units={level: known for level, known in times.items() if level in needs},
         stored=stored,
     )
+
+
+def augmentation(plain: Mapping[str, Any]) -> Augment | None:
+    """What varies the audio of training batches; None if nothing is to be varied.
+
+    Raises:
+        InputError: a setting is wrong, or cannot go with the features or the units of the system.
+    """
+    augment = Augment(plain["augment"], plain["seed"])
+    if not augment.settings:
+        return None
+    if plain["features"]["mode"] == "cached":
+        raise InputError(
+            f"augment varies audio in every epoch ({', '.join(augment.settings)}), and "
+            "features=cached trains on stored features of audio as it is; choose features=frozen "
+            "or features=finetune, or augment=none"
+        )
+    levels = levels_of(plain["model"]["system"])
+    if levels and "speed" in augment.settings:
+        raise InputError(
+            f"augment.speed changes what is said when, and {plain['model']['name']} reads "
+            f"{levels[0]}s by their times; set augment.speed=null"
+        )
+    return augment
 
 
 def as_ids(row: Sequence[int]) -> Int[Tensor, " n"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -9,13 +10,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
+from sermm.encoders.hf_base import HFEncoder
 from sermm.engine.assembly import load_weights, weights
 from sermm.engine.schedule import schedule
 from sermm.metrics.scores import scores
@@ -30,6 +32,8 @@ class Learning:
         optimizer: makes an optimiser from parameter groups, `lr` and `weight_decay`.
         lr: of all that starts from random weights.
         encoder_lr: of the trained parameters of pre-trained encoders.
+        layer_decay: layer l of the L of a pre-trained encoder learns with encoder_lr *
+            layer_decay^(L - l); what lies before the layers is layer 0.
         weight_decay: of matrices; biases, norms and scalars have none.
         schedule: constant, linear or cosine.
         warmup: share of the steps in which the rate rises linearly from 0.
@@ -40,6 +44,7 @@ class Learning:
     optimizer: Callable[..., Optimizer]
     lr: float
     encoder_lr: float
+    layer_decay: float
     weight_decay: float
     schedule: str
     warmup: float
@@ -85,6 +90,8 @@ class Learner(LightningModule):
         loss = torch.stack(losses).sum()
         values = {
             "train/loss": loss.detach(),
+            # Weighted by the size of the batches, the mean is the share over the epoch.
+            "train/wa": (output.logits.argmax(-1) == labels).float().mean(),
             **{f"train/{k}": v for k, v in output.losses.items()},
         }
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
@@ -137,19 +144,44 @@ class Learner(LightningModule):
 
 
 def parameter_groups(system: System, options: Learning) -> Iterable[dict[str, Any]]:
-    """Trained parameters by part (pre-trained encoders, rest) and by whether they decay.
+    """Trained parameters by part (pre-trained encoders, rest), depth, and whether they decay.
 
     Raises:
-        InputError: nothing is to be trained.
+        InputError: nothing is to be trained, or no such layer decay.
     """
-    encoders = [e for e in system.encoders.values() if e.pretrained]
-    tuned = {id(p) for e in encoders for p in e.parameters()}
-    trained = [p for p in system.parameters() if p.requires_grad]
-    if not trained:
+    factors = rate_factors(system, options.layer_decay)
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
+    for p in system.parameters():
+        if p.requires_grad:
+            kind = (id(p) in factors, factors.get(id(p), 1.0), p.ndim >= 2)
+            groups.setdefault(kind, []).append(p)
+    if not groups:
         raise InputError("nothing in this system is to be trained; see features.trainable")
-    for tuning, lr in ((True, options.encoder_lr), (False, options.lr)):
-        part = [p for p in trained if (id(p) in tuned) == tuning]
-        for matrices, decay in ((True, options.weight_decay), (False, 0.0)):
-            group = [p for p in part if (p.ndim >= 2) == matrices]
-            if group:
-                yield {"params": group, "lr": lr, "weight_decay": decay}
+    for (tuned, factor, matrices), part in sorted(groups.items(), key=itemgetter(0), reverse=True):
+        yield {
+            "params": part,
+            "lr": options.encoder_lr * factor if tuned else options.lr,
+            "weight_decay": options.weight_decay if matrices else 0.0,
+        }
+
+
+def rate_factors(system: System, layer_decay: float) -> dict[int, float]:
+    """What the rate of each parameter of pre-trained encoders is multiplied by, by its id().
+
+    Raises:
+        InputError: the decay is not above 0 and at most 1.
+    """
+    if not 0 < layer_decay <= 1:
+        raise InputError(
+            f"model.learning.layer_decay={layer_decay}: expected a number above 0 and up to 1 "
+            "(1 = the same rate for all layers)"
+        )
+    factors: dict[int, float] = {}
+    for encoder in system.encoders.values():
+        if encoder.pretrained:
+            factors |= {id(p): 1.0 for p in encoder.parameters()}
+            for part in encoder.modules():
+                if isinstance(part, HFEncoder):
+                    for below_top, parameters in enumerate(reversed(part.by_depth())):
+                        factors |= {id(p): layer_decay**below_top for p in parameters}
+    return factors

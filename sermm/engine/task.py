@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from sermm.core.records import Fold
+from sermm.data.augment import Augment
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
 from sermm.engine.assembly import build, save_assets
@@ -18,8 +19,9 @@ from sermm.engine.corpus import Loaded
 from sermm.engine.encoders import refuse_features
 from sermm.engine.extraction import ready
 from sermm.engine.inference import device_for
-from sermm.engine.inputs import inputs_of
+from sermm.engine.inputs import augmentation, inputs_of
 from sermm.engine.normalisation import observe, observers
+from sermm.engine.out_of_memory import refuse_checkpointing
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.streams import streams
 from sermm.engine.work import Work, work_of
@@ -64,6 +66,8 @@ def prepare(
         folder.clear()
         folder.write_status("running")
     refuse_features(plain)
+    augment = augmentation(plain)
+    refuse_checkpointing(plain)
     levels = levels_of(plain["model"]["system"])
     work = work_of(plain, loaded, (*fold.train, *fold.val, *fold.test), levels)
     stored = ready(streams(plain), work) if plain["features"]["mode"] == "cached" else {}
@@ -77,7 +81,7 @@ def prepare(
     if not resumed:
         folder.assets.mkdir(parents=True)
         save_assets(system, folder.assets)
-    data = data_module(work, fold, system, stored)
+    data = data_module(work, fold, system, stored, augment)
     observe_fold(system, data, work.device)
     task = Task(plain, folder, loaded, fold, system, data, work.sources)
     if not follows:
@@ -108,6 +112,9 @@ def announce(task: Task) -> None:
     for level, sources in task.unit_sources.items():
         told = ", ".join(f"{source} {n}" for source, n in sources.items())
         print(f"  {level}s from: {told}", file=sys.stderr)
+    if any(task.plain["augment"].values()):
+        told = str(task.data.augment or f"nothing, {task.plain['model']['name']} reads no audio")
+        print(f"  augmented in training: {told}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
         told = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
         print(f"  problems of the corpus, listed by `sermm data`: {told}", file=sys.stderr)
@@ -117,9 +124,13 @@ def announce(task: Task) -> None:
 
 
 def data_module(
-    work: Work, fold: Fold, system: System, stored: Mapping[str, StoredStream] | None = None
+    work: Work,
+    fold: Fold,
+    system: System,
+    stored: Mapping[str, StoredStream] | None = None,
+    augment: Augment | None = None,
 ) -> EmotionDataModule:
-    """Serves what the system needs of the fold."""
+    """Serves what the system needs of the fold; what reads no audio is not augmented."""
     plain, loaded = work.plain, work.loaded
     trainer = plain["trainer"]
     if plain["select_on_test"]:
@@ -139,4 +150,5 @@ def data_module(
         num_workers=trainer["num_workers"],
         keep_audio_mb=trainer["keep_audio_mb"],
         pin_memory=device_for(trainer["accelerator"]).type == "cuda",
+        augment=augment if "waveform" in system.needs else None,
     )

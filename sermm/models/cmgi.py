@@ -22,9 +22,10 @@ and the other one n, in each interaction layer:
 `encoder.speech.layers=last`, or `transformer` for a learned mix of all.
 
 Differs from the source in: what it leaves open or is not public. One interaction layer, 8 heads,
-where layer normalisation stands, dropout, lambda = 0.1 where there is L_CTC (off by default, as in
-Bian 2024), the loss of an utterance divided by its number of characters. The class that the public
-code of Bian 2024 calls by this name has no self-attention: `conf/model/cmgi_released.yaml`.
+where layer normalisation stands, dropout, lambda = 0.1 (`asr_loss: null` is the setting of Bian
+2024, without L_CTC), the loss of an utterance divided by its number of characters. The class that
+the public code of Bian 2024 calls by this name has no self-attention:
+`conf/model/cmgi_released.yaml`.
 """
 
 import torch.nn.functional as F
@@ -34,6 +35,7 @@ from torch import Tensor, nn
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.data.characters import N_CHARACTERS
 from sermm.encoders.base import Encoder
 from sermm.models.gated_attention import Gated, SigmoidGate, SpeechAndText, side_by_side
 from sermm.models.transformer_branch import Attention
@@ -113,7 +115,7 @@ class CharacterHead(nn.Module):
         if ids.numel() and not 0 < int(ids.min()) <= int(ids.max()) < n_characters:
             raise InputError(
                 f"characters have ids from {int(ids.min())} to {int(ids.max())}, expected 1 to "
-                f"{n_characters - 1}: model.system.n_characters counts the alphabet and the blank"
+                f"{n_characters - 1}: see sermm.data.characters"
             )
         scores = frames.map(self.linear).map(lambda values: values.float().log_softmax(-1))
         return F.ctc_loss(
@@ -135,7 +137,6 @@ class CmGI(SpeechAndText):
         n_layers: interaction layers.
         heads: of each attention; must divide d.
         asr_loss: lambda; None: no speech recognition. With stored features it trains its head only.
-        n_characters: alphabet of the speech recognition, with the blank.
         literal: padding takes part in attention and mean (see `SpeechAndText`).
         dropout: before the classifier.
         attention_dropout: of the attention weights.
@@ -151,8 +152,7 @@ class CmGI(SpeechAndText):
         n_classes: int,
         n_layers: int = 1,
         heads: int = 8,
-        asr_loss: float | None = None,
-        n_characters: int = 32,
+        asr_loss: float | None = 0.1,
         literal: bool = False,
         dropout: float = 0.2,
         attention_dropout: float = 0.1,
@@ -165,7 +165,7 @@ class CmGI(SpeechAndText):
             InteractionLayer(d, heads, attention_dropout) for _ in range(n_layers)
         )
         self.asr_loss = asr_loss
-        self.characters = None if asr_loss is None else CharacterHead(d, n_characters)
+        self.characters = None if asr_loss is None else CharacterHead(d, N_CHARACTERS)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(2 * d, n_classes)
 
@@ -201,10 +201,9 @@ class CmGI(SpeechAndText):
     def _losses(self, batch: Batch, acoustic: Ragged) -> dict[str, Float[Tensor, ""]]:
         if self.characters is None or not self.training:
             return {}
-        characters: Ragged | None = getattr(batch, "characters", None)
-        if characters is None:
+        if batch.characters is None:
             raise InputError(
                 f"model.system.asr_loss={self.asr_loss} needs the characters of the transcripts, "
                 f"and the batch of {batch.ids[0]} has none; model.system.asr_loss=null does without"
             )
-        return {"ctc": self.asr_loss * self.characters(acoustic, characters)}
+        return {"ctc": self.asr_loss * self.characters(acoustic, batch.characters)}

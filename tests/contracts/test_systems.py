@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
+from sermm.data.characters import spelled
 from sermm.engine.assembly import build
 from sermm.engine.config import compose, conf_dir, resolved
 from sermm.models.base import CountingSystem
@@ -52,11 +53,16 @@ def batch_of(system, waveforms, transcripts, labels=None):
     if system.text_encoder is not None:
         ids = system.text_encoder.tokenize(list(transcripts))
         tokens = Ragged.pack([torch.tensor(i, dtype=torch.int64) for i in ids])
+    characters = None
+    if "characters" in system.needs:
+        ids = [spelled(text) for text in transcripts]
+        characters = Ragged.pack([torch.tensor(i, dtype=torch.int64) for i in ids])
     n = len(transcripts)
     return Batch(
         tuple(f"u{i}" for i in range(n)),
         waveform=Ragged.pack(list(waveforms)) if "waveform" in system.needs else None,
         tokens=tokens,
+        characters=characters,
         label=torch.arange(n) % K if labels is None else labels,
     )
 

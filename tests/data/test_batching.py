@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,6 +47,14 @@ def test_training_follows_from_seed_and_epoch(limit):
     assert epochs[0] != epochs[1]
     assert {frozenset(b) for b in epochs[0]} != {frozenset(b) for b in epochs[1]}
     assert epoch_of(BatchPlan(LENGTHS, seed=2, **limit), 0) != epochs[0]
+
+
+def test_a_batch_knows_its_epoch_also_in_another_process():
+    plan = BatchPlan([1.0, 2.0, 3.0], size=2, seed=0)
+    for epoch in (0, 5):
+        for batch in pickle.loads(pickle.dumps(epoch_of(plan, epoch))):
+            assert batch.epoch == epoch
+            assert set(batch) <= {0, 1, 2}
 
 
 @pytest.mark.parametrize("limit", [{"size": 16}, {"seconds": 60.0}])

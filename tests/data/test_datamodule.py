@@ -9,6 +9,7 @@ from lightning import LightningModule, Trainer
 
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
+from sermm.data.augment import Augment
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import Inputs, StoredStream
 from sermm.data.feature_store import FeatureStore
@@ -144,6 +145,61 @@ def test_workers_change_nothing(corpus):
         assert torch.equal(torch.get_rng_state(), before)
 
 
+SETTINGS = {
+    "speed": {"p": 0.5, "factor": [0.8, 1.2]},
+    "noise": {"p": 0.5, "snr_db": [10, 30], "root": None},
+    "gain": {"p": 0.5, "db": [-6, 6]},
+}
+
+
+def heard(loader, epoch):
+    loader.batch_sampler.set_epoch(epoch)
+    return {
+        i: w for batch in loader for i, w in zip(batch.ids, batch.waveform.split(), strict=True)
+    }
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[i], other[i]) for i in one)
+
+
+def test_only_training_is_augmented_and_anew_in_every_epoch(corpus):
+    clean, varied = module_of(corpus), module_of(corpus, augment=Augment(SETTINGS, 3))
+    for part in ("val", "test", "predict"):
+        one, other = (getattr(m, f"{part}_dataloader")() for m in (clean, varied))
+        assert same(heard(one, 1), heard(other, 1))
+    ids = fold_of().train
+    assert same(heard(clean.loader(ids), 0), heard(varied.loader(ids), 0))
+    loader = varied.train_dataloader()
+    epochs = [heard(loader, epoch) for epoch in (0, 1)]
+    assert not same(epochs[0], heard(clean.train_dataloader(), 0))
+    assert not same(*epochs)
+    assert same(heard(loader, 0), epochs[0])
+
+
+def test_workers_and_batch_mates_change_nothing_of_what_is_augmented(corpus):
+    augment = Augment(SETTINGS, 3)
+    loaders = [
+        module_of(corpus, augment=augment, **more).train_dataloader()
+        for more in ({}, {"num_workers": 2}, {"batch_size": 3}, {"keep_audio_mb": 0})
+    ]
+    before = torch.get_rng_state()
+    # The workers live through both epochs.
+    for epoch in (4, 0):
+        first, *others = (heard(loader, epoch) for loader in loaders)
+        assert all(same(first, other) for other in others)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_budget_of_seconds_holds_for_slower_speech(corpus):
+    slow = Augment({"speed": {"p": 1, "factor": [0.8, 0.8]}}, 0)
+    module = module_of(corpus, batch_size=None, batch_seconds=0.5, max_seconds=0.15, augment=slow)
+    batches = list(module.train_dataloader())
+    assert max(sum(batch.waveform.sizes) for batch in batches) <= 8000
+    # 0.12 s last 0.15 s, and what would last longer is cut there.
+    assert {size for batch in batches for size in batch.waveform.sizes} == {2000, 2200, 2400}
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_bad_file_is_named_with_its_utterance(corpus, tmp_path, num_workers):
     (tmp_path / "bad.wav").touch()
@@ -157,7 +213,9 @@ def test_devices_share_the_batches(corpus):
     seen = []
     for rank in (0, 1):
         module = module_of(corpus)
-        module.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        module.trainer = SimpleNamespace(
+            global_rank=rank, world_size=2, fit_loop=Trainer(logger=False).fit_loop
+        )
         seen.append(ids_of(module.train_dataloader())[0])
     assert [len(batches) for batches in seen] == [3, 3]
     assert sorted(i for batches in seen for ids in batches for i in ids) == list(fold_of().train)
@@ -169,10 +227,11 @@ class Recorder(LightningModule):
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen = {}
+        self.seen, self.heard = {}, {}
 
     def training_step(self, batch, index):
         self.seen.setdefault(self.current_epoch, []).append(batch.ids)
+        self.heard.setdefault(self.current_epoch, []).append(batch.waveform.values)
         return self.weight * batch.waveform.values.sum()
 
     def validation_step(self, batch, index):
@@ -194,24 +253,37 @@ def fit(corpus, folder, max_epochs, checkpoint=None, **changes):
     )
     recorder = Recorder()
     trainer.fit(recorder, datamodule=module_of(corpus, **changes), ckpt_path=checkpoint)
-    return recorder.seen, trainer.checkpoint_callback.best_model_path
+    return recorder, trainer.checkpoint_callback.best_model_path
 
 
 def test_lightning_tells_the_epoch(corpus, tmp_path):
-    seen, _ = fit(corpus, tmp_path, 3)
+    seen = fit(corpus, tmp_path, 3)[0].seen
     assert list(seen.values()) == ids_of(module_of(corpus).train_dataloader(), 3)
     assert seen[0] != seen[1] != seen[2]
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
-@pytest.mark.parametrize("limit", [{}, {"batch_size": None, "batch_seconds": 0.5}])
-def test_resuming_gives_the_batches_of_the_epoch(corpus, tmp_path, limit):
-    whole, _ = fit(corpus, tmp_path / "whole", 4, **limit)
-    first, checkpoint = fit(corpus, tmp_path / "half", 2, **limit)
-    rest, _ = fit(corpus, tmp_path / "rest", 4, checkpoint, **limit)
-    assert list(first) == [0, 1]
-    assert list(rest) == [2, 3]
-    assert first | rest == whole
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"batch_size": None, "batch_seconds": 0.5},
+        {"num_workers": 1, "augment": Augment(SETTINGS, 3)},
+    ],
+)
+def test_resuming_gives_the_batches_of_the_epoch(corpus, tmp_path, changes):
+    whole, _ = fit(corpus, tmp_path / "whole", 4, **changes)
+    first, checkpoint = fit(corpus, tmp_path / "half", 2, **changes)
+    rest, _ = fit(corpus, tmp_path / "rest", 4, checkpoint, **changes)
+    assert list(first.seen) == [0, 1]
+    assert list(rest.seen) == [2, 3]
+    assert first.seen | rest.seen == whole.seen
+    resumed = first.heard | rest.heard
+    assert all(
+        torch.equal(one, other)
+        for epoch, batches in whole.heard.items()
+        for one, other in zip(batches, resumed[epoch], strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,6 +294,7 @@ def test_resuming_gives_the_batches_of_the_epoch(corpus, tmp_path, limit):
         ({"utterances": []}, "40 ids have no utterance"),
         ({"classes": ("ang", "sad")}, "utterance u01: target 'hap' is not among"),
         ({"inputs": Inputs(tokens={})}, "40 ids have no tokens .first: u00"),
+        ({"inputs": Inputs(characters={})}, "40 ids have no characters .first: u00"),
         ({"inputs": Inputs(units={"word": {}})}, "40 ids have no words"),
         ({"inputs": Inputs(stored={"speech": StoredStream(EMPTY, {})})}, "no stored speech"),
     ],

@@ -6,6 +6,9 @@ import torch
 from sermm.core.records import Utterance
 from sermm.data import dataset as module
 from sermm.data.audio import AudioError
+from sermm.data.augment import Augment
+from sermm.data.batching import Planned
+from sermm.data.characters import ALPHABET, N_CHARACTERS, spelled
 from sermm.data.dataset import Inputs, KeptAudio, StoredStream, UtteranceDataset
 from sermm.data.feature_store import FeatureStore
 
@@ -51,6 +54,58 @@ def test_units_and_stored_features_come_in_the_order_of_the_batch(tmp_path):
     assert batch.units["word"].sizes == [2, 1]
     assert batch.units["word"].values.tolist() == [[1, 2], [2, 5], [0, 3]]
     assert batch.cached["speech"].values.ravel().tolist() == [3, 6, 7, 14]
+
+
+def test_characters_come_in_the_order_of_the_batch(tmp_path):
+    utterances = [utterance(tmp_path / "no.wav", name) for name in "abc"]
+    said = {"a": "don't", "b": "", "c": "a b"}
+    characters = {i: torch.tensor(spelled(t), dtype=torch.int64) for i, t in said.items()}
+    batch = UtteranceDataset(utterances, Inputs(characters=characters)).__getitems__([2, 1, 0])
+    assert batch.characters.sizes == [3, 0, 5]
+    # Blank of CTC 0, space 1, apostrophe 2, a 3.
+    assert batch.characters.values.tolist() == [3, 1, 4, 6, 17, 16, 2, 22]
+    assert batch.characters.values.dtype == torch.int64
+    moved = batch.to("meta")
+    assert moved.characters.values.is_meta
+    assert moved.characters.sizes == [3, 0, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("I can’t -- it's 3 o'clock!", "i can't it's o'clock"),
+        ("Größe, café well-known", "grosse cafe well known"),
+        (" 42... ", ""),
+        ("", ""),
+    ],
+)
+def test_the_alphabet(text, written):
+    assert "".join(ALPHABET[i - 1] for i in spelled(text)) == written
+    assert N_CHARACTERS == 29
+
+
+def test_varied_audio_is_cut_and_what_is_kept_is_clean(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 1700), 16000, subtype="FLOAT")
+    augment = Augment({"speed": {"p": 1, "factor": [0.8, 0.8]}, "gain": {"p": 1, "db": [6, 6]}}, 0)
+    kept = KeptAudio(1)
+    options = {"max_seconds": 0.1, "kept": kept}
+    data = UtteranceDataset([utterance(path)], Inputs(waveform=True), augment=augment, **options)
+    clean = UtteranceDataset([utterance(path)], Inputs(waveform=True), **options)[0].waveform
+    for epoch in (0, 1):
+        found = data.__getitems__(Planned([0], epoch)).waveform
+        # 1600 samples are heard; slower they would be 2000.
+        assert found.sizes == [1600]
+        assert not torch.equal(found.values, clean.values)
+        assert torch.equal(kept.get("u1"), clean.values)
+
+
+def test_varied_audio_asks_for_the_epoch(tmp_path):
+    data = UtteranceDataset(
+        [utterance(ramp(tmp_path / "a.wav"))], Inputs(waveform=True), augment=Augment({}, 0)
+    )
+    with pytest.raises(ValueError, match="with its epoch"):
+        data[0]
 
 
 def test_only_what_is_asked_for(tmp_path):

@@ -1,7 +1,6 @@
 """CmGI: sizes, gates, and the loss of its character head; the equations are in tests/parity."""
 
 import math
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.data.characters import N_CHARACTERS, spelled
 from sermm.encoders.base import Encoder
 from sermm.models.cmgi import CharacterHead, CmGI, InteractionLayer
 
@@ -28,13 +28,6 @@ class Given(Encoder):
         return batch.cached[self.name]
 
 
-@dataclass(frozen=True, eq=False)
-class Spelled(Batch):
-    """A batch with the characters that were said, 0 = blank."""
-
-    characters: Ragged | None = None
-
-
 def ids(*sequences):
     return Ragged.pack([torch.tensor(s, dtype=torch.int64) for s in sequences])
 
@@ -44,13 +37,13 @@ def cmgi(**options):
     return CmGI(Given("speech", 8), Given("text", 4), 3, heads=2, **options)
 
 
-def batch(kind=Batch, **more):
+def batch(**more):
     generator = torch.Generator().manual_seed(0)
     cached = {
         name: Ragged.pack([torch.randn(t, 1, d, generator=generator) for t in lengths])
         for name, d, lengths in (("speech", 8, (6, 3)), ("text", 4, (2, 5)))
     }
-    return kind(("x", "y"), cached=cached, **more)
+    return Batch(("x", "y"), cached=cached, **more)
 
 
 def uneven_head():
@@ -77,28 +70,38 @@ def test_more_characters_than_frames_add_nothing():
 
 @pytest.mark.parametrize("wrong", [0, 3])
 def test_characters_outside_of_the_alphabet_are_refused(wrong):
-    with pytest.raises(InputError, match="expected 1 to 2: model"):
+    with pytest.raises(InputError, match="expected 1 to 2: see"):
         uneven_head()(Ragged(torch.randn(2, 4), torch.tensor([2])), ids([1, wrong]))
 
 
 def test_the_head_learns_in_training_only_and_lambda_weighs_it():
-    whole, tenth = (cmgi(asr_loss=weight, n_characters=3) for weight in (1.0, 0.1))
-    spelled = batch(Spelled, characters=ids([1, 2], [2]))
-    whole_loss, loss = whole.train()(spelled).losses["ctc"], tenth.train()(spelled).losses["ctc"]
+    whole, tenth = (cmgi(asr_loss=weight) for weight in (1.0, 0.1))
+    written = batch(characters=ids([1, 2], [2]))
+    whole_loss, loss = whole.train()(written).losses["ctc"], tenth.train()(written).losses["ctc"]
     assert loss.item() == pytest.approx(0.1 * whole_loss.item(), rel=1e-5)
     loss.backward()
     assert tenth.characters.linear.weight.grad.abs().sum() > 0
-    assert not tenth.eval()(spelled).losses
+    assert not tenth.eval()(written).losses
     # Predicting, nobody knows what was said.
     assert tenth(batch()).logits.isfinite().all()
 
 
+@pytest.mark.parametrize("said", [("don't", ""), ("", ""), ("no" * 40, "7")])
+def test_empty_and_overlong_transcripts_give_finite_losses(said):
+    system = cmgi().train()
+    output = system(batch(characters=ids(*map(spelled, said))))
+    (output.logits.sum() + output.losses["ctc"]).backward()
+    assert output.losses["ctc"].isfinite()
+    assert all(p.grad.isfinite().all() for p in system.parameters())
+
+
 def test_the_head_asks_for_characters():
-    assert cmgi(asr_loss=0.1).needs == {"waveform", "characters"}
-    assert cmgi().needs == {"waveform"}
-    assert not cmgi().train()(batch()).losses
+    assert cmgi().needs == {"waveform", "characters"}
+    assert cmgi().characters.linear.out_features == N_CHARACTERS
+    assert cmgi(asr_loss=None).needs == {"waveform"}
+    assert not cmgi(asr_loss=None).train()(batch()).losses
     with pytest.raises(InputError, match=r"asr_loss=0.1 needs the characters .* batch of x"):
-        cmgi(asr_loss=0.1).train()(batch())
+        cmgi().train()(batch())
 
 
 def test_gates_are_by_stream_position_and_channel():
@@ -120,9 +123,9 @@ def test_padding_takes_part_only_if_literal():
 
 def test_the_head_hears_no_padding():
     # The frames of literal are those of the clips for speech recognition all the same.
-    spelled = batch(Spelled, characters=ids([1, 2], [2]))
+    written = batch(characters=ids([1, 2], [2]))
     losses = [
-        cmgi(asr_loss=1.0, n_characters=3, literal=literal).train()(spelled).losses["ctc"].item()
+        cmgi(asr_loss=1.0, literal=literal).train()(written).losses["ctc"].item()
         for literal in (False, True)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)

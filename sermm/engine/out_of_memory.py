@@ -1,0 +1,113 @@
+"""Settings that save memory in training, and what is said when it runs out."""
+
+import gc
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from sermm.core.errors import InputError
+from sermm.encoders.hf_base import HFEncoder
+from sermm.models.base import System
+
+# What torch says beside its own kind of error: of a CPU, of cuBLAS, of the CUDA driver.
+_SIGNS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
+
+
+@contextmanager
+def memory_watched(plain: Mapping[str, Any], device: torch.device) -> Iterator[None]:
+    """Within, running out of memory ends in one message that names the settings to change.
+
+    Raises:
+        InputError: that message.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        # What the failed step holds must go, or the next run of a sweep has no room either.
+        traceback.clear_frames(error.__traceback__)
+        _give_back()
+        where = "GPU" if device.type == "cuda" else "CPU"
+        raise InputError(
+            f"memory of the {where} ran out in training ({reason}). Set one or more of these, "
+            f"best first: {'; '.join(ways_out(plain, device))}"
+        ) from None
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether that is what the error says."""
+    return isinstance(error, torch.OutOfMemoryError) or any(s in str(error) for s in _SIGNS)
+
+
+def _give_back() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def ways_out(plain: Mapping[str, Any], device: torch.device) -> list[str]:
+    """The three settings that save most memory, best first, and how much each saves."""
+    trainer, features = plain["trainer"], plain["features"]
+    tuned = features["mode"] == "finetune"
+    found = [_smaller_batch(trainer)]
+    if tuned and not features["checkpointing"]:
+        found.append(
+            "features.checkpointing=true (the encoders' activations fall to a fifth or less, the "
+            "result stays, steps take a third longer)"
+        )
+    if device.type == "cuda" and trainer["precision"] == "32-true":
+        found.append("trainer.precision=bf16-mixed (about half of the activations)")
+    if tuned and features["trainable"] != 1:
+        n = 4 if features["trainable"] == "all" else max(1, int(features["trainable"]) // 2)
+        found.append(
+            f"features.trainable={n} (gradients, optimiser state and activations of the top {n} "
+            "layers only)"
+        )
+    if features["mode"] == "frozen":
+        found.append("features=cached (the frozen encoders run once, before training)")
+    found.append(
+        f"trainer.max_seconds={trainer['max_seconds'] / 2:g} (longer utterances are cut there; "
+        "the longest batch halves)"
+    )
+    return [way for way in found if way][:3]
+
+
+def _smaller_batch(trainer: Mapping[str, Any]) -> str:
+    """The next smaller batch and the accumulation that keeps the effective one, if there is."""
+    if trainer["batch_size"] is None:
+        parts, key, batch = 2, "batch_seconds", trainer["batch_seconds"] / 2
+    elif trainer["batch_size"] > 1:
+        size = trainer["batch_size"]
+        parts = next(n for n in range(2, size + 1) if size % n == 0)
+        key, batch = "batch_size", size // parts
+    else:
+        return ""
+    share = "half" if parts == 2 else f"1/{parts}"
+    return (
+        f"trainer.{key}={batch:g} trainer.accumulate={parts * trainer['accumulate']} "
+        f"({share} of the activations; the effective batch and the run's key stay)"
+    )
+
+
+def refuse_checkpointing(plain: Mapping[str, Any]) -> None:
+    """Finds checkpointing where it saves nothing before anything is computed.
+
+    Raises:
+        InputError: the encoders are not trained.
+    """
+    mode = plain["features"]["mode"]
+    if plain["features"]["checkpointing"] and mode != "finetune":
+        raise InputError(
+            f"features.checkpointing=true saves memory where encoders are trained, and features="
+            f"{mode} trains none; use features=finetune, or leave it out"
+        )
+
+
+def transformers_of(system: System) -> list[HFEncoder]:
+    """The Hugging Face encoders of a system, each once."""
+    return [part for part in system.modules() if isinstance(part, HFEncoder)]
