@@ -70,8 +70,12 @@ def test_table_3_is_trained_combined_and_printed_by_one_command(
     for result in found.values():
         if result["model"] != "combination":
             with (study / result["key"] / "metrics.csv").open(newline="") as file:
-                losses = [float(row["val/loss"]) for row in csv.DictReader(file)]
+                rows = list(csv.DictReader(file))
+            losses = [float(row["val/loss"]) for row in rows]
             assert result["epochs"]["best"] == int(np.argmin(losses)) + 1
+            # Training WA is a share of the training utterances.
+            right = np.array([float(row["train/wa"]) for row in rows]) * result["counts"]["train"]
+            np.testing.assert_allclose(right, right.round(), atol=1e-4)
 
     assert "Zhao 2022, Table 3" in printed
     assert printed.count("combination of coattention and late_fusion") == 2
