@@ -29,6 +29,7 @@ NOT_IDENTITY = (
     "data.root",
     "data.manifest",
     "data.partial",
+    "features.checkpointing",
     "align.mfa_dir",
     "model.published",
     "model.papers",

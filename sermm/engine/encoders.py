@@ -90,12 +90,18 @@ def refuse_features(plain: Mapping[str, Any]) -> None:
     """Finds wrong options of the features before anything is computed.
 
     Raises:
-        InputError: no such normalisation, or of encoders that are to be trained.
+        InputError: no such normalisation, or of encoders that are to be trained, or activations
+            of encoders that are not trained are to be computed again.
     """
-    over = plain["features"]["normalise"]
+    mode, over = plain["features"]["mode"], plain["features"]["normalise"]
+    if plain["features"]["checkpointing"] and mode != "finetune":
+        raise InputError(
+            "features.checkpointing=true saves memory where encoders are trained, and "
+            f"features={mode} trains none; use features=finetune, or leave it out"
+        )
     if over not in ("none", *OVER):
         raise InputError(f"features.normalise={over}: expected none, {', '.join(OVER)}")
-    if over != "none" and plain["features"]["mode"] == "finetune":
+    if over != "none" and mode == "finetune":
         raise InputError(
             f"features.normalise={over} needs encoders that stay as they are; use features=cached "
             "or features=frozen"

@@ -94,20 +94,6 @@ def _smaller_batch(trainer: Mapping[str, Any]) -> str:
     )
 
 
-def refuse_checkpointing(plain: Mapping[str, Any]) -> None:
-    """Finds checkpointing where it saves nothing before anything is computed.
-
-    Raises:
-        InputError: the encoders are not trained.
-    """
-    mode = plain["features"]["mode"]
-    if plain["features"]["checkpointing"] and mode != "finetune":
-        raise InputError(
-            f"features.checkpointing=true saves memory where encoders are trained, and features="
-            f"{mode} trains none; use features=finetune, or leave it out"
-        )
-
-
 def transformers_of(system: System) -> list[HFEncoder]:
     """The Hugging Face encoders of a system, each once."""
     return [part for part in system.modules() if isinstance(part, HFEncoder)]

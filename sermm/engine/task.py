@@ -21,7 +21,6 @@ from sermm.engine.extraction import ready
 from sermm.engine.inference import device_for
 from sermm.engine.inputs import augmentation, inputs_of
 from sermm.engine.normalisation import observe, observers
-from sermm.engine.out_of_memory import refuse_checkpointing
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.streams import streams
 from sermm.engine.work import Work, work_of
@@ -67,7 +66,6 @@ def prepare(
         folder.write_status("running")
     refuse_features(plain)
     augment = augmentation(plain)
-    refuse_checkpointing(plain)
     levels = levels_of(plain["model"]["system"])
     work = work_of(plain, loaded, (*fold.train, *fold.val, *fold.test), levels)
     stored = ready(streams(plain), work) if plain["features"]["mode"] == "cached" else {}

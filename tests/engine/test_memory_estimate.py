@@ -10,6 +10,7 @@ from sermm.core.errors import InputError
 from sermm.engine import memory_estimate
 from sermm.engine.bench_epoch import speech_task
 from sermm.engine.config import compose, identity, resolved
+from sermm.engine.encoders import refuse_features
 from sermm.engine.fit import fit, learning
 from sermm.engine.memory_estimate import (
     Need,
@@ -19,7 +20,7 @@ from sermm.engine.memory_estimate import (
     saved_bytes,
     state_bytes,
 )
-from sermm.engine.out_of_memory import memory_watched, refuse_checkpointing, ways_out
+from sermm.engine.out_of_memory import memory_watched, ways_out
 
 CPU = torch.device("cpu")
 MFCC = ("n_mfcc", "centred", "pitch", "augment", "channels", "stride", "hidden")
@@ -198,8 +199,8 @@ def test_checkpointing_is_no_part_of_a_runs_identity():
 @pytest.mark.parametrize("mode", ["frozen", "cached"])
 def test_checkpointing_without_training_is_refused(mode):
     with pytest.raises(InputError, match=f"features={mode} trains none"):
-        refuse_checkpointing(plain(f"features={mode}", "features.checkpointing=true"))
-    refuse_checkpointing(plain(f"features={mode}"))
+        refuse_features(plain(f"features={mode}", "features.checkpointing=true"))
+    refuse_features(plain(f"features={mode}"))
 
 
 @pytest.mark.parametrize(
