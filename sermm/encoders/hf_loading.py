@@ -111,7 +111,7 @@ class Source:
             options["revision"] = self.revision
         options["trust_remote_code"] = False
         try:
-            with _quiet():
+            with quiet():
                 return self._local_first(load, path, options)
         except Exception as error:
             # Half a folder fails in many ways within the libraries; all of them are bad input.
@@ -141,7 +141,7 @@ class Source:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without progress bars and load reports: what matters is checked and raised here."""
     from transformers.utils import logging
 

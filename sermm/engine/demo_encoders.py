@@ -16,6 +16,7 @@ from sermm.core.seeding import seed_of
 from sermm.corpora.demo_sentences import vocabulary
 from sermm.encoders.base import Trainable
 from sermm.encoders.hf_base import Layers
+from sermm.encoders.hf_loading import quiet
 from sermm.encoders.hf_speech import HFSpeechEncoder
 from sermm.encoders.hf_text import HFTextEncoder
 
@@ -85,7 +86,7 @@ def checkpoint(root: str | Path, kind: str) -> str:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             whole = Path(temporary) / kind
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]), quiet():
                 torch.manual_seed(seed_of(0, "demo encoder", kind))
                 _write_speech(whole) if kind == "speech" else _write_text(whole)
             try:
