@@ -1,13 +1,16 @@
-"""sermm bench [CASE ...] [format=json]: measure speed against the bare operations underneath.
+"""sermm bench [CASE ...] [full=true] [format=json]: measure speed against what is bare underneath.
 
   sermm bench
   sermm bench epoch index
+  sermm bench fusion full=true
 
 Cases: help (start-up), index (reading IEMOCAP's layout), epoch (Lightning and the data module
 against a bare loop), memory (1x against 10x utterances), features (extraction against bare loops),
 store (the feature store against bare files and copies), again (a second extraction), cached
-(training on stored features against padded batches), extract-memory (1x against 10x speech). A
-figure over its limit gives exit status 1.
+(training on stored features against padded batches), extract-memory (1x against 10x speech), fusion
+(what fusions cost and what of the whole; full=true also what takes longer than six minutes),
+finetune (an epoch of fine-tuning against that of Bian 2024). A figure over its limit gives exit
+status 1.
 """
 
 import json
@@ -15,23 +18,27 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sermm.cli.arguments import choice, parse
+from sermm.cli.arguments import choice, flag, parse
 from sermm.core.errors import InputError
 
 
 def run(arguments: Sequence[str]) -> int:
     """Measures; returns the exit status."""
-    words, own = parse(arguments, {"format": "table"}, "sermm bench [CASE ...] [format=table|json]")
+    usage = "sermm bench [CASE ...] [full=true] [format=table|json]"
+    words, own = parse(arguments, {"format": "table", "full": "false"}, usage)
     output = choice(own["format"], "format", ("table", "json"))
+    full = flag(own["full"], "full")
 
-    from sermm.engine.bench import CASES
+    from sermm.engine.bench import CASES, FULL
 
-    if unknown := sorted(set(words) - set(CASES)):
-        raise InputError(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    cases = CASES | FULL if full else CASES
+
+    if unknown := sorted(set(words) - set(cases)):
+        raise InputError(f"no case {', '.join(unknown)}; there are {', '.join(cases)}")
     measures = []
-    for name in words or CASES:
+    for name in words or cases:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        measures += CASES[name]()
+        measures += cases[name]()
     if output == "json":
         print(json.dumps([asdict(m) for m in measures], indent=2))
     else:

@@ -128,7 +128,11 @@ CASES: dict[str, Callable[[], list[Measure]]] = {
     "again": _later("sermm.engine.bench_store", "again_case"),
     "cached": _later("sermm.engine.bench_cached", "cached_case"),
     "extract-memory": _later("sermm.engine.bench_store", "extract_memory_case"),
+    "fusion": _later("sermm.engine.bench_fusion", "fusion_case"),
+    "finetune": _later("sermm.engine.bench_finetune", "finetune_case"),
 }
+# What replaces a case with `full=true`: all of it, however long it takes.
+FULL = {"fusion": _later("sermm.engine.bench_fusion", "full_case")}
 
 
 def best_of(n: int, action: Callable[[], object]) -> float:

@@ -1,0 +1,80 @@
+"""What follows from the counts and times of `sermm bench fusion`."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from sermm.engine.bench import Measure, ratio
+from sermm.engine.bench_timing import Times
+
+GATE, CMGI, ASR = "single_gate", "cmgi", "asr"
+LOOP, CACHED, ONLY = "ASR in loop", "ASR cached", "fusion only"
+ALONE = "by itself"
+# Percent that Bian 2024 states to save against CmGI.
+STATED = {"train": 43.0, "infer": 38.0}
+
+# By what is done (train, infer), utterances of a batch, setting and system.
+Table = Mapping[tuple[str, int, str, str], Times]
+
+
+def shares(systems: Sequence[str], flops: Mapping[str, float], table: Table) -> list[Measure]:
+    """What part of the whole each fusion is, for one utterance: the most that a free one saves."""
+    rows = []
+    for name in systems:
+        fusion, whole = flops[f"{name}: fusion"], flops[f"{name}: whole"]
+        for setting, asr in ((CACHED, 0.0), (LOOP, flops[ASR])):
+            rows.append(_share(name, "FLOP", setting, fusion / (whole + asr)))
+            parts = {kind: _part(table, kind, setting, name) for kind in STATED}
+            rows += [_share(name, kind, setting, part) for kind, part in parts.items()]
+    return rows
+
+
+def _part(table: Table, kind: str, setting: str, name: str) -> float:
+    return ratio(table[kind, 1, ONLY, name].median, table[kind, 1, setting, name].median)
+
+
+def _share(name: str, of: str, setting: str, share: float) -> Measure:
+    return measure(f"{name}: part of {of}, {setting}", 100 * share, "% of the whole")
+
+
+def savings(table: Table) -> list[Measure]:
+    """What the gate saves of CmGI's time, what Bian 2024 states, and what follows."""
+    rows = []
+    for (kind, size, setting, name), cmgi in table.items():
+        if name == CMGI and cmgi.turns:
+            gate = table[kind, size, setting, GATE]
+            rows.append(_saved(f"gate for CmGI saves, {size}: {kind}, {setting}", gate, cmgi))
+    for kind, stated in STATED.items():
+        rows.append(measure(f"gate for CmGI saves, as stated: {kind}", stated, "%"))
+    for kind, stated in STATED.items():
+        most = 100 * _part(table, kind, CACHED, CMGI)
+        reach = "within" if most >= stated else "out of"
+        so = f"% at most: {stated:g} % is {reach} reach of any fusion while the encoders run"
+        rows.append(measure(f"no fusion for CmGI saves: {kind}", most, so))
+    return rows
+
+
+def _saved(what: str, gate: Times, cmgi: Times) -> Measure:
+    pairs = zip(gate.turns, cmgi.turns, strict=True)
+    saved = [100 * (1 - ratio(one, other)) for one, other in pairs]
+    unit = f"% ({min(saved):.1f} to {max(saved):.1f} by turn)"
+    return measure(what, statistics.median(saved), unit)
+
+
+def latencies(alone: Mapping[float, tuple[Times, Times]]) -> list[Measure]:
+    """From the end of an utterance to its answer, and that as a share of its length.
+
+    Args:
+        alone: the recogniser and the gate by the seconds of the utterance.
+    """
+    rows = []
+    for seconds, (asr, gate) in alone.items():
+        for setting, times in ((CACHED, gate), (LOOP, gate.after(asr))):
+            what = f"{GATE}, {seconds:g} s alone, {setting}"
+            rows.append(measure(what, times.median, times.unit))
+            rows.append(measure(f"{what}: RTF", times.median / seconds, "s a second of speech"))
+    return rows
+
+
+def measure(what: str, value: float, unit: str) -> Measure:
+    """A row of the case, without a limit."""
+    return Measure("fusion", what, value, unit)
