@@ -2,9 +2,9 @@
 
 STUDY is a name under runs_dir (default: $SERMM_RUNS, or runs) or a folder. Writes index.html,
 tables.md, results.csv, confusion matrices and learning curves into STUDY/report/ and prints the
-main table of each protocol. Where systems stand in a table of a paper, that table comes first, in the paper's
-layout: ours, the paper's figure and the difference. A study with missing, failed or unreadable
-runs is refused unless allow_missing=true; the page then says what is missing.
+main table of each protocol. Where systems stand in a table of a paper, that table comes first, in
+the paper's layout: ours, the paper's figure and the difference. A study with missing, failed or
+unreadable runs is refused unless allow_missing=true; the page then says what is missing.
 
   sermm report demo
   sermm report demo format=json

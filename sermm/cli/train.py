@@ -10,7 +10,8 @@ a sweep, values separated by commas are combined, and the table of the study end
   sermm train experiment=real_speech data=emodb data.root=/corpora/emodb
 
 Groups: data, protocol, model, encoder/speech, encoder/text, features (finetune | frozen | cached),
-augment (none | speech), trainer, logger, experiment. Top-level keys: fold (from 1), seed, study, runs_dir, cache_dir.
+augment (none | speech), trainer, logger, experiment. Top-level keys: fold (from 1), seed, study,
+runs_dir, cache_dir.
 `sermm train --cfg job ...` prints the configuration instead of running it.
 """
 

@@ -1,4 +1,4 @@
-"""An experiment of a whole table, cut down to two folds of the tones: sweep, combination, report."""
+"""A table of the paper, cut down to two folds of the tones: sweep, combination, report."""
 
 import csv
 import json
