@@ -35,6 +35,15 @@ class Comparison:
     protocol: str
     pairs: tuple[Pair, ...]
 
+    @property
+    def tells(self) -> bool:
+        """Whether it is worth a place: on the paper's corpus, or with every system of the table.
+
+        On another corpus only the layout is compared, which a table half empty does not show.
+        """
+        lacking = (pair.cell.system is not None and pair.ours is None for pair in self.pairs)
+        return self.data == self.paper.data or not any(lacking)
+
     def difference(self, pair: Pair) -> float | None:
         """Ours less the paper's, as a fraction; None without runs or on another corpus."""
         if pair.ours is None or self.data != self.paper.data:
@@ -43,14 +52,15 @@ class Comparison:
 
 
 def comparisons(systems: Systems, rows: Sequence[Row]) -> tuple[Comparison, ...]:
-    """All tables of papers that the runs of one table bring along, each with our rows."""
+    """The tables of papers that the runs of one table bring along, each with our rows."""
     firsts = [runs[0].result for runs in systems.values()]
     papers = merged(PaperTable.of(found) for first in firsts for found in first.papers)
     ours = _by_variant(systems, rows)
-    return tuple(
+    found = (
         Comparison(paper, firsts[0].data, firsts[0].protocol, _pairs(paper, ours))
         for paper in papers
     )
+    return tuple(one for one in found if one.tells)
 
 
 def _by_variant(systems: Systems, rows: Sequence[Row]) -> dict[str | None, dict[str, Row]]:

@@ -141,8 +141,18 @@ def test_systems_of_the_same_settings_are_told_apart_by_their_digests(tmp_path, 
     ]
 
 
-def test_on_another_corpus_only_the_layout_is_compared(tmp_path, variant):
-    variant("co F", SPEECH, data="demo")
+def test_on_another_corpus_only_a_whole_table_is_shown(tmp_path, variant, cells):
+    names = [cell["system"] for cell in cells if cell["system"]]
+    for name in names[1:]:
+        variant(name, SPEECH, data="demo")
+    (table,) = build(tmp_path).tables
+    assert paper_grids(table) == []
+    variant(names[0], SPEECH, data="demo")
+    assert only_grid(tmp_path).title == "Zhao 2022, Table 2"
+
+
+def test_on_another_corpus_only_the_layout_is_compared(tmp_path, variant, paper):
+    variant("co F", SPEECH, data="demo", papers=[paper(cell("Coattention", 74.28))])
     grid = only_grid(tmp_path)
     assert grid.header[1:4] == ("ours", "paper (iemocap)", "difference")
     assert grid.rows[0][1:4] == ("76.50 ± 3.35", "74.28", "–")
