@@ -122,6 +122,11 @@ def recomputed(run: Callable[..., Any], *args: Any, **options: Any) -> Any:
     return checkpoint(run, *args, use_reentrant=False, **options)
 
 
+def transformers_in(module: nn.Module) -> list[HFEncoder]:
+    """The Hugging Face encoders in a system or in what is wrapped around one, each once."""
+    return [part for part in module.modules() if isinstance(part, HFEncoder)]
+
+
 def _numbers(layers: Layers, top: int, key: str) -> list[int]:
     """The layers asked for, from 0 (the input of the first) to `top`."""
     named = {"last": [top], "all": [*range(top + 1)], "transformer": [*range(1, top + 1)]}

@@ -14,12 +14,13 @@ from lightning.pytorch.loggers import Logger
 
 from sermm.core.errors import InputError
 from sermm.core.seeding import seed_of
+from sermm.encoders.hf_base import transformers_in
 from sermm.engine.assembly import read_weights, save_weights
 from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress
 from sermm.engine.inference import device_for, precision_for
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.memory_estimate import MemoryNote
-from sermm.engine.out_of_memory import memory_watched, transformers_of
+from sermm.engine.out_of_memory import memory_watched
 from sermm.engine.task import Task
 from sermm.engine.trackers import finish_trackers
 from sermm.models.base import CountingSystem
@@ -84,7 +85,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
     task.system.train()
     if task.plain["features"]["checkpointing"]:
-        for encoder in transformers_of(task.system):
+        for encoder in transformers_in(task.system):
             encoder.recompute()
     try:
         with memory_watched(task.plain, device):

@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
-from sermm.encoders.hf_base import HFEncoder
+from sermm.encoders.hf_base import transformers_in
 from sermm.engine.assembly import load_weights, weights
 from sermm.engine.schedule import schedule
 from sermm.metrics.scores import scores
@@ -180,8 +180,7 @@ def rate_factors(system: System, layer_decay: float) -> dict[int, float]:
     for encoder in system.encoders.values():
         if encoder.pretrained:
             factors |= {id(p): 1.0 for p in encoder.parameters()}
-            for part in encoder.modules():
-                if isinstance(part, HFEncoder):
-                    for below_top, parameters in enumerate(reversed(part.by_depth())):
-                        factors |= {id(p): layer_decay**below_top for p in parameters}
+            for part in transformers_in(encoder):
+                for below_top, parameters in enumerate(reversed(part.by_depth())):
+                    factors |= {id(p): layer_decay**below_top for p in parameters}
     return factors

@@ -17,8 +17,9 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from sermm.encoders.hf_base import transformers_in
 from sermm.engine.learner import Learner, Learning
-from sermm.engine.out_of_memory import transformers_of, ways_out
+from sermm.engine.out_of_memory import ways_out
 from sermm.engine.task import Task
 from sermm.models.base import System
 
@@ -137,7 +138,7 @@ def _undisturbed(task: Task) -> Iterator[None]:
     The backward pass of a checkpointed layer needs its activations beside the inputs of all.
     """
     kept = [(buffer, buffer.clone()) for buffer in task.system.buffers()]
-    again = transformers_of(task.system) if task.plain["features"]["checkpointing"] else []
+    again = transformers_in(task.system) if task.plain["features"]["checkpointing"] else []
     try:
         for encoder in again:
             encoder.recompute(but=1)

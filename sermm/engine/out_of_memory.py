@@ -9,8 +9,6 @@ from typing import Any
 import torch
 
 from sermm.core.errors import InputError
-from sermm.encoders.hf_base import HFEncoder
-from sermm.models.base import System
 
 # What torch says beside its own kind of error: of a CPU, of cuBLAS, of the CUDA driver.
 _SIGNS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
@@ -92,8 +90,3 @@ def _smaller_batch(trainer: Mapping[str, Any]) -> str:
         f"trainer.{key}={batch:g} trainer.accumulate={parts * trainer['accumulate']} "
         f"({share} of the activations; the effective batch and the run's key stay)"
     )
-
-
-def transformers_of(system: System) -> list[HFEncoder]:
-    """The Hugging Face encoders of a system, each once."""
-    return [part for part in system.modules() if isinstance(part, HFEncoder)]
