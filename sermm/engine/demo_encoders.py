@@ -43,7 +43,7 @@ class DemoSpeechEncoder(HFSpeechEncoder):
         self,
         root: str | Path,
         trainable: Trainable = "none",
-        layers: Layers = "transformer",
+        layers: Layers = "last",
         assets: str | Path | None = None,
     ) -> None:
         super().__init__(checkpoint(root, "speech"), None, trainable, layers, assets=assets)
@@ -68,7 +68,7 @@ class DemoTextEncoder(HFTextEncoder):
         self,
         root: str | Path,
         trainable: Trainable = "none",
-        layers: Layers = "transformer",
+        layers: Layers = "last",
         assets: str | Path | None = None,
     ) -> None:
         super().__init__(checkpoint(root, "text"), None, trainable, layers, assets=assets)
@@ -81,7 +81,9 @@ class DemoTextEncoder(HFTextEncoder):
 
 def checkpoint(root: str | Path, kind: str) -> str:
     """The folder of the checkpoint, `speech` or `text`; it is written if it is not there."""
-    folder = Path(root).expanduser() / f"{kind}-{digest(digest_file(Path(__file__)))[:8]}"
+    # Named by what it is made of, as the demo corpus is: other words, another checkpoint.
+    name = digest([digest_file(Path(__file__)), *vocabulary()])[:8]
+    folder = Path(root).expanduser() / f"{kind}-{name}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:

@@ -26,8 +26,15 @@ def test_text_knows_the_words_of_the_demo_and_speech_has_four_layers(tmp_path):
     unknown = text.tokenize(["zzz"])[0][1]
     assert unknown not in ids
     assert len(ids) == 2 + 9
-    speech = DemoSpeechEncoder(tmp_path)
+    speech = DemoSpeechEncoder(tmp_path, layers="transformer")
     batch = Batch(("a",), waveform=Ragged.pack([torch.randn(16000)]))
     # 40 ms a frame.
     assert speech(batch).values.shape == (25, 4, 64)
     assert speech.frame_s == 0.04
+
+
+def test_other_words_are_another_checkpoint(tmp_path, monkeypatch):
+    before = checkpoint(tmp_path, "text")
+    monkeypatch.setattr("sermm.engine.demo_encoders.vocabulary", lambda: ["hello"])
+    assert checkpoint(tmp_path, "text") != before
+    assert len(DemoTextEncoder(tmp_path).tokenize(["hello"])[0]) == 3
