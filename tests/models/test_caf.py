@@ -7,28 +7,16 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
+from sermm.encoders.stored import Stored
 from sermm.engine.assembly import build
 from sermm.engine.config import compose, resolved
 from sermm.models.caf import CrossAttentionFusion
 
 
-class Given(Encoder):
-    """Hidden states that the test gives, as `cached`."""
-
-    needs = frozenset()
-    n_layers = 1
-
-    def __init__(self, name, width):
-        super().__init__()
-        self.name, self.width = name, width
-
-    def forward(self, batch):
-        return batch.cached[self.name]
-
-
 def test_each_stream_adds_what_it_reads_in_the_other():
-    system = CrossAttentionFusion({"one": Given("one", 1), "two": Given("two", 1)}, 2, width=1)
+    system = CrossAttentionFusion(
+        {"one": Stored("one", 1, 1), "two": Stored("two", 1, 1)}, 2, width=1
+    )
     for mix in system.mixes.values():
         mix.norm = nn.Identity()
     for reader in system.readers.values():
@@ -44,14 +32,16 @@ def test_each_stream_adds_what_it_reads_in_the_other():
 
 
 def test_streams_of_another_width_are_projected():
-    system = CrossAttentionFusion({"one": Given("one", 6), "two": Given("two", 8)}, 2, width=8)
+    system = CrossAttentionFusion(
+        {"one": Stored("one", 6, 1), "two": Stored("two", 8, 1)}, 2, width=8
+    )
     assert list(system.projections) == ["one"]
     assert system.classifier.in_features == 16
 
 
 def test_it_is_between_two_streams():
     with pytest.raises(InputError, match=r"streams=\['one'\]: .* between two streams"):
-        CrossAttentionFusion({"one": Given("one", 6)}, 2)
+        CrossAttentionFusion({"one": Stored("one", 6, 1)}, 2)
 
 
 @pytest.mark.parametrize(

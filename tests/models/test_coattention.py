@@ -6,27 +6,16 @@ from torch.nn.functional import cross_entropy
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
+from sermm.encoders.stored import Stored
 from sermm.models.coattention import CoAttention, CoAttentionLayer
 
 SMALL = {"heads": 2, "feed_forward": 16, "depth": 2}
 
 
-class Given(Encoder):
-    """Hidden states that the test gives, as `cached`."""
-
-    def __init__(self, name, width, n_layers=2):
-        super().__init__()
-        self.name, self.width, self.n_layers = name, width, n_layers
-
-    def forward(self, batch):
-        return batch.cached[self.name]
-
-
 def system(*names, widths=None, **options):
     torch.manual_seed(0)
     widths = widths or dict.fromkeys(names, 8)
-    streams = {name: Given(name, widths[name]) for name in names}
+    streams = {name: Stored(name, widths[name], 2) for name in names}
     return CoAttention(streams, 2, **(SMALL | options))
 
 

@@ -6,26 +6,15 @@ from torch.nn.functional import cross_entropy
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
+from sermm.encoders.stored import Stored
 from sermm.models.concatenation import Concatenation
 
 AXES = ["sequence", "feature"]
 
 
-class Given(Encoder):
-    """Hidden states that the test gives, as `cached`."""
-
-    def __init__(self, name, width, n_layers=2):
-        super().__init__()
-        self.name, self.width, self.n_layers = name, width, n_layers
-
-    def forward(self, batch):
-        return batch.cached[self.name]
-
-
 def system(axis, **widths):
     torch.manual_seed(0)
-    streams = {name: Given(name, width) for name, width in widths.items()}
+    streams = {name: Stored(name, width, 2) for name, width in widths.items()}
     return Concatenation(streams, 2, axis=axis, width=16)
 
 

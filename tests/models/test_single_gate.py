@@ -10,23 +10,9 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
+from sermm.encoders.stored import Stored
 from sermm.models.gated_attention import CrossAttention, SigmoidGate, with_padding
 from sermm.models.single_gate import SingleGate, stretched
-
-
-class Given(Encoder):
-    """Hidden states that the test gives, as `cached`."""
-
-    needs = frozenset()
-    n_layers = 1
-
-    def __init__(self, name, width):
-        super().__init__()
-        self.name, self.width = name, width
-
-    def forward(self, batch):
-        return batch.cached[self.name]
 
 
 def rows(*sequences):
@@ -41,7 +27,7 @@ def sequences(ragged):
 
 def plain(gate, speech, text, **options):
     """A gate of one channel that is `gate` everywhere, on states left as they are given."""
-    system = SingleGate(Given("speech", 1), Given("text", 1), 2, **options).eval()
+    system = SingleGate(Stored("speech", 1, 1), Stored("text", 1, 1), 2, **options).eval()
     system.mix_speech.norm = system.mix_text.norm = system.project = nn.Identity()
     nn.init.zeros_(system.gate.linear.weight)
     nn.init.constant_(system.gate.linear.bias, math.log(gate / (1 - gate)) if gate < 1 else 99.0)
@@ -87,7 +73,7 @@ def test_the_fusion_has_the_parameters_that_the_source_counts():
     assert size(SigmoidGate(1024)) == 2_098_176
 
     def fusion(**options):
-        system = SingleGate(Given("speech", 1024), Given("text", 768), 4, **options)
+        system = SingleGate(Stored("speech", 1024, 1), Stored("text", 768, 1), 4, **options)
         return size(system.gate) + size(system.attention)
 
     assert fusion() == 2_098_176
@@ -147,7 +133,7 @@ def test_the_direct_gates_mix_speech_and_text():
 
 def test_gates_are_those_of_the_forward_pass():
     torch.manual_seed(0)
-    system = SingleGate(Given("speech", 6), Given("text", 4), 3).eval()
+    system = SingleGate(Stored("speech", 6, 1), Stored("text", 4, 1), 3).eval()
     cached = {"speech": torch.randn(7, 1, 6), "text": torch.randn(4, 1, 4)}
     lengths = {"speech": torch.tensor([5, 2]), "text": torch.tensor([1, 3])}
     batch = Batch(("x", "y"), cached={n: Ragged(v, lengths[n]) for n, v in cached.items()})
@@ -171,8 +157,12 @@ def test_gates_are_those_of_the_forward_pass():
 def test_wrong_options_are_refused(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(InputError, match=r"variant=parallel: expected cross, direct_pooled"):
-        SingleGate(Given("speech", 6), Given("text", 4), 3, variant="parallel")
+        SingleGate(Stored("speech", 6, 1), Stored("text", 4, 1), 3, variant="parallel")
     with pytest.raises(InputError, match="direct_pooled has no attention"):
         SingleGate(
-            Given("speech", 6), Given("text", 4), 3, variant="direct_pooled", projections=True
+            Stored("speech", 6, 1),
+            Stored("text", 4, 1),
+            3,
+            variant="direct_pooled",
+            projections=True,
         )

@@ -6,7 +6,7 @@ import torch
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
+from sermm.encoders.stored import Stored
 from sermm.models.caf import CrossAttentionFusion
 from sermm.models.cmgi import CmGI
 from sermm.models.single_gate import SingleGate
@@ -16,20 +16,7 @@ LENGTHS = {"speech": [9, 4, 1], "text": [3, 5, 2]}
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
-class Given(Encoder):
-    """Hidden states that the test gives, as `cached`."""
-
-    n_layers = 1
-
-    def __init__(self, name, width):
-        super().__init__()
-        self.name, self.width = name, width
-
-    def forward(self, batch):
-        return batch.cached[self.name]
-
-
-SPEECH, TEXT = Given("speech", D), Given("text", H)
+SPEECH, TEXT = Stored("speech", D, 1), Stored("text", H, 1)
 
 
 @pytest.fixture(autouse=True)

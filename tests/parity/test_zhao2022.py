@@ -9,8 +9,8 @@ from torch import nn
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
 from sermm.encoders.layer_mix import LayerMix
+from sermm.encoders.stored import Stored
 from sermm.models.branch import LinearBranch
 from sermm.models.coattention import CoAttention, CoAttentionLayer
 from sermm.models.late_fusion import LateFusion
@@ -21,20 +21,7 @@ LENGTHS = {"text": [4, 1, 7], "frame": [9, 5, 2], "phone": [3, 2, 6]}
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
-class Given(Encoder):
-    """Hidden states that the test gives, as `cached`."""
-
-    width, n_layers = D, LAYERS
-
-    def __init__(self, name):
-        super().__init__()
-        self.name = name
-
-    def forward(self, batch):
-        return batch.cached[self.name]
-
-
-STREAMS = {name: Given(name) for name in LENGTHS}
+STREAMS = {name: Stored(name, D, LAYERS) for name in LENGTHS}
 
 
 @pytest.fixture(autouse=True)
