@@ -97,9 +97,12 @@ class Output:
         losses: named auxiliary scalars (CTC, contrastive ...), added to the loss as they are.
         apart: `[p b k]`, logits of p parts that are trained each by itself; None: `logits` are
             trained.
+        pooled: one vector an utterance of each modality (`speech`, `text`) before they were
+            joined; for losses between modalities.
     """
 
     logits: Float[Tensor, "b k"]
     embedding: Float[Tensor, "b d"]
     losses: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
     apart: Float[Tensor, "p b k"] | None = None
+    pooled: Mapping[str, Float[Tensor, "b _"]] = field(default_factory=dict)

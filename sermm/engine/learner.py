@@ -1,6 +1,6 @@
 """The one LightningModule: trains any system that maps a `Batch` to an `Output`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -19,6 +19,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.hf_base import transformers_in
 from sermm.engine.assembly import load_weights, weights
+from sermm.engine.objectives import Objective
 from sermm.engine.schedule import schedule
 from sermm.metrics.scores import scores
 from sermm.models.base import System, labels_of
@@ -59,12 +60,17 @@ class Learner(LightningModule):
         system: the recogniser.
         learning: how it learns.
         class_counts: training utterances of each class, `[k]`.
+        objectives: further losses by name.
     """
 
     class_weight: Tensor | None
 
     def __init__(
-        self, system: System, learning: Learning, class_counts: Float[Tensor, " k"]
+        self,
+        system: System,
+        learning: Learning,
+        class_counts: Float[Tensor, " k"],
+        objectives: Mapping[str, Objective] | None = None,
     ) -> None:
         super().__init__()
         # `on_load_checkpoint` checks strictly, but knows what was left out on purpose.
@@ -75,6 +81,8 @@ class Learner(LightningModule):
         weight = class_counts.sum() / (k * class_counts) if learning.class_weights else None
         self.register_buffer("class_weight", weight, persistent=False)
         self.confusion = MulticlassConfusionMatrix(k)
+        self.objectives = nn.ModuleDict(objectives or {})
+        self.label_share = 1.0 - sum(one.takes for one in (objectives or {}).values())
 
     def forward(self, batch: Batch) -> Output:
         """The system's output."""
@@ -86,13 +94,15 @@ class Learner(LightningModule):
         output = self(batch)
         trained = output.logits[None] if output.apart is None else output.apart
         labels = labels_of(batch)
-        losses = [self._loss(logits, labels) for logits in trained] + [*output.losses.values()]
-        loss = torch.stack(losses).sum()
+        further = dict(output.losses)
+        further |= {name: one(batch, output) for name, one in self.objectives.items()}
+        of_labels = [self.label_share * self._loss(logits, labels) for logits in trained]
+        loss = torch.stack([*of_labels, *further.values()]).sum()
         values = {
             "train/loss": loss.detach(),
             # Weighted by the size of the batches, the mean is the share over the epoch.
             "train/wa": (output.logits.argmax(-1) == labels).float().mean(),
-            **{f"train/{k}": v for k, v in output.losses.items()},
+            **{f"train/{k}": v.detach() for k, v in further.items()},
         }
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return loss
@@ -122,7 +132,7 @@ class Learner(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimiser with a group per part, and its schedule by step."""
         options = self.learning
-        groups = list(parameter_groups(self.system, options))
+        groups = list(parameter_groups(self.system, options, self.objectives.parameters()))
         optimizer = options.optimizer(groups, lr=options.lr)
         steps = int(self.trainer.estimated_stepping_batches)
         rate = schedule(options.schedule, options.warmup, steps)
@@ -135,23 +145,36 @@ class Learner(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checkpoints hold the weights to keep only."""
         kept = {f"system.{key}": value for key, value in weights(self.system).items()}
-        checkpoint["state_dict"] = kept
+        own = self.objectives.state_dict(prefix="objectives.")
+        checkpoint["state_dict"] = {**kept, **own}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes them back; anything missing or left over is an error."""
-        state = {k.removeprefix("system."): v for k, v in checkpoint["state_dict"].items()}
+        state = _below("system.", checkpoint["state_dict"])
         load_weights(self.system, state, source="the checkpoint")
+        self.objectives.load_state_dict(_below("objectives.", checkpoint["state_dict"]))
 
 
-def parameter_groups(system: System, options: Learning) -> Iterable[dict[str, Any]]:
+def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def parameter_groups(
+    system: System, options: Learning, others: Iterable[nn.Parameter] = ()
+) -> Iterable[dict[str, Any]]:
     """Trained parameters by part (pre-trained encoders, rest), depth, and whether they decay.
+
+    Args:
+        system: the recogniser.
+        options: how it learns.
+        others: parameters that belong to no system, and learn as what starts from random weights.
 
     Raises:
         InputError: nothing is to be trained, or no such layer decay.
     """
     factors = rate_factors(system, options.layer_decay)
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
-    for p in system.parameters():
+    for p in (*system.parameters(), *others):
         if p.requires_grad:
             kind = (id(p) in factors, factors.get(id(p), 1.0), p.ndim >= 2)
             groups.setdefault(kind, []).append(p)

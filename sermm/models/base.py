@@ -1,7 +1,11 @@
 """What every system promises: a batch in, an `Output` out."""
 
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
@@ -10,6 +14,24 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, TextEncoder
 from sermm.encoders.layer_mix import LayerMix
 
+Modality = Literal["speech", "text"]
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Where the positions of one sequence look in another, averaged over heads.
+
+    Attributes:
+        query: the stream whose n positions look; its encoder is `System.encoders` of this name, or
+            of `streams.` and it.
+        key: the stream whose m positions are looked at; the same stream for self-attention.
+        weights: `[n m]` for each utterance, rows sum to 1.
+    """
+
+    query: str
+    key: str
+    weights: tuple[Float[Tensor, "_ _"], ...]
+
 
 class System(nn.Module):
     """A recogniser: encoders and what joins them."""
@@ -17,6 +39,17 @@ class System(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]` and embedding `[b d]` of the b utterances."""
         raise NotImplementedError
+
+    def attended(self, batch: Batch) -> tuple[Attended, ...]:  # noqa: ARG002
+        """What its attention looked at, of the last layer where there are several; none by default.
+
+        Deterministic in evaluation mode, without gradients for `sermm explain`.
+        """
+        return ()
+
+    def gates(self, batch: Batch) -> dict[str, Ragged]:  # noqa: ARG002
+        """Its gates `[n d]` by stream, 1 = the stream's own states pass; none by default."""
+        return {}
 
     @property
     def encoders(self) -> dict[str, Encoder]:
@@ -77,6 +110,19 @@ class StreamSystem(System):
         encoder = cast(Encoder, self.streams[name])
         mixed = encoder.mixed(batch, self.mixes[name])
         return mixed.map(self.projections[name]) if name in self.projections else mixed
+
+
+def by_modality(vectors: Mapping[str, Float[Tensor, "b _"]]) -> dict[str, Float[Tensor, "b _"]]:
+    """Vectors of streams as `Output.pooled`: text, and all others, which are speech, in a row."""
+    found: dict[str, list[Tensor]] = {}
+    for name, vector in vectors.items():
+        found.setdefault(modality_of(name), []).append(vector)
+    return {m: torch.cat(found[m], dim=-1) for m in get_args(Modality) if m in found}
+
+
+def modality_of(stream: str) -> Modality:
+    """What a stream is made of, by its name."""
+    return "text" if stream == "text" else "speech"
 
 
 class CountingSystem(System):

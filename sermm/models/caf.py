@@ -27,7 +27,7 @@ from torch import nn
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem
+from sermm.models.base import StreamSystem, by_modality
 from sermm.models.transformer_branch import Attention
 
 
@@ -71,4 +71,5 @@ class CrossAttentionFusion(StreamSystem):
             for name, own, other in ((one, h1, h2), (two, h2, h1))
         ]
         embedding = torch.cat(means, dim=-1)
-        return Output(self.classifier(self.dropout(embedding)), embedding)
+        pooled = by_modality({one: h1.mean(), two: h2.mean()})
+        return Output(self.classifier(self.dropout(embedding)), embedding, pooled=pooled)

@@ -37,7 +37,13 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.data.characters import N_CHARACTERS
 from sermm.encoders.base import Encoder
-from sermm.models.gated_attention import Gated, SigmoidGate, SpeechAndText, side_by_side
+from sermm.models.gated_attention import (
+    Gated,
+    SigmoidGate,
+    SpeechAndText,
+    pooled_apart,
+    side_by_side,
+)
 from sermm.models.transformer_branch import Attention
 
 
@@ -183,7 +189,10 @@ class CmGI(SpeechAndText):
         acoustic, semantic = self.states(batch)
         embedding = side_by_side(self._gated(acoustic, semantic))
         return Output(
-            self.classifier(self.dropout(embedding)), embedding, self._losses(batch, acoustic)
+            self.classifier(self.dropout(embedding)),
+            embedding,
+            self._losses(batch, acoustic),
+            pooled=pooled_apart(acoustic, semantic),
         )
 
     def gates(self, batch: Batch) -> dict[str, Ragged]:

@@ -33,7 +33,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem
+from sermm.models.base import StreamSystem, by_modality
 from sermm.models.transformer_branch import Block, block_sizes
 
 
@@ -137,4 +137,5 @@ class CoAttention(StreamSystem):
         text = mixed["text"]
         c = torch.cat([stack(text, mixed[name]) for name, stack in self.stacks.items()], dim=-1)
         embedding = self.norm(self.dropout(F.relu(self.fuse(c))) + c)
-        return Output(self.classifier(embedding), embedding)
+        pooled = by_modality({name: states.mean() for name, states in mixed.items()})
+        return Output(self.classifier(embedding), embedding, pooled=pooled)

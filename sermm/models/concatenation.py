@@ -28,7 +28,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem
+from sermm.models.base import StreamSystem, by_modality
 from sermm.models.branch import LinearBranch
 
 Axis = Literal["sequence", "feature"]
@@ -68,8 +68,10 @@ class Concatenation(StreamSystem):
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]`; the embedding `[b width]` is the mean of l, or l of the means."""
         join = self._along_time if self.axis == "sequence" else self._side_by_side
-        embedding = join(list(self.mixed(batch).values()))
-        return Output(self.classifier(embedding), embedding)
+        mixed = self.mixed(batch)
+        embedding = join(list(mixed.values()))
+        pooled = by_modality({name: states.mean() for name, states in mixed.items()})
+        return Output(self.classifier(embedding), embedding, pooled=pooled)
 
     def _along_time(self, streams: list[Ragged]) -> Float[Tensor, "b width"]:
         # The mean over the joined sequence is that of the streams' means, weighted by length:

@@ -129,6 +129,11 @@ def with_padding(states: Ragged) -> Ragged:
     return Ragged.pack(list(padded.unbind()))
 
 
+def pooled_apart(acoustic: Ragged, semantic: Ragged) -> dict[str, Float[Tensor, "b d"]]:
+    """The means of X_a and X_l by modality, as `Output.pooled`."""
+    return {"speech": acoustic.mean(), "text": semantic.mean()}
+
+
 def side_by_side(gated: dict[str, Gated]) -> Float[Tensor, "b e"]:
     """The mean of each stream's fused states, end to end: u."""
     return torch.cat([stream.fused.mean() for stream in gated.values()], dim=-1)

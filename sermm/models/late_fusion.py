@@ -21,7 +21,7 @@ from torch import nn
 
 from sermm.core.batch import Batch, Output
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem
+from sermm.models.base import StreamSystem, by_modality
 from sermm.models.branch import Branch, LinearBranch
 
 
@@ -61,4 +61,5 @@ class LateFusion(StreamSystem):
             logits.sum(0),
             torch.cat(list(vectors.values()), dim=-1),
             apart=None if self.joint else logits,
+            pooled=by_modality(vectors),
         )

@@ -43,6 +43,7 @@ from sermm.models.gated_attention import (
     Gated,
     SigmoidGate,
     SpeechAndText,
+    pooled_apart,
     side_by_side,
 )
 
@@ -94,8 +95,10 @@ class SingleGate(SpeechAndText):
 
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]`; the embedding is u: `[b 2d]`, or `[b d]` in the variants direct."""
-        embedding = side_by_side(self.gated(batch))
-        return Output(self.classifier(self.dropout(embedding)), embedding)
+        states = self.states(batch)
+        embedding = side_by_side(self._gated(*states))
+        logits = self.classifier(self.dropout(embedding))
+        return Output(logits, embedding, pooled=pooled_apart(*states))
 
     def gates(self, batch: Batch) -> dict[str, Ragged]:
         """G `[n d]` by stream: the share of the stream's own states, of each position and channel.
@@ -103,11 +106,11 @@ class SingleGate(SpeechAndText):
         The variants direct have one gate, whose own states are those of speech: for each frame,
         or one `[1 d]` for the whole utterance (pooled).
         """
-        return {name: stream.gate for name, stream in self.gated(batch).items()}
+        return {name: one.gate for name, one in self._gated(*self.states(batch)).items()}
 
-    def gated(self, batch: Batch) -> dict[str, Gated]:
+    def _gated(self, acoustic: Ragged, semantic: Ragged) -> dict[str, Gated]:
         """What is fused, by stream."""
-        acoustic, semantic = (self.counted(states) for states in self.states(batch))
+        acoustic, semantic = self.counted(acoustic), self.counted(semantic)
         if self.variant == "direct_pooled":
             return {"speech": self.gate(pooled(acoustic), pooled(semantic))}
         if self.variant == "direct_interp":
