@@ -49,7 +49,7 @@ def parse_own(
         raise InputError(f"unknown option {dashed[0]}. Usage: {usage}")
     words, own, others = [], dict(known), []
     for argument in arguments:
-        if not KEY.match(argument) or Path(argument).exists():
+        if not KEY.match(argument) or is_file(argument):
             words.append(argument)
             continue
         key, value = argument.split("=", 1)
@@ -58,6 +58,14 @@ def parse_own(
         else:
             others.append(argument)
     return words, own, others
+
+
+def is_file(word: str) -> bool:
+    """Whether a word names something on disk; what is too long for a name does not."""
+    try:
+        return Path(word).exists()
+    except OSError:
+        return False
 
 
 def flag(value: str | None, key: str) -> bool:

@@ -22,6 +22,7 @@ VERBS = {
     "combine": "average the logits of finished systems, without retraining",
     "evaluate": "score a trained run on another fold, split or corpus",
     "predict": "label wav files with a trained run",
+    "explain": "show what a trained run looked at in one utterance",
     "report": "tables, figures and a page from the runs of a study",
     "demo": "the whole way on a synthetic corpus: sweep and report",
     "bench": "measure speed against the bare operations underneath",

@@ -2,7 +2,8 @@
 
 A run's folder is runs/<study>/<key>, its key a digest of all that can change the result. A finished
 run is skipped, an interrupted one goes on where it stopped. With -m, or with an experiment that is
-a sweep, values separated by commas are combined, and the table of the study ends the sweep.
+a sweep, values separated by commas are combined, and the table of the study ends the sweep. In a
+sweep over several protocols, folds that one of them does not have are left out.
 
   sermm train data=iemocap data.root=/corpora/IEMOCAP_full_release model=late_fusion fold=1
   sermm train -m model=speech_only,text_only,late_fusion,single_gate 'fold=range(1,6)' study=first
@@ -10,7 +11,8 @@ a sweep, values separated by commas are combined, and the table of the study end
   sermm train experiment=real_speech data=emodb data.root=/corpora/emodb
 
 Groups: data, protocol, model, encoder/speech, encoder/text, features (finetune | frozen | cached),
-augment (none | speech), trainer, logger, experiment. Top-level keys: fold (from 1), seed, study,
+augment (none | speech | li2025), remedies (none | li2025), trainer, logger, experiment. Top-level
+keys: fold (from 1), seed, study, teacher (a finished run, key or study) with distillation.*,
 runs_dir, cache_dir.
 `sermm train --cfg job ...` prints the configuration instead of running it.
 """
@@ -49,6 +51,9 @@ class Sweep:
         self.studies: dict[Path, list[Path]] = {}
         self.wishes: dict[Path, tuple[str, list[str]]] = {}
         self.failures: list[str] = []
+        # Folds that a protocol does not have; a sweep over several protocols may ask for them.
+        self.no_folds: list[str] = []
+        self.protocols: set[str] = set()
         self.error: Exception | None = None
         self.multirun = False
 
@@ -57,6 +62,7 @@ class Sweep:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from sermm.data.protocol import NoSuchFoldError
         from sermm.engine.combine_sweep import wish
         from sermm.engine.task import title
         from sermm.engine.train import run as run_one
@@ -71,6 +77,7 @@ class Sweep:
             )
         study = Path(plain["runs_dir"]) / plain["study"]
         finished = self.studies.setdefault(study, [])
+        self.protocols.add(plain["protocol"]["name"])
         if self.multirun and (wished := wish(plain)):
             self.wishes[study] = wished
         try:
@@ -79,6 +86,9 @@ class Sweep:
             if not self.multirun:
                 # Raised after Hydra is done, which would print its own lines around it.
                 self.error = error
+                return
+            if isinstance(error, NoSuchFoldError):
+                self.no_folds.append(str(error))
                 return
             if not isinstance(error, InputError):
                 traceback.print_exc()
@@ -96,6 +106,9 @@ class Sweep:
         """
         if self.error is not None:
             raise self.error
+        several = len(self.protocols) > 1
+        for line in dict.fromkeys(self.no_folds):
+            print(f"left out: {line}" if several else f"FAILED {line}", file=sys.stderr)
         if self.multirun:
             from sermm.report.tables import build
             from sermm.report.text import table_text
@@ -108,7 +121,7 @@ class Sweep:
                     print(f"no table: {error}", file=sys.stderr)
         for failure in self.failures:
             print(f"FAILED {failure}", file=sys.stderr)
-        return 1 if self.failures else 0
+        return 1 if self.failures or (self.no_folds and not several) else 0
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""

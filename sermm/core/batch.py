@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sermm.core.ragged import Ragged
@@ -21,6 +21,8 @@ class Batch:
         characters: ids of the transcripts' characters from 1 (0 = blank of CTC), int64, `[n]`.
         cached: stored features by stream name, `[n layers d]`.
         units: start and end of each unit by level, in 10 ms, end exclusive, int64, `[n 2]`.
+        absent: whether an utterance has lost its `speech` or its `text`, `[b]` by modality; in
+            training, for encoders wrapped by `sermm.encoders.modality_dropout`.
         speakers: who talks, where that is known.
         label: class index, int64, `[b]`; None when predicting.
 
@@ -34,11 +36,13 @@ class Batch:
     characters: Ragged | None = None
     cached: Mapping[str, Ragged] = field(default_factory=dict)
     units: Mapping[str, Ragged] = field(default_factory=dict)
+    absent: Mapping[str, Bool[Tensor, " b"]] = field(default_factory=dict)
     speakers: tuple[str, ...] = ()
     label: Int[Tensor, " b"] | None = None
 
     def __post_init__(self) -> None:
         sizes = {name: len(part) for name, part in self._parts()}
+        sizes |= {f"absent {name}": len(part) for name, part in self.absent.items()}
         if self.speakers:
             sizes["speakers"] = len(self.speakers)
         if self.label is not None:
@@ -71,6 +75,7 @@ class Batch:
             ),
             cached={k: v.to(device, non_blocking) for k, v in self.cached.items()},
             units={k: v.to(device, non_blocking) for k, v in self.units.items()},
+            absent={k: v.to(device, non_blocking=non_blocking) for k, v in self.absent.items()},
             label=None if self.label is None else self.label.to(device, non_blocking=non_blocking),
         )
 
@@ -83,6 +88,7 @@ class Batch:
             characters=None if self.characters is None else self.characters.pin_memory(),
             cached={k: v.pin_memory() for k, v in self.cached.items()},
             units={k: v.pin_memory() for k, v in self.units.items()},
+            absent={k: v.pin_memory() for k, v in self.absent.items()},
             label=None if self.label is None else self.label.pin_memory(),
         )
 

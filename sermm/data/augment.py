@@ -26,6 +26,8 @@ KINDS: Final[Mapping[str, type[Variation]]] = {
     "mask": Mask,
 }
 
+OF_WORDS: Final = "synonyms"
+
 
 class Augment:
     """Varies waveforms; what a clip gets follows from seed, epoch and utterance id.
@@ -34,7 +36,8 @@ class Augment:
     to what the others draw.
 
     Args:
-        settings: of each kind (`conf/augment`); None: this kind is off.
+        settings: of each kind (`conf/augment`); None: this kind is off. What is of words is left
+            to `sermm.data.synonyms`.
         seed: of the run.
 
     Attributes:
@@ -45,8 +48,9 @@ class Augment:
     """
 
     def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], seed: int) -> None:
-        if unknown := sorted(set(settings) - set(KINDS)):
-            raise InputError(f"augment.{unknown[0]}: expected some of {', '.join(KINDS)}")
+        known = (*KINDS, OF_WORDS)
+        if unknown := sorted(set(settings) - set(known)):
+            raise InputError(f"augment.{unknown[0]}: expected some of {', '.join(known)}")
         given = {kind: settings.get(kind) for kind in KINDS}
         self.settings = {kind: dict(one) for kind, one in given.items() if one is not None}
         self._variations = {

@@ -28,7 +28,7 @@ class Settings:
         if set(self.given) != set(names):
             raise InputError(
                 f"augment.{self.kind} has {', '.join(self.given) or 'nothing'}: expected "
-                f"{', '.join(names)}, as in augment=speech"
+                f"{', '.join(names)}, as in conf/augment"
             )
 
     @property

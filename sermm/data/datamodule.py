@@ -1,6 +1,7 @@
 """The LightningDataModule that serves the batches of one fold."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -13,6 +14,7 @@ from sermm.core.seeding import seed_of
 from sermm.data.augment import Augment
 from sermm.data.batching import BatchPlan, refuse_limits
 from sermm.data.dataset import Inputs, KeptAudio, UtteranceDataset, as_it_is
+from sermm.data.synonyms import Reworded
 
 
 class EmotionDataModule(LightningDataModule):
@@ -37,9 +39,11 @@ class EmotionDataModule(LightningDataModule):
         pin_memory: page-locked batches, for a GPU.
         keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
         augment: varies the audio of training batches, and of those only.
+        reworded: varies the words of training batches, and of those only.
 
     Attributes:
         augment: the same.
+        reworded: the same.
         cut: the number of utterances of the fold that are longer than `max_seconds`.
 
     Raises:
@@ -64,6 +68,7 @@ class EmotionDataModule(LightningDataModule):
         pin_memory: bool = False,
         keep_audio_mb: int = 512,
         augment: Augment | None = None,
+        reworded: Reworded | None = None,
     ) -> None:
         super().__init__()
         refuse_limits(batch_seconds, batch_size)
@@ -77,7 +82,7 @@ class EmotionDataModule(LightningDataModule):
         ):
             _refuse_absent(name, ids, known, fold)
         self.fold = fold
-        self.augment = augment
+        self.augment, self.reworded = augment, reworded
         self.cut = sum(durations[i] > max_seconds for i in ids)
         self._utterances = {i: by_id[i] for i in ids}
         self._labels = _indices(ids, targets, classes)
@@ -88,10 +93,20 @@ class EmotionDataModule(LightningDataModule):
         self._max_seconds = max_seconds
         self._num_workers, self._pin_memory = num_workers, pin_memory
         self._kept = KeptAudio(keep_audio_mb)
+        self._epochs_done = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know when it makes its loaders."""
+        progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer else None
+        return {"epochs": 0 if progress is None else progress.processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self._epochs_done = state_dict["epochs"]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training part, their audio varied if there is `augment`."""
-        return self._loader(self.fold.train, self._seed, self.augment)
+        """Shuffled batches of the training part, varied if there is `augment` or `reworded`."""
+        return self._loader(self.fold.train, self._seed, self.augment, self.reworded)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Batches of the validation part; an empty list if the fold has none."""
@@ -111,7 +126,11 @@ class EmotionDataModule(LightningDataModule):
         return self._loader(ids, None)
 
     def _loader(
-        self, ids: Sequence[str], seed: int | None, augment: Augment | None = None
+        self,
+        ids: Sequence[str],
+        seed: int | None,
+        augment: Augment | None = None,
+        reworded: Reworded | None = None,
     ) -> DataLoader[Batch]:
         dataset = UtteranceDataset(
             [self._utterances[i] for i in ids],
@@ -120,6 +139,7 @@ class EmotionDataModule(LightningDataModule):
             max_seconds=self._max_seconds,
             kept=self._kept,
             augment=augment,
+            reworded=reworded,
         )
         return DataLoader(
             dataset,
@@ -145,8 +165,8 @@ class EmotionDataModule(LightningDataModule):
         )
         if self.trainer:
             # In a resumed run Lightning starts the workers on their first batches before it says
-            # which epoch it is. `current_epoch` is one behind.
-            plan.set_epoch(self.trainer.fit_loop.epoch_progress.current.ready)
+            # which epoch it is, and before its loops know.
+            plan.set_epoch(self._epochs_done)
         return plan
 
 

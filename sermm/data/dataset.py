@@ -16,6 +16,7 @@ from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
 from sermm.data.augment import Augment
 from sermm.data.batching import Planned
 from sermm.data.feature_store import FeatureStore
+from sermm.data.synonyms import Reworded
 
 _FULL_SCALE: Final = 32768
 
@@ -107,6 +108,7 @@ class UtteranceDataset(Dataset[Batch]):
         max_seconds: longer audio is cut.
         kept: where decoded audio is kept; only as it was decoded.
         augment: varies audio anew in each epoch; positions must then come from a `BatchPlan`.
+        reworded: gives the tokens anew in each epoch, in place of those of the inputs; likewise.
     """
 
     def __init__(
@@ -118,12 +120,13 @@ class UtteranceDataset(Dataset[Batch]):
         max_seconds: float | None = None,
         kept: KeptAudio | None = None,
         augment: Augment | None = None,
+        reworded: Reworded | None = None,
     ) -> None:
         self._utterances = tuple(utterances)
         self._inputs, self._labels = inputs, labels
         self._max_seconds = max_seconds
         self._kept = kept or KeptAudio(0)
-        self._augment = augment
+        self._augment, self._reworded = augment, reworded
 
     def __len__(self) -> int:
         """The number of utterances."""
@@ -136,7 +139,7 @@ class UtteranceDataset(Dataset[Batch]):
         """The batch of these positions; DataLoader calls this when there is a batch sampler.
 
         Raises:
-            ValueError: audio is to be varied, and the positions do not say for which epoch.
+            ValueError: something is to be varied, and the positions do not say for which epoch.
         """
         chosen = [self._utterances[i] for i in indices]
         ids = tuple(u.id for u in chosen)
@@ -144,7 +147,7 @@ class UtteranceDataset(Dataset[Batch]):
         return Batch(
             ids,
             waveform=Ragged.pack(self._heard(chosen, indices)) if wanted.waveform else None,
-            tokens=_packed(wanted.tokens, ids),
+            tokens=self._read(ids, indices),
             characters=_packed(wanted.characters, ids),
             cached={
                 name: stream.store.read([stream.keys[i] for i in ids])
@@ -164,13 +167,18 @@ class UtteranceDataset(Dataset[Batch]):
         waveforms = [self._load(u) for u in chosen]
         if self._augment is None:
             return waveforms
-        if not isinstance(indices, Planned):
-            raise ValueError("audio that is varied needs a batch of a BatchPlan, with its epoch")
+        epoch = _epoch_of(indices)
         most = None if self._max_seconds is None else round(self._max_seconds * SAMPLE_RATE_HZ)
         return [
-            self._augment(waveform, indices.epoch, utterance.id)[:most]
+            self._augment(waveform, epoch, utterance.id)[:most]
             for waveform, utterance in zip(waveforms, chosen, strict=True)
         ]
+
+    def _read(self, ids: Sequence[str], indices: Sequence[int]) -> Ragged | None:
+        """The token ids, of reworded transcripts if that is wanted."""
+        if self._reworded is None:
+            return _packed(self._inputs.tokens, ids)
+        return self._reworded.tokens(ids, _epoch_of(indices))
 
     def _load(self, utterance: Utterance) -> Float[Tensor, " t"]:
         waveform = self._kept.get(utterance.id)
@@ -188,6 +196,12 @@ class UtteranceDataset(Dataset[Batch]):
 def as_it_is(batch: Any) -> Any:
     """What the dataset gives is a batch already."""
     return batch
+
+
+def _epoch_of(indices: Sequence[int]) -> int:
+    if not isinstance(indices, Planned):
+        raise ValueError("what is varied needs a batch of a BatchPlan, with its epoch")
+    return indices.epoch
 
 
 def _packed(sequences: Mapping[str, Int[Tensor, " _"]] | None, ids: Sequence[str]) -> Ragged | None:

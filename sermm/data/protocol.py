@@ -10,6 +10,10 @@ from sermm.data.folds import FoldRule
 from sermm.data.validation import ValidationRule
 
 
+class NoSuchFoldError(InputError):
+    """A protocol has fewer folds than the number asked for."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How a corpus is turned into a classification task with folds.
@@ -93,12 +97,13 @@ class Protocol:
         """Fold `number`, from 1; the same on every machine and in any order of the utterances.
 
         Raises:
-            InputError: there is no such fold, or it would be worthless (`Fold.checked`).
+            NoSuchFoldError: there is no such fold.
+            InputError: it would be worthless (`Fold.checked`).
         """
         chosen = self.select(utterances)
         n_folds = self.fold_rule.n_folds(chosen)
         if not 1 <= number <= n_folds:
-            raise InputError(
+            raise NoSuchFoldError(
                 f"fold {number} of {n_folds}: protocol {self.name} has {n_folds} on this corpus; "
                 f"choose fold=1..{n_folds}"
             )

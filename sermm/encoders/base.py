@@ -1,6 +1,7 @@
 """What every encoder promises: a batch in, hidden states out, one row a position."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,19 @@ class Encoder(nn.Module):
         """
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What a token stands for.
+
+    Attributes:
+        text: for people: the characters of the transcript, or the token's own name.
+        span: first character and end in the transcript; None: it stands for none (`[CLS]`).
+    """
+
+    text: str
+    span: tuple[int, int] | None = None
+
+
 class TextEncoder(Encoder):
     """An encoder that reads token ids and knows how to make them."""
 
@@ -79,3 +93,7 @@ class TextEncoder(Encoder):
     def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
         """Token ids of each transcript, special tokens included, cut at the longest allowed."""
         raise NotImplementedError
+
+    def pieces(self, transcript: str) -> list[Piece]:
+        """What each token of `tokenize([transcript])` stands for; by default its number only."""
+        return [Piece(str(number)) for number in self.tokenize([transcript])[0]]

@@ -11,9 +11,11 @@ from torch import Tensor
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import TextEncoder, Trainable
+from sermm.encoders.base import Piece, TextEncoder, Trainable
+from sermm.encoders.gdes import Gdes, with_residual
 from sermm.encoders.hf_base import HFEncoder, Layers
 from sermm.encoders.hf_loading import Source, load_config, load_model, random_model, staged
+from sermm.encoders.pieces import found_again, of_offsets
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "distilbert")
 _KEY = "encoder.text"
@@ -39,9 +41,11 @@ class TextTransformer(HFEncoder, TextEncoder):
         layers: "last", "all" (embeddings and every layer), "transformer", or numbers:
             0 = the embeddings, 1 the first layer.
         max_tokens: transcripts are cut here, special tokens included.
+        gdes: the word embeddings learn a residual to the pre-trained ones: none, full, or its rank.
 
     Raises:
-        InputError: `max_tokens` is more than the model has positions for, or less than 3.
+        InputError: `max_tokens` is more than the model has positions for, or less than 3; `gdes`
+            is wrong, or of embeddings that are not trained.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class TextTransformer(HFEncoder, TextEncoder):
         trainable: Trainable,
         layers: Layers,
         max_tokens: int,
+        gdes: Gdes = "none",
     ) -> None:
         stack: Any = hf.transformer if hf.config.model_type == "distilbert" else hf.encoder
+        with_residual(hf, gdes, trained=trainable == "all")
         super().__init__(hf, list(stack.layer), [], trainable, layers, _KEY)
         # Nothing reads the pooler: it would be trained without a gradient.
         self.hf.pooler = None
@@ -98,6 +104,28 @@ class TextTransformer(HFEncoder, TextEncoder):
         stand_in = [self._tokenizer.unk_token_id or self._tokenizer.pad_token_id or 0]
         return [row or stand_in for row in rows["input_ids"]]
 
+    def pieces(self, transcript: str) -> list[Piece]:
+        """What each token of the transcript stands for, special tokens included.
+
+        Raises:
+            InputError: the tokenizer has yet to be trained.
+        """
+        names = self._tokens(self.tokenize([transcript])[0])
+        if not self._tokenizer.is_fast:
+            return found_again(names, transcript, set(self._tokenizer.all_special_tokens))
+        rows = self._tokenizer(
+            transcript,
+            truncation=True,
+            max_length=self.max_tokens,
+            return_offsets_mapping=True,
+        )
+        # Nothing but the stand-in of an empty row has no offsets.
+        return of_offsets(names, rows["offset_mapping"] or [(0, 0)], transcript)
+
+    def _tokens(self, ids: list[int]) -> list[str]:
+        names: list[str] = self._tokenizer.convert_ids_to_tokens(ids)
+        return names
+
     def save_assets(self, folder: Path) -> None:
         """Writes config.json and the tokenizer's files."""
         with staged(folder) as temporary:
@@ -118,6 +146,7 @@ class HFTextEncoder(TextTransformer):
         max_tokens: transcripts are cut here, special tokens included.
         assets: a folder of `save_assets`: nothing is read from `id` but the weights of an
             encoder of which nothing is trained; other weights are random until loaded.
+        gdes: the word embeddings learn a residual to the pre-trained ones: none, full, or its rank.
 
     Raises:
         InputError: the encoder or its tokenizer cannot be had, or is of another kind.
@@ -134,6 +163,7 @@ class HFTextEncoder(TextTransformer):
         layers: Layers = "last",
         max_tokens: int = 128,
         assets: str | Path | None = None,
+        gdes: Gdes = "none",
     ) -> None:
         source = Source(id, _KEY, revision)
         described = source if assets is None else Source.of_assets(assets, _KEY)
@@ -142,7 +172,7 @@ class HFTextEncoder(TextTransformer):
         reloadable = trainable == "none"
         given = reloadable or assets is None
         hf = load_model(source, config) if given else random_model(config)
-        super().__init__(hf, tokenizer, trainable, layers, max_tokens)
+        super().__init__(hf, tokenizer, trainable, layers, max_tokens, gdes)
         self.reloadable = reloadable
 
     @classmethod

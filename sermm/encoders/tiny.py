@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 from sermm.core.errors import InputError
 from sermm.encoders import hf_speech, hf_text
 from sermm.encoders.base import Trainable
+from sermm.encoders.gdes import Gdes
 from sermm.encoders.hf_base import Layers
 from sermm.encoders.hf_loading import Source, load_config, random_model
 
@@ -85,6 +86,7 @@ class TinyTextEncoder(hf_text.TextTransformer):
         layers: "last", "all" or "transformer".
         max_tokens: transcripts are cut here, special tokens included.
         assets: a folder of `save_assets`, which then decides sizes and tokenizer.
+        gdes: the word embeddings learn a residual: none, full, or its rank.
 
     Raises:
         InputError: an unknown kind.
@@ -101,6 +103,7 @@ class TinyTextEncoder(hf_text.TextTransformer):
         layers: Layers = "last",
         max_tokens: int = 128,
         assets: str | Path | None = None,
+        gdes: Gdes = "none",
     ) -> None:
         config = _config(
             "encoder.text",
@@ -115,7 +118,7 @@ class TinyTextEncoder(hf_text.TextTransformer):
             pos_att_type=["p2c", "c2p"],
         )
         tokenizer = None if assets is None else _read_tokenizer(Path(assets))
-        super().__init__(random_model(config), tokenizer, trainable, layers, max_tokens)
+        super().__init__(random_model(config), tokenizer, trainable, layers, max_tokens, gdes)
 
     def fit(self, transcripts: Iterable[str]) -> None:
         """Trains the tokenizer; the same transcripts give the same tokens on every machine."""

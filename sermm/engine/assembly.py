@@ -12,7 +12,8 @@ from sermm.core.errors import InputError
 from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
 from sermm.encoders.base import Encoder
-from sermm.engine.encoders import Makers, encoder_config, encoder_configs, made
+from sermm.engine.encoders import Makers, encoded_by, encoder_config, encoder_configs, made
+from sermm.engine.remedies import remedies_of
 from sermm.models.base import System
 
 
@@ -34,13 +35,15 @@ def build(
             the encoder's name; the others run live.
 
     Raises:
-        InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised.
+        InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised,
+            or a remedy is wrong.
     """
     config = dict(plain["model"]["system"])
-    wrapped = {
-        path: encoder_config(plain, one, path, assets, (stored or {}).get(path))
-        for path, one in encoder_configs(plain["model"]).items()
-    }
+    remedies = remedies_of(plain)
+    wrapped = {}
+    for path, one in encoder_configs(plain["model"]).items():
+        inside = encoder_config(plain, one, path, assets, (stored or {}).get(path))
+        wrapped[path] = remedies.around(inside, encoded_by(one))
     makers = Makers(wrapped.values())
     encoders: dict[str, Any] = {}
     for path, one in wrapped.items():

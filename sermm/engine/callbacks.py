@@ -2,9 +2,11 @@
 
 import csv
 import io
+import math
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,7 +86,10 @@ class Keeper(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Records the epoch, keeps the best weights and the state to go on from."""
         figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
-        self.rows.append({"epoch": trainer.current_epoch + 1, **figures})
+        ratios = overfit(figures)
+        self.rows.append({"epoch": trainer.current_epoch + 1, **figures, **ratios})
+        for logger in trainer.loggers if ratios else ():
+            logger.log_metrics(ratios, step=trainer.global_step)
         value = self._value(figures)
         if value is None or self.best is None or value > self.best:
             self.best, self.best_epoch = value, self.last_epoch
@@ -108,6 +113,32 @@ class Keeper(Callback):
             return
         with whole_file(self.folder.last) as temporary:
             trainer.save_checkpoint(temporary, weights_only=False)
+
+
+def overfit(figures: Mapping[str, float]) -> dict[str, float]:
+    """How much better training goes than validation, above 1 where it does.
+
+    WA of training / WA of validation, and loss of validation / loss of training (of the labels,
+    with dropout, class weights and smoothing); a quotient that does not exist is left out.
+    """
+    trained_on = "train/label_loss" if "train/label_loss" in figures else "train/loss"
+    above_below = {
+        "overfit/wa_ratio": ("train/wa", "val/wa"),
+        "overfit/loss_ratio": ("val/loss", trained_on),
+    }
+    pairs = {n: [figures.get(part, math.nan) for part in ab] for n, ab in above_below.items()}
+    ratios = {name: above / below for name, (above, below) in pairs.items() if below}
+    return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+
+
+def overfit_at(path: Path, epoch: int) -> dict[str, float | None] | None:
+    """Both ratios of an epoch of a `metrics.csv`, None if it has none; None without the file."""
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        row = next((row for row in csv.DictReader(file) if int(row["epoch"]) == epoch), {})
+    said = {name: row.get(f"overfit/{name}") for name in ("wa_ratio", "loss_ratio")}
+    return {name: float(value) if value else None for name, value in said.items()}
 
 
 def table(rows: list[dict[str, float | int]]) -> str:

@@ -36,6 +36,9 @@ NOT_IDENTITY = (
     "model.variant",
     "model.curves",
     "model.notes",
+    # Where the system and its encoders have what is chosen of them.
+    "model.steps",
+    "texts",
     "combine",
     "streams_by_model",
     "protocol.notes",
@@ -47,6 +50,8 @@ NOT_IDENTITY = (
 
 _ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 # What of the features can change a result; which of their layers are trained, the encoders say.
+# What of the teacher can change one: where its folder is does not.
+TEACHER_KEYS = ("key", "split_digest")
 FEATURE_KEYS = ("mode", "dtype", "precision", "normalise")
 
 
@@ -141,7 +146,12 @@ def identity(plain: dict[str, Any]) -> dict[str, Any]:
     The unused encoders fall away, and devices, batch and accumulation enter as one product.
     """
     left_out = {"encoder"} if levels_of(plain["model"]) else {"encoder", "align"}
+    teacher = plain["teacher"]
+    if teacher is None:
+        left_out |= {"teacher", "distillation"}
     kept = OmegaConf.create({k: v for k, v in plain.items() if k not in left_out})
+    if isinstance(teacher, Mapping):
+        kept.teacher = {key: teacher[key] for key in TEACHER_KEYS}
     kept.features = feature_options(plain)
     trainer = kept.get("trainer")
     if trainer is not None:
@@ -182,14 +192,23 @@ def run_key(plain: dict[str, Any]) -> str:
 
 
 def system_key(plain: dict[str, Any]) -> str:
-    """The same without fold and seed: runs that share it are one row of a table."""
-    return digest({k: v for k, v in identity(plain).items() if k not in {"fold", "seed"}})[:16]
+    """The same without fold and seed: runs that share it are one row of a table.
+
+    Each fold has a teacher of its own, of which the system counts and, if another, the seed.
+    """
+    kept = {k: v for k, v in identity(plain).items() if k not in {"fold", "seed"}}
+    if (teacher := plain["teacher"]) is not None:
+        seed = None if teacher["seed"] == plain["seed"] else teacher["seed"]
+        kept["teacher"] = {"system": teacher["system"], "seed": seed}
+    return digest(kept)[:16]
 
 
 def settings(overrides: Sequence[str]) -> dict[str, str]:
     """The user's own overrides, less those that say where, which fold and which seed."""
     skip = {"fold", "seed", "study", "model", "data", "protocol", "experiment", *NOT_IDENTITY}
     pairs = [o.split("=", 1) for o in overrides if "=" in o and not o.startswith("hydra")]
+    # What the teacher is says the record, however it was named.
+    skip |= {"teacher"}
     kept = {key.lstrip("+"): value for key, value in pairs if key.lstrip("+") not in skip}
     # A sweep's jobs get their words with Hydra's escapes: asr\\:name.
     return {key: _ESCAPED.sub(r"\1", value) for key, value in kept.items()}

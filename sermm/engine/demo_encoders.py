@@ -15,6 +15,7 @@ from sermm.core.digest import digest, digest_file
 from sermm.core.seeding import seed_of
 from sermm.corpora.demo_sentences import vocabulary
 from sermm.encoders.base import Trainable
+from sermm.encoders.gdes import Gdes
 from sermm.encoders.hf_base import Layers
 from sermm.encoders.hf_loading import quiet
 from sermm.encoders.hf_speech import HFSpeechEncoder
@@ -62,6 +63,7 @@ class DemoTextEncoder(HFTextEncoder):
         trainable: "none", "all", or how many of the top layers.
         layers: "last", "all", "transformer", or numbers.
         assets: a folder of `save_assets`.
+        gdes: the word embeddings learn a residual: none, full, or its rank.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class DemoTextEncoder(HFTextEncoder):
         trainable: Trainable = "none",
         layers: Layers = "last",
         assets: str | Path | None = None,
+        gdes: Gdes = "none",
     ) -> None:
-        super().__init__(checkpoint(root, "text"), None, trainable, layers, assets=assets)
+        folder = checkpoint(root, "text")
+        super().__init__(folder, None, trainable, layers, assets=assets, gdes=gdes)
 
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:

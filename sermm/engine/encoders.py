@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 
 from sermm.core.errors import InputError
-from sermm.encoders.base import Encoder
+from sermm.encoders.base import Encoder, TextEncoder
 from sermm.encoders.normalised import OVER
 from sermm.encoders.shared import Shared
 
@@ -71,6 +71,12 @@ def innermost(config: Mapping[str, Any]) -> dict[str, Any]:
     while isinstance(config.get("encoder"), Mapping):
         config = config["encoder"]
     return dict(config)
+
+
+def encoded_by(config: Mapping[str, Any]) -> str:
+    """What an encoder encodes, by its configuration: `speech` or `text`."""
+    made_by: Any = get_class(innermost(config)["_target_"])
+    return "text" if issubclass(made_by, TextEncoder) else "speech"
 
 
 def is_storable(config: Mapping[str, Any]) -> bool:

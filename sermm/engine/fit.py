@@ -17,6 +17,8 @@ from sermm.core.seeding import seed_of
 from sermm.encoders.hf_base import transformers_in
 from sermm.engine.assembly import read_weights, save_weights
 from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress
+from sermm.engine.contrastive import contrastive
+from sermm.engine.distillation_pass import distillation
 from sermm.engine.inference import device_for, precision_for
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.memory_estimate import MemoryNote
@@ -79,7 +81,13 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         limit_val_batches=1.0 if validated else 0,
         default_root_dir=task.folder.path,
     )
-    learner = Learner(task.system, learning(task.plain), class_counts(task))
+    learner = Learner(
+        task.system,
+        learning(task.plain),
+        class_counts(task),
+        {**distillation(task), **contrastive(task)},
+        task.remedies.p_lost,
+    )
     resume = task.folder.last if task.folder.last.exists() else None
     torch.manual_seed(seed_of(task.plain["seed"], "fit"))
     # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
@@ -118,6 +126,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec.", FutureWarning)
     warnings.filterwarnings("ignore", "The .* does not have many workers")
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
+    # A run outside of a job is meant to be one.
+    warnings.filterwarnings("ignore", "The `srun` command is available")
 
 
 def learning(plain: dict[str, Any]) -> Learning:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Span
-from sermm.data.augment import Augment
+from sermm.data.augment import OF_WORDS, Augment
 from sermm.data.characters import spelled
 from sermm.data.dataset import Inputs, StoredStream
+from sermm.data.synonyms import Synonyms
 from sermm.encoders.segments import UNITS_PER_S
 from sermm.engine.config import levels_of
 from sermm.models.base import System
@@ -74,6 +75,24 @@ def augmentation(plain: Mapping[str, Any]) -> Augment | None:
             f"{levels[0]}s by their times; set augment.speed=null"
         )
     return augment
+
+
+def rewording(plain: Mapping[str, Any]) -> Synonyms | None:
+    """How the words of training batches are varied; None if they are not to be.
+
+    Raises:
+        InputError: a setting is wrong, or cannot go with the features, or WordNet is not there.
+    """
+    settings = plain["augment"][OF_WORDS]
+    if settings is None:
+        return None
+    if plain["features"]["mode"] == "cached":
+        raise InputError(
+            "augment.synonyms changes words in every epoch, and features=cached trains on stored "
+            "features of what was said; choose features=frozen or features=finetune, or "
+            "augment.synonyms=null"
+        )
+    return Synonyms(settings, plain["seed"])
 
 
 def as_ids(row: Sequence[int]) -> Int[Tensor, " n"]:

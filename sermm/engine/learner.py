@@ -1,7 +1,7 @@
 """The one LightningModule: trains any system that maps a `Batch` to an `Output`."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -17,7 +17,9 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
+from sermm.encoders.gdes import residuals_in
 from sermm.encoders.hf_base import transformers_in
+from sermm.encoders.modality_dropout import ModalityDropout, lost
 from sermm.engine.assembly import load_weights, weights
 from sermm.engine.objectives import Objective
 from sermm.engine.schedule import schedule
@@ -33,6 +35,8 @@ class Learning:
         optimizer: makes an optimiser from parameter groups, `lr` and `weight_decay`.
         lr: of all that starts from random weights.
         encoder_lr: of the trained parameters of pre-trained encoders.
+        embedding_lr: of residuals of word embeddings (`encoder.text.gdes`); None: as the encoder
+            that they are in.
         layer_decay: layer l of the L of a pre-trained encoder learns with encoder_lr *
             layer_decay^(L - l); what lies before the layers is layer 0.
         weight_decay: of matrices; biases, norms and scalars have none.
@@ -45,6 +49,7 @@ class Learning:
     optimizer: Callable[..., Optimizer]
     lr: float
     encoder_lr: float
+    embedding_lr: float | None
     layer_decay: float
     weight_decay: float
     schedule: str
@@ -61,6 +66,7 @@ class Learner(LightningModule):
         learning: how it learns.
         class_counts: training utterances of each class, `[k]`.
         objectives: further losses by name.
+        p_lost: how likely an utterance loses a modality in training.
     """
 
     class_weight: Tensor | None
@@ -71,12 +77,14 @@ class Learner(LightningModule):
         learning: Learning,
         class_counts: Float[Tensor, " k"],
         objectives: Mapping[str, Objective] | None = None,
+        p_lost: float = 0.0,
     ) -> None:
         super().__init__()
         # `on_load_checkpoint` checks strictly, but knows what was left out on purpose.
         self.strict_loading = False
         self.system = system
         self.learning = learning
+        self.p_lost = p_lost
         k = len(class_counts)
         weight = class_counts.sum() / (k * class_counts) if learning.class_weights else None
         self.register_buffer("class_weight", weight, persistent=False)
@@ -91,13 +99,19 @@ class Learner(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:  # noqa: ARG002
         """The loss of one batch."""
+        if self.p_lost:
+            absent = {k: v.to(self.device) for k, v in lost(len(batch), self.p_lost).items()}
+            batch = replace(batch, absent=absent)
         output = self(batch)
         trained = output.logits[None] if output.apart is None else output.apart
         labels = labels_of(batch)
         further = dict(output.losses)
         further |= {name: one(batch, output) for name, one in self.objectives.items()}
-        of_labels = [self.label_share * self._loss(logits, labels) for logits in trained]
-        loss = torch.stack([*of_labels, *further.values()]).sum()
+        of_labels = torch.stack([self._loss(logits, labels) for logits in trained])
+        loss = torch.stack([self.label_share * of_labels.sum(), *further.values()]).sum()
+        if further:
+            # Alone it compares with the loss on validation.
+            further["label_loss"] = of_labels.mean()
         values = {
             "train/loss": loss.detach(),
             # Weighted by the size of the batches, the mean is the share over the epoch.
@@ -172,38 +186,47 @@ def parameter_groups(
     Raises:
         InputError: nothing is to be trained, or no such layer decay.
     """
-    factors = rate_factors(system, options.layer_decay)
-    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
+    tuned = tuned_rates(system, options)
+    residuals = {id(p) for part in residuals_in(system) for p in part.parameters()}
+    groups: dict[tuple[bool, bool, float, bool], list[nn.Parameter]] = {}
     for p in (*system.parameters(), *others):
         if p.requires_grad:
-            kind = (id(p) in factors, factors.get(id(p), 1.0), p.ndim >= 2)
+            rate = tuned.get(id(p), options.lr)
+            kind = (id(p) in residuals, id(p) in tuned, rate, p.ndim >= 2)
             groups.setdefault(kind, []).append(p)
     if not groups:
         raise InputError("nothing in this system is to be trained; see features.trainable")
-    for (tuned, factor, matrices), part in sorted(groups.items(), key=itemgetter(0), reverse=True):
-        yield {
-            "params": part,
-            "lr": options.encoder_lr * factor if tuned else options.lr,
-            "weight_decay": options.weight_decay if matrices else 0.0,
-        }
+    for kind, part in sorted(groups.items(), key=itemgetter(0), reverse=True):
+        *_, rate, matrices = kind
+        decay = options.weight_decay if matrices else 0.0
+        yield {"params": part, "lr": rate, "weight_decay": decay}
 
 
-def rate_factors(system: System, layer_decay: float) -> dict[int, float]:
-    """What the rate of each parameter of pre-trained encoders is multiplied by, by its id().
+def tuned_rates(system: System, options: Learning) -> dict[int, float]:
+    """The rate of each parameter that does not learn with `lr`, by its id().
+
+    Those are the parameters of pre-trained encoders, and residuals of word embeddings if they have
+    a rate of their own.
 
     Raises:
         InputError: the decay is not above 0 and at most 1.
     """
-    if not 0 < layer_decay <= 1:
+    decay = options.layer_decay
+    if not 0 < decay <= 1:
         raise InputError(
-            f"model.learning.layer_decay={layer_decay}: expected a number above 0 and up to 1 "
+            f"model.learning.layer_decay={decay}: expected a number above 0 and up to 1 "
             "(1 = the same rate for all layers)"
         )
-    factors: dict[int, float] = {}
+    rates: dict[int, float] = {}
     for encoder in system.encoders.values():
         if encoder.pretrained:
-            factors |= {id(p): 1.0 for p in encoder.parameters()}
+            # What stands in for lost states starts from random weights.
+            own = encoder.encoder if isinstance(encoder, ModalityDropout) else encoder
+            rates |= {id(p): options.encoder_lr for p in own.parameters()}
             for part in transformers_in(encoder):
                 for below_top, parameters in enumerate(reversed(part.by_depth())):
-                    factors |= {id(p): layer_decay**below_top for p in parameters}
-    return factors
+                    rates |= {id(p): options.encoder_lr * decay**below_top for p in parameters}
+    if options.embedding_lr is not None:
+        for embedding in residuals_in(system):
+            rates |= {id(p): options.embedding_lr for p in embedding.parameters()}
+    return rates

@@ -11,7 +11,9 @@ from sermm.models.base import System
 
 def observers(system: System, over: str | None = None) -> list[Normalised]:
     """The parts of a system that need statistics, all or those taken over the same."""
-    found = [e for e in system.encoders.values() if isinstance(e, Normalised) and e.observes]
+    # They may be wrapped, as in what takes modalities away.
+    parts = (part for encoder in system.encoders.values() for part in encoder.modules())
+    found = [part for part in parts if isinstance(part, Normalised) and part.observes]
     return [e for e in found if over is None or e.over == over]
 
 

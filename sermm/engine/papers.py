@@ -1,11 +1,14 @@
 """Tables of papers (`conf/paper`), and which of their cells a system is.
 
+A cell's metric is its table's unless it has one of its own; `sermm.report.measures` lists them.
 A cell names its system by variant: a model and its streams, `coattention text+frame+phone`, or
 `combination of ...` for an average of logits.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sermm.metrics.scores import METRICS
 
 PaperTable = dict[str, Any]
 
@@ -27,22 +30,23 @@ def tables_with(variant: str, tables: Sequence[PaperTable]) -> list[PaperTable]:
 
 
 def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
-    """What papers print for this system; a figure that a paper repeats comes once."""
+    """The scores that papers print for this system; one that a paper repeats comes once."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for table in tables:
         for cell in table["cells"]:
-            if cell["system"] == variant:
+            metric = cell.get("metric", table["metric"])
+            if cell["system"] == variant and metric in METRICS:
                 place = f"{table['title']}: {cell['row']}, {cell['column']}"
                 figure = {
                     "source": f"{table['source']}, {place}",
-                    "metric": table["metric"],
+                    "metric": metric,
                     "value": cell["value"],
                     # A paper may print a figure of another protocol than its own.
                     "protocol": cell.get("protocol", table["protocol"]),
                     "data": table["data"],
                     "note": cell.get("note", ""),
                 }
-                found.setdefault((table["source"], table["metric"], cell["value"]), figure)
+                found.setdefault((table["source"], metric, cell["value"]), figure)
     return list(found.values())
 
 

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sermm.core.records import Fold
+from sermm.engine.callbacks import overfit_at
 from sermm.engine.config import feature_options, system_key
+from sermm.engine.cost import cost
+from sermm.engine.distillation import taught, teacher_setting
 from sermm.engine.inference import device_for, predict
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.streams import streams
@@ -45,7 +48,7 @@ def record(
         "system": system_key(plain),
         "model": plain["model"]["name"],
         "variant": plain["model"]["variant"],
-        "settings": {**overrides, **chosen_streams(plain["model"])},
+        "settings": {**overrides, **chosen_streams(plain["model"]), **teacher_setting(plain)},
         "data": plain["data"]["name"],
         "protocol": protocol.name,
         "protocol_notes": protocol.notes,
@@ -59,12 +62,16 @@ def record(
         "metrics": metrics,
         "parameters": parameters(task.system),
         "seconds": {"train": train_s, "predict": predict_s, "total": train_s + predict_s},
+        "cost": cost(task, device),
         "epochs": epochs,
+        "overfit": overfit_at(task.folder.path / "metrics.csv", epochs["best"]),
         "selection": selection(plain, fold),
         "text_source": text_source(loaded.text_source) if reads_text(task) else None,
         "text_source_record": loaded.text_source if reads_text(task) else None,
         "features": feature_options(plain),
-        "augment": task.data.augment and task.data.augment.settings,
+        "augment": task.varied,
+        "remedies": task.remedies.settings or None,
+        **taught(plain),
         "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
         "notes": plain["model"]["notes"],
         "published": plain["model"]["published"],

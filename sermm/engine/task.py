@@ -10,21 +10,24 @@ from typing import Any
 import torch
 
 from sermm.core.records import Fold
-from sermm.data.augment import Augment
+from sermm.data.augment import OF_WORDS, Augment
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
+from sermm.data.synonyms import Reworded, Synonyms
 from sermm.engine.assembly import build, save_assets
 from sermm.engine.config import levels_of
 from sermm.engine.corpus import Loaded
+from sermm.engine.distillation import teacher_name
 from sermm.engine.encoders import refuse_features
 from sermm.engine.extraction import ready
 from sermm.engine.inference import device_for
-from sermm.engine.inputs import augmentation, inputs_of
+from sermm.engine.inputs import augmentation, inputs_of, rewording
 from sermm.engine.normalisation import observe, observers
+from sermm.engine.remedies import Remedies, remedies_of
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.streams import streams
 from sermm.engine.work import Work, work_of
-from sermm.models.base import System
+from sermm.models.base import CountingSystem, System
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,18 @@ class Task:
     def title(self) -> str:
         """For people: model, data, fold and seed."""
         return title(self.plain)
+
+    @property
+    def remedies(self) -> Remedies:
+        """Those that are on."""
+        return remedies_of(self.plain)
+
+    @property
+    def varied(self) -> dict[str, Any] | None:
+        """Settings of what varies audio and words in training, by kind; None: nothing does."""
+        audio = {} if self.data.augment is None else self.data.augment.settings
+        words = self.data.reworded
+        return {**audio, **({} if words is None else {OF_WORDS: words.synonyms.settings})} or None
 
 
 def title(plain: dict[str, Any]) -> str:
@@ -65,7 +80,8 @@ def prepare(
         folder.clear()
         folder.write_status("running")
     refuse_features(plain)
-    augment = augmentation(plain)
+    remedies_of(plain)
+    augment, synonyms = augmentation(plain), rewording(plain)
     levels = levels_of(plain["model"]["system"])
     work = work_of(plain, loaded, (*fold.train, *fold.val, *fold.test), levels)
     stored = ready(streams(plain), work) if plain["features"]["mode"] == "cached" else {}
@@ -79,7 +95,7 @@ def prepare(
     if not resumed:
         folder.assets.mkdir(parents=True)
         save_assets(system, folder.assets)
-    data = data_module(work, fold, system, stored, augment)
+    data = data_module(work, fold, system, stored, augment, synonyms)
     observe_fold(system, data, work.device)
     task = Task(plain, folder, loaded, fold, system, data, work.sources)
     if not follows:
@@ -110,9 +126,10 @@ def announce(task: Task) -> None:
     for level, sources in task.unit_sources.items():
         told = ", ".join(f"{source} {n}" for source, n in sources.items())
         print(f"  {level}s from: {told}", file=sys.stderr)
-    if any(task.plain["augment"].values()):
-        told = str(task.data.augment or f"nothing, {task.plain['model']['name']} reads no audio")
-        print(f"  augmented in training: {told}", file=sys.stderr)
+    announce_variation(task)
+    if teacher := task.plain["teacher"]:
+        told = f"{teacher_name(teacher)} ({teacher['key']}), test UA {teacher['ua']:.3f}"
+        print(f"  teacher: {told}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
         told = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
         print(f"  problems of the corpus, listed by `sermm data`: {told}", file=sys.stderr)
@@ -121,14 +138,29 @@ def announce(task: Task) -> None:
         print(f"  {task.data.cut} utterances are cut at {most} s", file=sys.stderr)
 
 
+def announce_variation(task: Task) -> None:
+    """Says what is done against overfitting, and what of it this system cannot have."""
+    name, asked = task.plain["model"]["name"], task.plain["augment"]
+    if any(one for kind, one in asked.items() if kind != OF_WORDS):
+        told = str(task.data.augment or f"nothing, {name} reads no audio")
+        print(f"  augmented in training: {told}", file=sys.stderr)
+    if asked[OF_WORDS]:
+        told = str(task.data.reworded or f"nothing, {name} learns from no text")
+        print(f"  reworded in training: {told}", file=sys.stderr)
+    if any(task.plain["remedies"].values()):
+        told = str(task.remedies) or f"nothing, {name} counts and does not learn"
+        print(f"  remedies in training: {told}", file=sys.stderr)
+
+
 def data_module(
     work: Work,
     fold: Fold,
     system: System,
     stored: Mapping[str, StoredStream] | None = None,
     augment: Augment | None = None,
+    synonyms: Synonyms | None = None,
 ) -> EmotionDataModule:
-    """Serves what the system needs of the fold; what reads no audio is not augmented."""
+    """Serves what the system needs of the fold; what it does not read is not varied."""
     plain, loaded = work.plain, work.loaded
     trainer = plain["trainer"]
     if plain["select_on_test"]:
@@ -149,4 +181,15 @@ def data_module(
         keep_audio_mb=trainer["keep_audio_mb"],
         pin_memory=device_for(trainer["accelerator"]).type == "cuda",
         augment=augment if "waveform" in system.needs else None,
+        reworded=reworded(system, synonyms, {i: texts[i] for i in fold.train}),
     )
+
+
+def reworded(
+    system: System, synonyms: Synonyms | None, texts: Mapping[str, str]
+) -> Reworded | None:
+    """The training texts with other words; None for systems that learn from no text."""
+    encoder = system.text_encoder
+    if synonyms is None or encoder is None or isinstance(system, CountingSystem):
+        return None
+    return Reworded(synonyms, texts, encoder.tokenize)

@@ -11,6 +11,7 @@ from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.config import as_yaml, run_key, settings
 from sermm.engine.corpus import load
+from sermm.engine.distillation_teacher import with_teacher
 from sermm.engine.fit import fit, learn
 from sermm.engine.record import record
 from sermm.engine.run_folder import RunFolder
@@ -31,9 +32,10 @@ def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         InputError: the configuration or the corpus is wrong.
         BusyError: another process is at it.
     """
-    folder = RunFolder(Path(plain["runs_dir"]) / plain["study"] / run_key(plain))
     loaded = load(plain)
     fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
+    plain = with_teacher(plain, loaded.protocol.classes, fold)
+    folder = RunFolder(Path(plain["runs_dir"]) / plain["study"] / run_key(plain))
     if (done := folder.result) is not None:
         refuse_other_corpus(done, fold, folder)
         return done

@@ -1,4 +1,4 @@
-"""The linear branch: two position-wise layers and the mean over time.
+"""Branches without attention: two position-wise layers and the mean over time, or the mean alone.
 
 Source: Pepino, Riera and Ferrer, Interspeech 2021; Zhao 2022, section 2.2.
 
@@ -27,6 +27,25 @@ class Branch(nn.Module):
     def forward(self, states: Ragged) -> Float[Tensor, "b width"]:
         """The vectors; zeros where a sequence is empty."""
         raise NotImplementedError
+
+
+class MeanBranch(Branch):
+    """The mean over the positions, nothing else: the head of a fine-tuned encoder by itself.
+
+    Args:
+        d: size of a state.
+        dropout: of the mean.
+    """
+
+    def __init__(self, d: int, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.width = d
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Ragged) -> Float[Tensor, "b width"]:
+        """The mean over positions."""
+        mean: Tensor = self.dropout(states.mean())
+        return mean
 
 
 class LinearBranch(Branch):

@@ -21,13 +21,15 @@ projections each way, H + C, the mean. The MFCC stream keeps its time axis, whic
 needs; a TextRCNN would take the maximum over time.
 """
 
+from typing import cast
+
 import torch
 from torch import nn
 
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem, by_modality
+from sermm.models.base import Attended, StreamSystem, by_modality
 from sermm.models.transformer_branch import Attention
 
 
@@ -73,3 +75,11 @@ class CrossAttentionFusion(StreamSystem):
         embedding = torch.cat(means, dim=-1)
         pooled = by_modality({one: h1.mean(), two: h2.mean()})
         return Output(self.classifier(self.dropout(embedding)), embedding, pooled=pooled)
+
+    def attended(self, batch: Batch) -> tuple[Attended, ...]:
+        """Where each of the two streams looks in the other."""
+        (one, h1), (two, h2) = self.mixed(batch).items()
+        return tuple(
+            Attended(own, other, cast(Attention, self.readers[own]).weights(h, source))
+            for own, other, h, source in ((one, two, h1, h2), (two, one, h2, h1))
+        )

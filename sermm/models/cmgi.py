@@ -28,6 +28,8 @@ the public code of Bian 2024 calls by this name has no self-attention:
 `conf/model/cmgi_released.yaml`.
 """
 
+from typing import cast
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,6 +39,7 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.data.characters import N_CHARACTERS
 from sermm.encoders.base import Encoder
+from sermm.models.base import Attended
 from sermm.models.gated_attention import (
     Gated,
     SigmoidGate,
@@ -95,6 +98,15 @@ class InteractionLayer(nn.Module):
     def forward(self, speech: Ragged, text: Ragged) -> dict[str, Gated]:
         """What is fused, by stream, of the states `[n d]` and `[m d]`."""
         return {"speech": self.speech(speech, text), "text": self.text(text, speech)}
+
+    def attended(self, speech: Ragged, text: Ragged) -> tuple[Attended, ...]:
+        """Both directions across, then each stream in itself, from the states `[n d]`, `[m d]`."""
+        return (
+            Attended("speech", "text", self.speech.cross_attention.weights(speech, text)),
+            Attended("text", "speech", self.text.cross_attention.weights(text, speech)),
+            Attended("speech", "speech", self.speech.self_attention.weights(speech, speech)),
+            Attended("text", "text", self.text.self_attention.weights(text, text)),
+        )
 
 
 class CharacterHead(nn.Module):
@@ -198,6 +210,15 @@ class CmGI(SpeechAndText):
     def gates(self, batch: Batch) -> dict[str, Ragged]:
         """G `[n d]` of the last layer by stream: the share of self-attention."""
         return {name: stream.gate for name, stream in self._gated(*self.states(batch)).items()}
+
+    def attended(self, batch: Batch) -> tuple[Attended, ...]:
+        """Cross-attention and self-attention of both streams in the last interaction layer."""
+        speech, text = (self.counted(states) for states in self.states(batch))
+        for layer in self.layers[:-1]:
+            gated = layer(speech, text)
+            speech, text = gated["speech"].fused, gated["text"].fused
+        last = cast(InteractionLayer, self.layers[-1])
+        return last.attended(speech, text)
 
     def _gated(self, acoustic: Ragged, semantic: Ragged) -> dict[str, Gated]:
         speech, text = self.counted(acoustic), self.counted(semantic)

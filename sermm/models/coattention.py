@@ -24,6 +24,8 @@ paper all have 768); softmax is left to the loss. Left open there: 12 heads, 307
 GELU, dropout 0.1 within the blocks, 0.2 after ReLU(W4 c + b4).
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -33,7 +35,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem, by_modality
+from sermm.models.base import Attended, StreamSystem, by_modality
 from sermm.models.transformer_branch import Block, block_sizes
 
 
@@ -58,6 +60,13 @@ class CoAttentionLayer(nn.Module):
     def forward(self, text: Ragged, speech: Ragged) -> tuple[Ragged, Ragged]:
         """The new X_T and X_i; a stream whose partner is empty reads zeros there."""
         return self.text(text, speech), self.speech(speech, text)
+
+    def attended(self, name: str, text: Ragged, speech: Ragged) -> tuple[Attended, ...]:
+        """Where X_i, the stream `name`, and X_T look in each other, in this order."""
+        return (
+            Attended(name, "text", self.speech.attention.weights(speech, text)),
+            Attended("text", name, self.text.attention.weights(text, speech)),
+        )
 
 
 class CoAttentionStack(nn.Module):
@@ -85,6 +94,14 @@ class CoAttentionStack(nn.Module):
         for layer in self.layers:
             text, speech = layer(text, speech)
         return (text.mean() + speech.mean()) / 2
+
+    def attended(self, name: str, text: Ragged, speech: Ragged) -> tuple[Attended, ...]:
+        """Both directions of the last layer, as `CoAttentionLayer.attended`."""
+        found: tuple[Attended, ...] = ()
+        for layer in self.layers:
+            found = cast(CoAttentionLayer, layer).attended(name, text, speech)
+            text, speech = layer(text, speech)
+        return found
 
 
 class CoAttention(StreamSystem):
@@ -139,3 +156,12 @@ class CoAttention(StreamSystem):
         embedding = self.norm(self.dropout(F.relu(self.fuse(c))) + c)
         pooled = by_modality({name: states.mean() for name, states in mixed.items()})
         return Output(self.classifier(embedding), embedding, pooled=pooled)
+
+    def attended(self, batch: Batch) -> tuple[Attended, ...]:
+        """Each speech stream and text in each other, in the last layer of its stack."""
+        mixed = self.mixed(batch)
+        return tuple(
+            attended
+            for name, stack in self.stacks.items()
+            for attended in cast(CoAttentionStack, stack).attended(name, mixed["text"], mixed[name])
+        )

@@ -21,8 +21,9 @@ from torch import nn
 
 from sermm.core.batch import Batch, Output
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem, by_modality
+from sermm.models.base import Attended, StreamSystem, by_modality
 from sermm.models.branch import Branch, LinearBranch
+from sermm.models.transformer_branch import TransformerBranch
 
 
 class LateFusion(StreamSystem):
@@ -62,4 +63,13 @@ class LateFusion(StreamSystem):
             torch.cat(list(vectors.values()), dim=-1),
             apart=None if self.joint else logits,
             pooled=by_modality(vectors),
+        )
+
+    def attended(self, batch: Batch) -> tuple[Attended, ...]:
+        """Where each stream looks in itself, in the last block of its transformer branch."""
+        return tuple(
+            Attended(name, name, weights)
+            for name, states in self.mixed(batch).items()
+            if isinstance(branch := self.branches[name], TransformerBranch)
+            and (weights := branch.weights(states))
         )

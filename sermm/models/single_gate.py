@@ -38,6 +38,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
+from sermm.models.base import Attended
 from sermm.models.gated_attention import (
     CrossAttention,
     Gated,
@@ -107,6 +108,16 @@ class SingleGate(SpeechAndText):
         or one `[1 d]` for the whole utterance (pooled).
         """
         return {name: one.gate for name, one in self._gated(*self.states(batch)).items()}
+
+    def attended(self, batch: Batch) -> tuple[Attended, ...]:
+        """Where speech and text look in each other; the variants direct have no attention."""
+        if self.variant != "cross":
+            return ()
+        speech, text = (self.counted(states) for states in self.states(batch))
+        return (
+            Attended("speech", "text", self.attention.weights(speech, text)),
+            Attended("text", "speech", self.attention.weights(text, speech)),
+        )
 
     def _gated(self, acoustic: Ragged, semantic: Ragged) -> dict[str, Gated]:
         """What is fused, by stream."""

@@ -16,6 +16,9 @@ its own size), 3072 hidden units, GELU, layer normalisation after the residual, 
 encoding (the inputs are contextual), and the mean stands before the feed-forward layer.
 """
 
+import math
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -58,6 +61,26 @@ def attend_padded(query: Ragged, key: Ragged, value: Ragged, dropout: float) -> 
     return query.from_padded(attended.transpose(1, 2))
 
 
+def attention_weights(query: Ragged, key: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:
+    """softmax(q k^T / sqrt(e)) of each sequence, mean over its heads: `[n m]`, rows sum to 1.
+
+    What the attention above multiplies the values by. A source without positions gives `[n 0]`.
+
+    Args:
+        query: `[n h e]`, h heads of size e.
+        key: `[m h e]`, as many sequences.
+    """
+    pairs = zip(query.split(), key.split(), strict=True)
+    return tuple(_head_weights(q, k).mean(0) for q, k in pairs)
+
+
+def _head_weights(
+    query: Float[Tensor, "n h e"], key: Float[Tensor, "m h e"]
+) -> Float[Tensor, "h n m"]:
+    scores = torch.einsum("nhe,mhe->hnm", query, key) / math.sqrt(query.shape[-1])
+    return scores.softmax(-1)
+
+
 class Attention(nn.Module):
     """Multi-head attention of one stream over a source: itself or another stream.
 
@@ -85,16 +108,20 @@ class Attention(nn.Module):
 
     def forward(self, own: Ragged, source: Ragged) -> Float[Tensor, "n d"]:
         """What the n positions of `own` read; with an empty source only the bias of `out`."""
-        shape = (-1, self.heads, self.size)
-        q, k, v = (
-            stream.with_values(project(stream.values).view(shape))
-            for stream, project in ((own, self.query), (source, self.key), (source, self.value))
-        )
+        q, k = self._in_heads(self.query, own), self._in_heads(self.key, source)
+        v = self._in_heads(self.value, source)
         # Many small kernels make a GPU wait longer than padding; a CPU computes padding in full.
         run = attend_padded if own.values.is_cuda else attend_one_by_one
         attended = run(q, k, v, self.dropout if self.training else 0.0)
         read: Tensor = self.out(attended.values.flatten(1))
         return read
+
+    def weights(self, own: Ragged, source: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:
+        """How much each of the n positions of `own` reads of each of the m, mean over heads."""
+        return attention_weights(self._in_heads(self.query, own), self._in_heads(self.key, source))
+
+    def _in_heads(self, project: nn.Module, stream: Ragged) -> Ragged:
+        return stream.with_values(project(stream.values).view(-1, self.heads, self.size))
 
 
 class Block(nn.Module):
@@ -168,3 +195,11 @@ class TransformerBranch(Branch):
             states = block(states, states)
         vectors: Tensor = self.layer(states.mean())
         return vectors * (states.lengths > 0).to(vectors.device)[:, None]
+
+    def weights(self, states: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:
+        """Self-attention of the last block, `[n n]` for each utterance; nothing without blocks."""
+        found: tuple[Tensor, ...] = ()
+        for block in self.blocks:
+            found = cast(Block, block).attention.weights(states, states)
+            states = block(states, states)
+        return found

@@ -1,8 +1,10 @@
 """Our rows beside the cells of a paper's table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sermm.core.digest import digest
+from sermm.report.measures import MEASURES, Figure, Measure
 from sermm.report.papers import PaperCell, PaperTable, merged
 from sermm.report.rows import Row
 from sermm.report.systems import Systems, told_apart
@@ -15,96 +17,208 @@ class Pair:
     Attributes:
         settings: what tells our system from others of the same variant; empty if it is alone.
         ours: None where no run is of the cell's variant.
+        twin: the same system under the table's honest protocol.
     """
 
     cell: PaperCell
     settings: str
     ours: Row | None
+    twin: Row | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """What the cell's figure is."""
+        return MEASURES[self.cell.metric]
+
+    def figure(self, row: Row | None) -> Figure | None:
+        """That of a row of ours; None without runs, or where they do not have it."""
+        return None if row is None else self.measure.ours(row, self.cell.pair)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Side:
+    """All systems under one protocol on one corpus.
+
+    Attributes:
+        notes: what the protocol is, in words.
+    """
+
+    data: str
+    protocol: str
+    notes: str
+    leaky: bool
+    systems: Systems
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """A table of a paper with ours, one pair a cell and a system of ours.
 
     Attributes:
-        data: our corpus, and `protocol` our protocol; the paper's are in `paper`.
+        side: ours; its corpus and protocol need not be the paper's.
+        twin: ours under the honest protocol that the paper's table names; None on that side
+            itself, for a table that names none, and where it was not run.
     """
 
     paper: PaperTable
-    data: str
-    protocol: str
+    side: Side
+    twin: Side | None
     pairs: tuple[Pair, ...]
+
+    @property
+    def same_data(self) -> bool:
+        """Whether ours are of the paper's corpus."""
+        return self.side.data == self.paper.data
 
     @property
     def tells(self) -> bool:
         """Whether it is worth a place: on the paper's corpus, or with every system of the table.
 
-        On another corpus only the layout is compared, which a table half empty does not show.
+        On another corpus only the layout is compared, which a table half empty does not show. A
+        table that names a twin is compared under its own protocol and that one only.
         """
+        paper = self.paper
+        if paper.twin and self.side.protocol not in (paper.protocol, paper.twin):
+            return False
         lacking = (pair.cell.system is not None and pair.ours is None for pair in self.pairs)
-        return self.data == self.paper.data or not any(lacking)
+        return self.same_data or not any(lacking)
 
     def difference(self, pair: Pair) -> float | None:
-        """Ours less the paper's, as a fraction; None without runs or on another corpus."""
-        if pair.ours is None or self.data != self.paper.data:
+        """Ours less the paper's in our unit; None without ours, or where it says nothing."""
+        found = pair.figure(pair.ours)
+        if found is None or not (self.same_data and pair.measure.compared):
             return None
-        return pair.ours.mean[self.paper.metric] - pair.cell.value / 100
+        return found.mean - pair.cell.value / pair.measure.scale
 
 
-def comparisons(systems: Systems, rows: Sequence[Row]) -> tuple[Comparison, ...]:
-    """The tables of papers that the runs of one table bring along, each with our rows."""
-    firsts = [runs[0].result for runs in systems.values()]
-    papers = merged(PaperTable.of(found) for first in firsts for found in first.papers)
-    ours = _by_variant(systems, rows)
-    found = (
-        Comparison(paper, firsts[0].data, firsts[0].protocol, _pairs(paper, ours))
-        for paper in papers
-    )
+def comparisons(side: Side, others: Iterable[Side]) -> tuple[Comparison, ...]:
+    """The tables of papers that the runs of one table bring along, each with our rows.
+
+    Args:
+        side: ours.
+        others: of the same corpus and classes; where one of them shows a table with this side as
+            its twin, the table is not repeated.
+    """
+    by_protocol = {other.protocol: other for other in others}
+    found = []
+    for paper in _papers(side):
+        if _shown_as_twin(paper, side, by_protocol):
+            continue
+        of_paper = side.protocol == paper.protocol
+        twin = by_protocol.get(paper.twin) if paper.twin and of_paper else None
+        found.append(_comparison(paper, side, twin))
     return tuple(one for one in found if one.tells)
 
 
-def _by_variant(systems: Systems, rows: Sequence[Row]) -> dict[str | None, dict[str, Row]]:
+def _papers(side: Side) -> tuple[PaperTable, ...]:
+    firsts = [runs[0].result for runs in side.systems.values()]
+    return merged(PaperTable.of(found) for first in firsts for found in first.papers)
+
+
+def _shown_as_twin(paper: PaperTable, side: Side, others: Mapping[str, Side]) -> bool:
+    """Whether the side of the paper's own protocol shows the table, and this side beside it."""
+    of_paper = others.get(paper.protocol)
+    if of_paper is None or side.protocol != paper.twin:
+        return False
+    theirs = [one for one in _papers(of_paper) if _name(one) == _name(paper)]
+    return any(_comparison(one, of_paper, side).tells for one in theirs)
+
+
+def _name(paper: PaperTable) -> tuple[str, ...]:
+    return paper.source, paper.title, paper.metric, paper.protocol, paper.data
+
+
+def _comparison(paper: PaperTable, side: Side, twin: Side | None) -> Comparison:
+    ours = _by_variant(side, twin)
+    nothing: Mapping[str, tuple[Row | None, Row | None]] = {"": (None, None)}
+    pairs = (
+        Pair(cell, settings, *rows)
+        for cell in paper.cells
+        for settings, rows in sorted(
+            (ours.get(cell.system) or nothing).items(), key=lambda item: item[0]
+        )
+    )
+    return Comparison(paper, side, twin, tuple(pairs))
+
+
+_Both = tuple[Row | None, Row | None]
+
+
+def _by_variant(side: Side, twin: Side | None) -> dict[str | None, dict[str, _Both]]:
+    """Our rows and their twins by variant, then by what tells them from others of the variant."""
+    systems, both = _beside(side, twin)
     apart = told_apart(systems, lambda result: result.variant)
-    by_system = {row.system: row for row in rows}
-    found: dict[str | None, dict[str, Row]] = {}
+    found: dict[str | None, dict[str, _Both]] = {}
     for system, runs in systems.items():
-        found.setdefault(runs[0].result.variant, {})[apart[system]] = by_system[system]
+        found.setdefault(runs[0].result.variant, {})[apart[system]] = both[system]
     return found
 
 
-def _pairs(paper: PaperTable, ours: Mapping[str | None, Mapping[str, Row]]) -> tuple[Pair, ...]:
-    nothing: Mapping[str, Row | None] = {"": None}
-    return tuple(
-        Pair(cell, settings, row)
-        for cell in paper.cells
-        for settings, row in sorted(ours.get(cell.system, nothing).items())
-    )
+def _beside(side: Side, twin: Side | None) -> tuple[Systems, dict[str, _Both]]:
+    """The systems of both sides, each once, with its rows; those of the same settings are one."""
+    systems = dict(side.systems)
+    both: dict[str, _Both] = {row.system: (row, None) for row in side.rows}
+    if twin is None:
+        return systems, both
+    partners = {kind: alone for kind, (alone, *more) in _kinds(side).items() if not more}
+    twins = _kinds(twin)
+    for row in twin.rows:
+        kind = _kind(twin.systems, row.system)
+        if kind in partners and len(twins[kind]) == 1:
+            both[partners[kind]] = (both[partners[kind]][0], row)
+        else:
+            systems[row.system], both[row.system] = twin.systems[row.system], (None, row)
+    return systems, both
+
+
+def _kinds(side: Side) -> dict[str, list[str]]:
+    """Systems by what makes them the same under two protocols."""
+    found: dict[str, list[str]] = {}
+    for system in side.systems:
+        found.setdefault(_kind(side.systems, system), []).append(system)
+    return found
+
+
+def _kind(systems: Systems, system: str) -> str:
+    first = systems[system][0].result
+    return digest([first.variant, first.settings])
 
 
 def plain(comparison: Comparison) -> list[dict[str, object]]:
-    """One record a pair, for JSON; figures, the paper's too, are fractions.
+    """One record a pair, for JSON.
 
-    `system` is the variant, `model` the name of our row; without runs what is ours is None.
+    Scores, the paper's too, are fractions; parameters are counted, time is in milliseconds, memory
+    in GB. `system` is the variant, `model` the name of our row; without runs what is ours is None.
+    What begins with `twin` is there only where a second protocol stands beside.
     """
     return [_record(comparison, pair) for pair in comparison.pairs]
 
 
 def _record(comparison: Comparison, pair: Pair) -> dict[str, object]:
-    paper, ours = comparison.paper, pair.ours
-    return {
+    paper, cell = comparison.paper, pair.cell
+    record = {
         "source": paper.source,
         "title": paper.title,
-        "metric": paper.metric,
+        "metric": cell.metric,
         "data": paper.data,
         "protocol": paper.protocol,
-        "row": pair.cell.row,
-        "column": pair.cell.column,
-        "system": pair.cell.system,
-        "model": ours.label if ours else None,
-        "paper": pair.cell.value / 100,
-        "ours_mean": ours.mean[paper.metric] if ours else None,
-        "ours_sd": ours.sd[paper.metric] if ours else None,
-        "seed_sd": ours.seed_sd[paper.metric] if ours and ours.seed_sd else None,
-        "n_runs": ours.n_runs if ours else 0,
+        "row": cell.row,
+        "column": cell.column,
+        "system": cell.system,
+        "model": pair.ours.label if pair.ours else None,
+        "paper": cell.value / pair.measure.scale,
+        **_ours(pair, pair.ours, "ours_mean", "ours_sd", "seed_sd", "n_runs"),
         "difference": comparison.difference(pair),
     }
+    if cell.pair:
+        record["pair"] = list(cell.pair)
+    if comparison.twin and pair.measure.score:
+        record["twin"] = comparison.twin.protocol
+        record |= _ours(pair, pair.twin, "twin_mean", "twin_sd", "twin_seed_sd", "twin_n_runs")
+    return record
+
+
+def _ours(pair: Pair, row: Row | None, *names: str) -> dict[str, object]:
+    found = pair.figure(row) or (None, None, None)
+    return dict(zip(names, (*found, row.n_runs if row else 0), strict=True))

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sermm.core.files import whole_file
-from sermm.report.grids import metric_text
 from sermm.report.learning_curves import LOSS, PARTS, Curve, LearningCurves
+from sermm.report.measures import metric_text
 from sermm.report.paper_curves import PaperCurve
 from sermm.report.rows import Row
 
@@ -57,10 +57,9 @@ def _has(curves: LearningCurves, name: str) -> bool:
 def _draw_panel(axes: Axes, curves: LearningCurves, name: str, data: str) -> None:
     for part in PARTS:
         _draw_curve(axes, curves.curve(part, name), part, 1 if name == LOSS else 100)
-    if name != LOSS:
-        papers = [paper for paper in curves.papers if paper.metric == name]
-        for number, paper in enumerate(papers):
-            _draw_paper(axes, paper, number, data)
+    for number, paper in enumerate(curves.papers):
+        if name in (LOSS, paper.metric):
+            _draw_paper(axes, paper, name, number, data)
     _mark_best(axes, curves.row)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss" if name == LOSS else f"{metric_text(name)}, %")
@@ -92,10 +91,11 @@ def _draw_curve(axes: Axes, curve: Curve, part: str, scale: int) -> None:
         axes.plot(epochs, values, look.line, color=look.colour, linewidth=width, label=label)
 
 
-def _draw_paper(axes: Axes, paper: PaperCurve, number: int, data: str) -> None:
+def _draw_paper(axes: Axes, paper: PaperCurve, name: str, number: int, data: str) -> None:
     source = paper.source if paper.data == data else f"{paper.source} ({paper.data})"
     for part, look in _LOOKS.items():
-        figures = {point.epoch: getattr(point, part) for point in paper.points}
+        of = f"{part}_{LOSS}" if name == LOSS else part
+        figures = {point.epoch: getattr(point, of) for point in paper.points}
         there = {epoch: value for epoch, value in figures.items() if value is not None}
         if there:
             axes.plot(

@@ -1,9 +1,10 @@
 """A table's numbers as text cells: made once, so that page, Markdown and terminal agree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sermm.report.measures import metric_text
 from sermm.report.rows import Part, Row
 from sermm.report.tables import Table
 
@@ -15,6 +16,8 @@ FORMULAE = (
     "Scores are percentages.",
 )
 NOTHING = "–"
+# characters: of a terminal, or a page in small print
+WIDEST = 140
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Grid:
     Attributes:
         floors: how many of the last rows are floors.
         prose: the last column is text, not numbers.
-        groups: names that span the columns after the first, all equally many.
+        groups: names that span the columns after the first.
+        spans: how many columns each of `groups` has; if not given, all have equally many.
         footnotes: what stands below, a line each.
     """
 
@@ -35,17 +39,31 @@ class Grid:
     floors: int
     prose: bool = False
     groups: tuple[str, ...] = ()
+    spans: tuple[int, ...] = ()
     footnotes: tuple[str, ...] = ()
 
     @property
     def one_header(self) -> tuple[str, ...]:
         """The header in one line: the first column of a group carries the group's name."""
-        if not self.groups:
-            return self.header
-        first, *rest = self.header
-        span = len(rest) // len(self.groups)
-        firsts = {i * span: f"{name}: " for i, name in enumerate(self.groups)}
-        return (first, *(firsts.get(i, "") + name for i, name in enumerate(rest)))
+        names = [""] * len(self.header)
+        place = 1
+        for name, span in self.grouped:
+            names[place] = f"{name}: "
+            place += span
+        return tuple(group + name for group, name in zip(names, self.header, strict=True))
+
+    @property
+    def wide(self) -> bool:
+        """Whether its groups are too many for a page in portrait."""
+        columns = zip(self.header, *self.rows, strict=True)
+        return bool(self.groups) and sum(max(map(len, column)) + 2 for column in columns) > WIDEST
+
+    @property
+    def grouped(self) -> tuple[tuple[str, int], ...]:
+        """Each group with its number of columns."""
+        each = (len(self.header) - 1) // max(len(self.groups), 1)
+        spans = self.spans or (each,) * len(self.groups)
+        return tuple(zip(self.groups, spans, strict=True))
 
 
 def percent(value: float | None) -> str:
@@ -65,7 +83,7 @@ def grids(table: Table) -> list[Grid]:
         found.append(_parts(table, "By act", lambda r: r.acts))
     if any(len(r.groups) > 1 for r in table.rows):
         found.append(_parts(table, "By group", lambda r: r.groups))
-    return [*found, _effort(table)]
+    return [*found, _cost(table), _training(table)]
 
 
 def _grid(
@@ -105,13 +123,6 @@ def _interval(table: Table, r: Row) -> str:
         return NOTHING
     low, high = r.interval[table.headline]
     return f"{percent(low)} to {percent(high)}"
-
-
-def metric_text(name: str) -> str:
-    """A metric's name as people write it."""
-    return {"ua": "UA", "wa": "WA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}.get(
-        name, name
-    )
 
 
 def _published(table: Table, r: Row) -> str:
@@ -164,21 +175,41 @@ def _natural(name: str) -> str:
     return name.zfill(9) if name.isdigit() else name
 
 
-def _effort(table: Table) -> Grid:
-    header = ["parameters", "trained", "training s", "best epoch", "epoch by", "text", "seeds"]
-    return _grid(table, "Runs", "Seconds and epoch: mean of the runs.", header, _effort_cells)
+def _cost(table: Table) -> Grid:
+    """A line for each machine that a system was measured on."""
+    note = (
+        "Seconds of training: mean of the runs. Prediction of one test utterance at a time, from "
+        "the batch in memory to the probabilities: median of the runs' medians; memory: the "
+        "greatest peak of the runs, on a GPU what torch held, on a CPU the whole process."
+    )
+    header = ("model", "parameters", "trained", "training s", "ms per sample", "memory GB")
+    rows = tuple((_name(r), *cells) for r in table.rows for cells in _cost_cells(r))
+    floors = sum(max(len(r.costs), 1) for r in table.rows if r.floor)
+    return Grid("Cost", note, (*header, "predicted on"), rows, floors, prose=True)
 
 
-def _effort_cells(r: Row) -> list[str]:
-    return [
-        _number(r.parameters.get("total")),
-        _number(r.parameters.get("trainable")),
-        _number(r.train_s),
-        NOTHING if r.best_epoch is None else f"{r.best_epoch:.1f}",
-        ", ".join(r.selection),
-        ", ".join(r.text_sources) or NOTHING,
-        ", ".join(map(str, r.seeds)),
-    ]
+def _cost_cells(r: Row) -> Iterable[tuple[str, ...]]:
+    sizes = (_number(r.parameters.get("total")), _number(r.parameters.get("trainable")))
+    cells = (*sizes, _number(r.train_s))
+    if not r.costs:
+        yield (*cells, NOTHING, NOTHING, NOTHING)
+    for cost in r.costs:
+        some = "" if cost.n_runs == r.n_runs else f" ({cost.n_runs} of {r.n_runs} runs)"
+        memory = NOTHING if cost.peak_memory_gb is None else f"{cost.peak_memory_gb:.2f}"
+        yield (*cells, f"{cost.ms_per_sample:.1f}", memory, cost.where + some)
+
+
+def _training(table: Table) -> Grid:
+    def cells(r: Row) -> list[str]:
+        return [
+            NOTHING if r.best_epoch is None else f"{r.best_epoch:.1f}",
+            ", ".join(r.selection),
+            ", ".join(r.text_sources) or NOTHING,
+            ", ".join(map(str, r.seeds)),
+        ]
+
+    header = ["best epoch", "epoch by", "text", "seeds"]
+    return _grid(table, "Runs", "Best epoch: mean of the runs.", header, cells)
 
 
 def _number(value: float | int | None) -> str:

@@ -17,7 +17,11 @@ from sermm.report.runs import Run
 LOSS = "loss"
 PARTS = {"train": "training", "val": "validation"}
 _Values = dict[str, dict[int, float]]
-_COLUMNS = [f"{part}/{name}" for part in PARTS for name in (LOSS, *METRICS)]
+RATIOS = {
+    "overfit/wa_ratio": "WA ratio, training / validation",
+    "overfit/loss_ratio": "loss ratio, validation / training",
+}
+_COLUMNS = [*(f"{part}/{name}" for part in PARTS for name in (LOSS, *METRICS)), *RATIOS]
 
 
 class Spread(NamedTuple):

@@ -1,5 +1,6 @@
 """Figures by epoch that papers print, as runs bring them along in `result.json`."""
 
+import math
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -11,8 +12,9 @@ _CURVE = {
     **dict.fromkeys(["source", "metric", "protocol", "data", "note"], (str,)),
     "points": (list,),
 }
-_FIGURES = ("train", "val")
-_POINT = {"epoch": (int,), **dict.fromkeys(_FIGURES, (int, float, NoneType))}
+_SHARES = ("train", "val")
+_FURTHER = ("train_loss", "val_loss", "ratio")
+_POINT = {"epoch": (int,), **dict.fromkeys([*_SHARES, *_FURTHER], (int, float, NoneType))}
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,26 @@ class PaperPoint:
     Attributes:
         epoch: the first is 1.
         train: in percent, likewise `val`; None where the paper has none.
+        train_loss: likewise `val_loss`.
+        ratio: how training and validation compare, as the paper prints it.
     """
 
     epoch: int
     train: float | None
     val: float | None
+    train_loss: float | None = None
+    val_loss: float | None = None
+    ratio: float | None = None
+
+    @property
+    def wa_ratio(self) -> float | None:
+        """Training / validation of its scores."""
+        return _quotient(self.train, self.val)
+
+    @property
+    def loss_ratio(self) -> float | None:
+        """Validation / training of its losses."""
+        return _quotient(self.val_loss, self.train_loss)
 
 
 @dataclass(frozen=True)
@@ -64,12 +81,24 @@ class PaperCurve:
         return cls(**given, points=tuple(sorted(points, key=lambda point: point.epoch)))
 
 
+def _quotient(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
 def _point(found: Any, name: str) -> PaperPoint:
-    given = typed(found, _POINT, f"a point of {name}")
+    """Most papers have no losses."""
+    known = {**dict.fromkeys(_FURTHER), **found} if isinstance(found, dict) else found
+    given = typed(known, _POINT, f"a point of {name}")
     # JSON may hold 74 for 74.0
-    figures = {part: None if given[part] is None else float(given[part]) for part in _FIGURES}
-    if given["epoch"] < 1 or not all(0 <= value <= 100 for value in figures.values() if value):
+    figures = {
+        part: None if given[part] is None else float(given[part]) for part in (*_SHARES, *_FURTHER)
+    }
+    shares = [figures[part] or 0.0 for part in _SHARES]
+    others = [figures[part] or 0.0 for part in _FURTHER]
+    in_percent = all(0 <= share <= 100 for share in shares)
+    if given["epoch"] < 1 or not in_percent or not all(0 <= x < math.inf for x in others):
         raise ValueError(
-            f"{name}: got the point {found}, expected an epoch of at least 1 and figures in percent"
+            f"{name}: got the point {found}, expected an epoch of at least 1 and figures in "
+            "percent, losses and ratios of at least 0"
         )
     return PaperPoint(given["epoch"], **figures)

@@ -1,53 +1,137 @@
 """Tables of papers as text cells, in the paper's own layout, with ours beside every figure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from sermm.report.comparisons import Comparison, Pair
-from sermm.report.grids import NOTHING, Grid, metric_text, points
+from sermm.report.comparisons import Comparison, Pair, Side
+from sermm.report.grids import NOTHING, Grid
+from sermm.report.measures import MEASURES
 from sermm.report.paper_curves import PaperCurve
-from sermm.report.papers import PaperTable
+from sermm.report.papers import PaperCell, PaperTable
 from sermm.report.rows import Row
 from sermm.report.tables import Table
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the paper, and which columns of ours it becomes.
+
+    Attributes:
+        compared: there is one for the difference.
+        doubled: there is one for the honest twin of the paper's protocol.
+    """
+
+    name: str
+    compared: bool
+    doubled: bool
+
+    @property
+    def span(self) -> int:
+        """How many columns it becomes."""
+        return 2 + self.compared + self.doubled
 
 
 def paper_grids(table: Table) -> list[Grid]:
     """A grid for every table of a paper; each column of the paper becomes three.
 
-    Rows and columns come in the order in which the cells name them first. Where several systems
-    of ours are of one variant, the paper's row comes once for each of their settings.
+    Where the paper names an honest twin of its protocol, ours under that come fourth; where a
+    difference says nothing, there is none. Rows and columns come in the order in which the cells
+    name them first. Where several systems of ours are of one variant, the paper's row comes once
+    for each of their settings.
     """
     return [_grid(comparison) for comparison in table.papers]
 
 
 def _grid(comparison: Comparison) -> Grid:
     paper = comparison.paper
-    columns = tuple(dict.fromkeys(cell.column for cell in paper.cells))
-    same_data = comparison.data == paper.data
-    triple = ("ours", "paper" if same_data else f"paper ({paper.data})", "difference")
-    filled = [pair.ours for pair in comparison.pairs if pair.ours]
+    columns = tuple(_columns(comparison))
     footnotes = tuple(dict.fromkeys(cell.note for cell in paper.cells if cell.note))
     return Grid(
         title=f"{paper.source}, {paper.title}",
-        note=" ".join(_notes(comparison, filled)),
-        header=("row", *(triple * len(columns))),
-        rows=tuple(_rows(comparison, columns, footnotes, filled)),
+        note=" ".join(_notes(comparison)),
+        header=("row", *(name for column in columns for name in _header(comparison, column))),
+        rows=tuple(_rows(comparison, columns, footnotes)),
         floors=0,
-        groups=columns,
+        groups=tuple(column.name for column in columns),
+        spans=tuple(column.span for column in columns),
         footnotes=(
             *([paper.note] if paper.note else []),
             *(f"[{number}] {note}" for number, note in enumerate(footnotes, 1)),
+            *_machines(comparison),
         ),
     )
 
 
-def _notes(comparison: Comparison, filled: Sequence[Row]) -> Iterable[str]:
-    paper = comparison.paper
-    yield f"{metric_text(paper.metric)} in percent; ours: mean ± sample sd over the runs."
-    if filled and _equally_many(filled):
-        yield _how_many(filled)
-    if any(row.seed_sd for row in filled):
+def _columns(comparison: Comparison) -> Iterable[_Column]:
+    cells = comparison.paper.cells
+    for name in dict.fromkeys(cell.column for cell in cells):
+        measures = [MEASURES[cell.metric] for cell in cells if cell.column == name]
+        scores = any(measure.score for measure in measures)
+        yield _Column(
+            name,
+            compared=any(measure.compared for measure in measures),
+            doubled=comparison.twin is not None and scores,
+        )
+
+
+def _header(comparison: Comparison, column: _Column) -> Iterable[str]:
+    paper, twin = comparison.paper, comparison.twin
+    yield f"ours, {comparison.side.protocol}" if column.doubled else "ours"
+    yield "paper" if comparison.same_data else f"paper ({paper.data})"
+    if column.compared:
+        yield "difference"
+    if twin and column.doubled:
+        yield f"ours, {twin.protocol}"
+
+
+def _notes(comparison: Comparison) -> Iterable[str]:
+    paper, side = comparison.paper, comparison.side
+    scores = any(pair.measure.score for pair in comparison.pairs)
+    spread = "; ours: mean ± sample sd over the runs" if scores else ""
+    yield f"{'; '.join(_told(paper))}{spread}."
+    yield from _runs(comparison, scores)
+    yield from unlike(paper, side.data, side.protocol)
+    if scores and comparison.twin:
+        yield from _leak(side, comparison.twin)
+    elif scores and paper.twin and side.protocol == paper.protocol:
+        yield f"{paper.twin}, its honest twin, has no runs here."
+
+
+def _runs(comparison: Comparison, scores: bool) -> Iterable[str]:
+    """How many runs ours are of, by protocol where there are two."""
+    ours = _rows_of(pair.ours for pair in comparison.pairs)
+    twins = _rows_of(pair.twin for pair in comparison.pairs) if scores else []
+    for rows, side in ((ours, comparison.side), (twins, comparison.twin)):
+        if rows and side and _equally_many(rows):
+            yield f"{side.protocol}: {_how_many(rows)}" if twins else _how_many(rows)
+    if scores and any(row.seed_sd for row in (*ours, *twins)):
         yield "After the slash: sd of the seeds' means, each the mean over the folds of a seed."
-    yield from unlike(paper, comparison.data, comparison.protocol)
+
+
+def _told(paper: PaperTable) -> Iterable[str]:
+    """What the figures are: once for all columns where they are of one kind."""
+    kinds: dict[str, list[str]] = {}
+    for cell in paper.cells:
+        kinds.setdefault(_text(cell), []).append(cell.column)
+    if len(kinds) == 1:
+        yield from kinds
+    else:
+        for text, columns in kinds.items():
+            yield f"{', '.join(dict.fromkeys(columns))}: {text}"
+
+
+def _text(cell: PaperCell) -> str:
+    return MEASURES[cell.metric].text.format(pair=" and ".join(cell.pair))
+
+
+def _leak(side: Side, twin: Side) -> Iterable[str]:
+    """What the two protocols are."""
+    if side.leaky:
+        yield (
+            f"{side.protocol}, the paper's protocol, is LEAKY: the same talkers, dialogues and "
+            "scripted lines are in training and test."
+        )
+    yield f"{twin.protocol} is its honest twin" + (f": {twin.notes}" if twin.notes else ".")
 
 
 def unlike(paper: PaperTable | PaperCurve, data: str, protocol: str) -> Iterable[str]:
@@ -59,6 +143,24 @@ def unlike(paper: PaperTable | PaperCurve, data: str, protocol: str) -> Iterable
         )
     if protocol != paper.protocol:
         yield f"Two protocols, ours: {protocol}; the paper's: {paper.protocol}."
+
+
+def _machines(comparison: Comparison) -> Iterable[str]:
+    """Where the paper's figures are of another machine than ours, and which is ours."""
+    uncompared = [pair for pair in comparison.pairs if not pair.measure.compared]
+    if uncompared:
+        rows = _rows_of(pair.ours for pair in uncompared)
+        places = sorted({cost.where for row in rows for cost in row.costs})
+        ours = f"; ours: {' and '.join(places)}" if places else ""
+        several = any(len(row.costs) > 1 for row in rows)
+        yield (
+            f"Time and memory are of the machine: no difference to the paper's is shown{ours}."
+            + (" Runs on several machines have no one figure; see Cost." if several else "")
+        )
+
+
+def _rows_of(rows: Iterable[Row | None]) -> list[Row]:
+    return [row for row in rows if row is not None]
 
 
 def _equally_many(filled: Sequence[Row]) -> bool:
@@ -80,21 +182,23 @@ def _counted(n: int, what: str) -> str:
 
 
 def _rows(
-    comparison: Comparison, columns: Sequence[str], footnotes: Sequence[str], filled: Sequence[Row]
+    comparison: Comparison, columns: Sequence[_Column], footnotes: Sequence[str]
 ) -> Iterable[tuple[str, ...]]:
     cells = {cell.place: cell for cell in comparison.paper.cells}
-    ours = {(pair.cell.place, pair.settings): pair for pair in comparison.pairs}
-    tell_n = not _equally_many(filled)
+    pairs = {(pair.cell.place, pair.settings): pair for pair in comparison.pairs}
+    tell_n = [
+        not _equally_many(_rows_of(rows))
+        for rows in ([p.ours for p in comparison.pairs], [p.twin for p in comparison.pairs])
+    ]
     for name, settings in _row_names(comparison.pairs):
         row = [f"{name} {settings}".strip()]
-        for place in ((name, column) for column in columns):
-            if place not in cells:
-                row += ["", "", ""]
-                continue
-            nothing = Pair(cells[place], settings, None)
-            pair = ours.get((place, settings), nothing)
-            row += [_ours(comparison, pair, tell_n), _papers(pair, footnotes)]
-            row += [_difference(comparison, pair)]
+        for column in columns:
+            place = (name, column.name)
+            if place in cells:
+                pair = pairs.get((place, settings), Pair(cells[place], settings, None))
+                row += _cells(comparison, column, pair, tell_n, footnotes)
+            else:
+                row += [""] * column.span
         yield tuple(row)
 
 
@@ -102,31 +206,47 @@ def _row_names(pairs: Iterable[Pair]) -> Iterable[tuple[str, str]]:
     """Each row of the paper with the settings of our systems in it; none where we have none."""
     settings: dict[str, set[str]] = {}
     for pair in pairs:
-        settings.setdefault(pair.cell.row, set()).update([pair.settings] if pair.ours else [])
+        there = pair.ours or pair.twin
+        settings.setdefault(pair.cell.row, set()).update([pair.settings] if there else [])
     for name, told in settings.items():
         yield from ((name, one) for one in sorted(told or {""}))
 
 
-def _ours(comparison: Comparison, pair: Pair, tell_n: bool) -> str:
-    row, metric = pair.ours, comparison.paper.metric
-    if row is None:
-        return NOTHING
-    said = f"{points(row.mean[metric])} ± {points(row.sd[metric])}"
-    if row.seed_sd:
-        said += f" / {points(row.seed_sd[metric])}"
-    return f"{said} (n = {row.n_runs})" if tell_n else said
-
-
-def _papers(pair: Pair, footnotes: Sequence[str]) -> str:
+def _cells(
+    comparison: Comparison,
+    column: _Column,
+    pair: Pair,
+    tell_n: Sequence[bool],
+    footnotes: Sequence[str],
+) -> Iterable[str]:
+    yield _ours(pair, pair.ours, tell_n[0])
     note = pair.cell.note
     mark = f"[{footnotes.index(note) + 1}] " if note else ""
-    return f"{mark}{pair.cell.value:.2f}"
+    yield f"{mark}{pair.measure.printed(pair.cell.value)}"
+    if column.compared:
+        yield _difference(comparison, pair)
+    if column.doubled:
+        yield _ours(pair, pair.twin, tell_n[1]) if pair.measure.score else ""
+
+
+def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:
+    found, measure = pair.figure(row), pair.measure
+    if found is None or row is None:
+        return NOTHING
+    said = measure.written(found.mean, NOTHING)
+    if measure.score:
+        said += f" ± {measure.written(found.sd, NOTHING)}"
+    if found.seed_sd is not None:
+        said += f" / {measure.written(found.seed_sd, NOTHING)}"
+    return f"{said} (n = {row.n_runs})" if tell_n and measure.score else said
 
 
 def _difference(comparison: Comparison, pair: Pair) -> str:
     """That of the two numbers beside it as they are shown, so that a reader can check it."""
-    if pair.ours is None or comparison.difference(pair) is None:
+    found, measure = pair.figure(pair.ours), pair.measure
+    if found is None or comparison.difference(pair) is None:
         return NOTHING
-    ours = round(100 * pair.ours.mean[comparison.paper.metric], 2)
+    ours = round(measure.scale * found.mean, measure.decimals)
     # adding 0 makes 0.00 of -0.00
-    return f"{round(ours - round(pair.cell.value, 2), 2) + 0.0:+.2f}"
+    gap = round(ours - round(pair.cell.value, measure.decimals), measure.decimals) + 0.0
+    return f"{gap:+.{measure.decimals}f}"

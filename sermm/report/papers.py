@@ -9,14 +9,23 @@ from typing import Any
 from sermm.metrics.scores import METRICS
 from sermm.report.fields import typed
 
+# those that `sermm.report.measures` has
+FIGURES = (
+    *METRICS, "f1_pair_mean", "f1_pair_among",
+    "parameters", "trainable", "ms_per_sample", "peak_memory_gb",
+)  # fmt: skip
 _TABLE = {
     **dict.fromkeys(["source", "title", "metric", "protocol", "data", "note"], (str,)),
     "cells": (list,),
+    "twin": (str, NoneType),
+    "pair": (list, NoneType),
 }
 _CELL = {
     **dict.fromkeys(["row", "column", "note"], (str,)),
     "system": (str, NoneType),
     "value": (int, float),
+    "metric": (str,),
+    "pair": (list, NoneType),
 }
 
 
@@ -26,7 +35,9 @@ class PaperCell:
 
     Attributes:
         system: the `variant` of our runs that it is the figure of; None if we have no such system.
-        value: as printed, in percent.
+        metric: what it is, one of `FIGURES`.
+        pair: the two classes that it is about; empty for most metrics.
+        value: as printed: percent, millions, milliseconds or GB.
     """
 
     row: str
@@ -34,6 +45,8 @@ class PaperCell:
     system: str | None
     value: float
     note: str
+    metric: str
+    pair: tuple[str, ...]
 
     @property
     def place(self) -> tuple[str, str]:
@@ -46,8 +59,9 @@ class PaperTable:
     """A table of a paper.
 
     Attributes:
-        metric: what all its figures are, one of `sermm.metrics.scores.METRICS`.
+        metric: what its figures are unless a cell says otherwise, one of `FIGURES`.
         protocol: our name of the protocol that comes nearest to the paper's.
+        twin: the honest protocol to put beside a leaky one; None for most.
         data: the corpus that its figures are of.
     """
 
@@ -58,6 +72,7 @@ class PaperTable:
     data: str
     note: str
     cells: tuple[PaperCell, ...]
+    twin: str | None = None
 
     @classmethod
     def of(cls, found: Any) -> "PaperTable":
@@ -66,20 +81,32 @@ class PaperTable:
         Raises:
             ValueError: a field is missing or wrong, or a cell is there twice.
         """
-        given = typed(found, _TABLE, "a table of papers in result.json")
+        known = {"twin": None, "pair": None, **found} if isinstance(found, dict) else found
+        given = typed(known, _TABLE, "a table of papers in result.json")
         name = f"{given['source']}, {given['title']} in result.json"
-        if given["metric"] not in METRICS:
-            raise ValueError(f"{name}: metric is {given['metric']!r}, not in {METRICS}")
-        cells = tuple(_cell(cell, f"a cell of {name}") for cell in given.pop("cells"))
+        _refuse_metric(given["metric"], name)
+        usual = {"note": "", "metric": given["metric"], "pair": given.pop("pair")}
+        cells = tuple(_cell(cell, usual, f"a cell of {name}") for cell in given.pop("cells"))
         if len({cell.place for cell in cells}) < max(len(cells), 1):
             raise ValueError(f"{name} has no cells, or two of the same row and column")
         return cls(**given, cells=cells)
 
 
-def _cell(found: Any, where: str) -> PaperCell:
-    """Most cells have no note."""
-    noted = {"note": "", **found} if isinstance(found, dict) else found
-    return PaperCell(**typed(noted, _CELL, where))
+def _cell(found: Any, usual: dict[str, Any], where: str) -> PaperCell:
+    """A cell with what is usual in its table where it does not say otherwise."""
+    given = typed({**usual, **found} if isinstance(found, dict) else found, _CELL, where)
+    _refuse_metric(given["metric"], where)
+    about_two, named = given["metric"].startswith("f1_pair"), given["pair"]
+    pair = tuple(map(str, named or ())) if about_two else ()
+    if about_two and len(set(pair)) != 2:
+        raise ValueError(f"{where}: {given['metric']} needs pair: two classes, got {list(pair)}")
+    # JSON may hold 74 for 74.0
+    return PaperCell(**{**given, "value": float(given["value"]), "pair": pair})
+
+
+def _refuse_metric(metric: str, where: str) -> None:
+    if metric not in FIGURES:
+        raise ValueError(f"{where}: metric is {metric!r}, not in {FIGURES}")
 
 
 def merged(tables: Iterable[PaperTable]) -> tuple[PaperTable, ...]:
@@ -100,14 +127,16 @@ def _joined(one: PaperTable, other: PaperTable) -> PaperTable:
         first = cells.get(cell.place)
         cells[cell.place] = _same(first, cell) if first else cell
     notes = dict.fromkeys(note for note in (one.note, other.note) if note)
-    return replace(one, note="; ".join(notes), cells=tuple(cells.values()))
+    twin = one.twin or other.twin
+    return replace(one, note="; ".join(notes), cells=tuple(cells.values()), twin=twin)
 
 
 def _same(one: PaperCell, other: PaperCell) -> PaperCell:
     """The first of two records of a cell; runs of different commits may not agree on it."""
     notes = [one.note] if one.note else []
-    if other.value != one.value:
-        notes.append(f"other runs of this study have {other.value:.2f} for it")
+    if (other.value, other.metric) != (one.value, one.metric):
+        metric = "" if other.metric == one.metric else f" ({other.metric})"
+        notes.append(f"other runs of this study have {other.value:.2f}{metric} for it")
     return replace(one, system=one.system or other.system, note="; ".join(notes))
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sermm.core.digest import digest
-from sermm.report.grids import metric_text, percent
+from sermm.report.grids import percent
 from sermm.report.learning_curves import LOSS, PARTS, Curve, LearningCurves
+from sermm.report.measures import metric_text
 from sermm.report.rows import Row
 from sermm.report.tables import Table
 from sermm.report.text import title

@@ -1,7 +1,7 @@
 """The statistics of one row: all runs of one system under one protocol."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from sermm.core.seeding import generator
 from sermm.metrics.scores import METRICS, averages, intervals, resamples, scores
+from sermm.report.costs import Cost, costs
 from sermm.report.runs import Run
 
 FLOORS = ("majority", "lookup")
@@ -48,7 +49,9 @@ class Row:
         acts: improvised and scripted apart; groups: by session, say.
         confusion: summed over folds and seeds, `[k k]`.
         selection: what chose the epoch.
-        first: the result of one of its runs, for what all of them share.
+        costs: what predicting took, by the machine that it was measured on.
+        by_fold: the runs' confusion matrices by seed and fold, `[s f k k]`; empty where there is
+            no such run.
     """
 
     label: str
@@ -74,6 +77,8 @@ class Row:
     parameters: dict[str, Any]
     train_s: float | None
     best_epoch: float | None
+    costs: tuple[Cost, ...]
+    by_fold: np.ndarray = field(compare=False, repr=False)
 
 
 def row(label: str, runs: Sequence[Run]) -> Row:
@@ -110,6 +115,8 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         parameters=first.parameters,
         train_s=_mean([result.seconds.get("train") for result in results]),
         best_epoch=_mean([result.epochs.get("best") for result in results]),
+        costs=costs(result.cost for result in results),
+        by_fold=by_fold,
     )
 
 

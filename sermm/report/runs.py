@@ -15,6 +15,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import read_json
 from sermm.core.records import Problem
 from sermm.metrics.scores import METRICS
+from sermm.report.costs import checked
 from sermm.report.fields import typed
 from sermm.report.paper_curves import PaperCurve
 from sermm.report.papers import PaperTable
@@ -32,6 +33,7 @@ class Result:
     Attributes:
         system: digest of the configuration without fold and seed; identifies a row.
         settings: the user's overrides without fold, seed and study.
+        cost: what predicting took; None for floors, combinations, and runs of older versions.
         headline: the metric that the protocol is judged by.
         selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
         variant: what it is in the terms of a paper: the model, and its streams where they vary.
@@ -61,6 +63,7 @@ class Result:
     metrics: dict[str, Any]
     parameters: dict[str, Any]
     seconds: dict[str, Any]
+    cost: dict[str, Any] | None
     epochs: dict[str, Any]
     selection: str
     text_source: str | None
@@ -78,7 +81,9 @@ class Result:
         Raises:
             ValueError: a field is missing or is of another type.
         """
-        given = typed(found, _TYPES, "result.json")
+        known = {"cost": None, **found} if isinstance(found, dict) else found
+        given = typed(known, _TYPES, "result.json")
+        given["cost"] = checked(given["cost"])
         if given["headline"] not in METRICS:
             raise ValueError(f"result.json: headline is {given['headline']!r}, not in {METRICS}")
         return cls(**given)
@@ -92,6 +97,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(["fold", "n_folds", "seed"], (int,)),
     "leaky": (bool,),
     "text_source": (str, NoneType),
+    "cost": (dict, NoneType),
 }
 
 

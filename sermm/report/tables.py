@@ -7,7 +7,7 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.report.checks import missing_runs, stamps, warnings
-from sermm.report.comparisons import Comparison, comparisons, plain
+from sermm.report.comparisons import Comparison, Side, comparisons, plain
 from sermm.report.learning_curves import LearningCurves, learning_curves
 from sermm.report.rows import Row, row
 from sermm.report.runs import Study, read_study
@@ -73,8 +73,17 @@ def build(study_dir: Path, allow_missing: bool = False) -> Report:
     missing = tuple(line for systems in grouped.values() for line in missing_runs(systems))
     if (missing or study.problems) and not allow_missing:
         raise InputError(_refusal(study, missing))
-    tables = tuple(_table(systems) for systems in grouped.values())
+    sides = {place: _side(systems) for place, systems in grouped.items()}
+    tables = tuple(
+        _table(side, [sides[other] for other in sides if _only_protocols_differ(place, other)])
+        for place, side in sides.items()
+    )
     return Report(study.name, tables, missing, study.problems)
+
+
+def _only_protocols_differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Of two places of tables: corpus, protocol, classes."""
+    return one[0] == other[0] and one[1] != other[1] and one[2:] == other[2:]
 
 
 def _refusal(study: Study, missing: Sequence[str]) -> str:
@@ -87,11 +96,18 @@ def _refusal(study: Study, missing: Sequence[str]) -> str:
     )
 
 
-def _table(systems: Systems) -> Table:
+def _side(systems: Systems) -> Side:
+    """The systems of one table with their rows, best first, floors last."""
     names = labels(systems)
     rows = [row(names[system], runs) for system, runs in systems.items()]
     first = next(iter(systems.values()))[0].result
     rows.sort(key=lambda r: (r.floor, -r.mean.get(first.headline, r.mean["ua"]), r.label))
+    return Side(first.data, first.protocol, first.protocol_notes, first.leaky, systems, rows)
+
+
+def _table(side: Side, others: Sequence[Side]) -> Table:
+    systems, rows = side.systems, side.rows
+    first = next(iter(systems.values()))[0].result
     return Table(
         data=first.data,
         protocol=first.protocol,
@@ -102,7 +118,7 @@ def _table(systems: Systems) -> Table:
         rows=tuple(rows),
         stamps=tuple(stamps(first.leaky, rows)),
         warnings=tuple(warnings(systems, rows)),
-        papers=comparisons(systems, rows),
+        papers=comparisons(side, others),
         # other systems' metrics.csv are not read
         curves={r.system: learning_curves(r, systems[r.system]) for r in _shown(rows)},
     )
@@ -155,8 +171,9 @@ def _record(table: Table, r: Row) -> dict[str, object]:
 def as_plain(report: Report) -> dict[str, object]:
     """The report as JSON: the records of `results.csv`, and what to know before reading them.
 
-    `papers` of a table holds one record for each cell of a paper and system of ours; all scores
-    are fractions, the paper's and the differences too.
+    `papers` of a table holds one record for each cell of a paper and system of ours, `costs` one
+    for each system and machine that it was measured on; all scores are fractions, the paper's and
+    the differences too.
     """
     return {
         "study": report.study,
@@ -170,6 +187,7 @@ def as_plain(report: Report) -> dict[str, object]:
                 "stamps": list(table.stamps),
                 "warnings": list(table.warnings),
                 "papers": [record for found in table.papers for record in plain(found)],
+                "costs": [{"model": r.label, **asdict(c)} for r in table.rows for c in r.costs],
             }
             for table in report.tables
         ],

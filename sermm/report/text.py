@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
 from sermm.report.curve_grids import curve_grids
-from sermm.report.grids import FORMULAE, Grid, grids
+from sermm.report.grids import FORMULAE, WIDEST, Grid, grids
 from sermm.report.paper_grids import paper_grids
 from sermm.report.tables import Report, Table
 
@@ -96,11 +96,37 @@ def _open_ends(report: Report, mark: str) -> list[str]:
 
 
 def _aligned(grid: Grid) -> list[str]:
-    """Columns as wide as their longest cell; numbers flush right, text flush left."""
+    """Columns as wide as their longest cell; numbers flush right, text flush left.
+
+    Groups of columns that do not fit beside one another follow below, the rows' names again.
+    """
     rows = [grid.one_header, *grid.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     text = {0, len(widths) - 1} if grid.prose else {0}
-    return ["  ".join(_justified(row, widths, text)).rstrip() for row in rows]
+    lines: list[str] = []
+    for places in _blocks(grid, widths):
+        lines += [""] if lines else []
+        for row in rows:
+            cells = _justified(row, widths, text)
+            lines.append("  ".join(cells[place] for place in places).rstrip())
+    return lines
+
+
+def _blocks(grid: Grid, widths: Sequence[int]) -> list[list[int]]:
+    """Columns that stand beside one another, the first always; all, where there are no groups."""
+    if not grid.groups:
+        return [list(range(len(widths)))]
+    blocks: list[list[int]] = []
+    place = 1
+    for _, span in grid.grouped:
+        group = list(range(place, place + span))
+        place += span
+        last = blocks[-1] if blocks else []
+        if last and sum(widths[i] + 2 for i in [*last, *group]) <= WIDEST:
+            last += group
+        else:
+            blocks.append([0, *group])
+    return blocks
 
 
 def _justified(row: Sequence[str], widths: Sequence[int], text: Collection[int]) -> list[str]:

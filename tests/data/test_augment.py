@@ -8,7 +8,7 @@ import torch
 from sermm.core.errors import InputError
 from sermm.core.seeding import generator
 from sermm.data.audio import AudioError
-from sermm.data.augment import KINDS, Augment
+from sermm.data.augment import KINDS, OF_WORDS, Augment
 from sermm.data.augment_kinds import Gain, Mask, Pitch, Speed
 from sermm.data.augment_noise import Noise, recordings
 from sermm.data.augment_stretch import stretched
@@ -236,9 +236,9 @@ def test_kinds_come_in_one_order_and_are_drawn_apart():
 
 
 def test_shipped_settings():
-    assert set(SPEECH) == set(KINDS)
+    assert set(SPEECH) == {*KINDS, OF_WORDS}
     none = resolved(compose("train", []))["augment"]
-    assert none == dict.fromkeys(KINDS)
+    assert none == dict.fromkeys([*KINDS, OF_WORDS])
     assert not Augment(none, 0).settings
     some = Augment({**SPEECH, "pitch": None, "speed": None, "mask": None}, 0)
     assert list(some.settings) == ["noise", "gain"]

@@ -238,6 +238,8 @@ class Recorder(LightningModule):
         pass
 
     def configure_optimizers(self):
+        # As schedules do: this makes the loaders, and starts their workers.
+        assert self.trainer.estimated_stepping_batches
         return torch.optim.SGD(self.parameters(), 0.0)
 
 

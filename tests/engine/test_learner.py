@@ -65,3 +65,17 @@ def test_each_layer_learns_with_a_share_of_the_rate_of_the_one_above(task):
 def test_a_layer_decay_that_is_none_is_refused(task, decay):
     with pytest.raises(InputError, match=r"model\.learning\.layer_decay=.*above 0 and up to 1"):
         rates(task, decay)
+
+
+@pytest.mark.parametrize(("own", "rate"), [(None, 0.001), (0.02, 0.02)])
+def test_a_residual_of_the_embeddings_is_a_group_of_its_own(tmp_path, own, rate):
+    more = [*DEMO, f"cache_dir={tmp_path}", "model.learning.encoder_lr=0.001"]
+    task = speech_task(tmp_path, 8, [*more, "encoder.text.gdes=full"])
+    options = replace(learning(task.plain), embedding_lr=own)
+    groups = list(parameter_groups(task.system, options))
+    residual = task.system.encoders["streams.text"].hf.embeddings.word_embeddings.residual
+    (of_residual,) = (g for g in groups if any(p is residual for p in g["params"]))
+    assert len(of_residual["params"]) == 1
+    assert of_residual["lr"] == rate
+    # The others are as without it.
+    assert [g["lr"] for g in groups if g is not of_residual] == [0.001, 0.001, 0.006, 0.006]

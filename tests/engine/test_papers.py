@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from sermm.engine.config import compose, conf_dir, resolved
 from sermm.engine.papers import combined, figures, tables_with, variant_of
+from sermm.report.papers import PaperTable
 
 TABLE = {
     "source": "A 2020",
@@ -99,10 +100,18 @@ def jobs(experiment):
     lines = [f"{key}={value}" for key, value in params.items() if key not in ("fold", "seed")]
     parsed = OverridesParser.create().parse_overrides(lines)
     choices = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] for o in parsed
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [line]
+        for o, line in zip(parsed, lines, strict=True)
     ]
     assert {"fold", "seed"} <= set(params)
     return params, [[f"experiment={experiment}", *job] for job in itertools.product(*choices)]
+
+
+def printed(paper):
+    """The tables of a paper by name."""
+    return OmegaConf.to_container(OmegaConf.load(conf_dir() / "paper" / f"{paper}.yaml"))
 
 
 @pytest.mark.parametrize("experiment", experiments())
@@ -114,10 +123,45 @@ def test_an_experiment_fills_every_cell_of_its_table(experiment):
     wished = plains[0]["combine"]
     if wished:
         filled.add(combined([variants[name] for name in wished["parts"]]))
-    paper, _, name = experiment.partition("/")
-    table = OmegaConf.to_container(OmegaConf.load(conf_dir() / "paper" / f"{paper}.yaml"))
-    cells = table[name.removesuffix("_smoke")]["cells"]
-    assert filled == {cell["system"] for cell in cells if cell["system"]}
-    # 25 runs a cell in the paper, five on the demo corpus.
-    assert params["seed"] == ("0" if name.endswith("_smoke") else "0,1,2,3,4")
+    paper, _, name = experiment.removesuffix("_smoke").partition("/")
+    if name in printed(paper):
+        cells = printed(paper)[name]["cells"]
+        assert filled == {cell["system"] for cell in cells if cell["system"]}
+    else:
+        assert all(paper_of(plain["model"]["curves"]) == {paper} for plain in plains)
+    # 25 runs a cell in the papers, five on the demo corpus.
+    assert params["seed"] == ("0" if experiment.endswith("_smoke") else "0,1,2,3,4")
     assert params["fold"] == "range(1,6)"
+
+
+def paper_of(curves):
+    """Whose figures by epoch they are, as its folder is named."""
+    return {curve["source"].replace(" ", "").lower() for curve in curves}
+
+
+@pytest.mark.parametrize("paper", [file.stem for file in sorted((conf_dir() / "paper").glob("*"))])
+def test_the_report_can_read_every_table_of_a_paper(paper):
+    for table in printed(paper).values():
+        read = PaperTable.of(table)
+        assert len(read.cells) == len(table["cells"])
+
+
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "pair"])
+def test_a_leaky_protocol_is_compared_beside_its_honest_twin(table):
+    leaky = printed("li2025")[table]
+    protocols = {name: OmegaConf.load(conf_dir() / "protocol" / f"{name}.yaml")
+                 for name in (leaky["protocol"], leaky["twin"])}  # fmt: skip
+    assert [p.get("leaky", False) for p in protocols.values()] == [True, False]
+    assert len({tuple(p.classes) for p in protocols.values()}) == 1
+
+
+def test_only_scores_are_figures_beside_the_rows_of_a_system():
+    """Parameters and the F1 of two classes have no interval to be judged by."""
+    tables = list(printed("li2025").values())
+    found = figures("deberta_bilstm attention", tables)
+    assert [(f["metric"], f["value"]) for f in found] == [
+        ("wa", 83.5),
+        ("f1_macro", 82.1),
+        ("f1_weighted", 82.1),
+    ]
+    assert found[1]["source"] == "Li 2025, Table 1: Ours, F1-score (macro)"

@@ -205,7 +205,7 @@ def test_they_stand_below_the_tables(tmp_path, learned):
     assert text == (tmp_path / "report" / "tables.md").read_text()
     assert "| epoch | training: ours | paper | validation: ours | paper |" in text
     for said in (page, text):
-        assert said.index("Seconds and epoch") < said.index("Bian 2024, by epoch: gate")
+        assert said.index("Best epoch: mean") < said.index("Bian 2024, by epoch: gate")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,8 @@ def test_they_stand_below_the_tables(tmp_path, learned):
         ({"points": [{"epoch": 1, "val": 1}]}, "a point of the curve of Bian 2024"),
         ({"points": [{"epoch": 0, "train": 1, "val": 1}]}, "expected an epoch of at least 1"),
         ({"points": [{"epoch": 1, "train": 1, "val": 101}]}, "and figures in percent"),
+        ({"points": [{"epoch": 1, "train": 1, "val": 1, "val_loss": -1}]}, "ratios of at least 0"),
+        ({"points": [{"epoch": 1, "train": 1, "val": 1, "ratio": "2"}]}, "ratio is '2', of the"),
     ],
 )
 def test_a_damaged_curve_makes_its_run_unreadable(tmp_path, learned, changes, says):
@@ -242,3 +244,61 @@ def test_a_table_is_no_curve(tmp_path, learned, paper):
     learned(LONG, papers=[paper()])
     learned(LONG, model="other", curves=[paper()])
     assert "a curve in result.json has no points" in read_study(tmp_path).problems[0].what
+
+
+LOSSES = (
+    "epoch,val/loss,val/wa,train/loss,train/wa,overfit/wa_ratio,overfit/loss_ratio\n"
+    "5,.75,.5,.5,.75,1.5,1.5\n10,1,0,.25,1,,4\n"
+)
+POINTS = [
+    {"epoch": 5, "train": 79.7, "val": 74.2, "train_loss": 0.66, "val_loss": 0.81, "ratio": 1.23},
+    {"epoch": 10, "train": 91.2, "val": 80.5, "train_loss": 0.3, "val_loss": 0.75, "ratio": 1.13},
+]
+
+
+def test_losses_of_a_paper_bring_both_ratios_under_their_own_names(tmp_path, learned):
+    learned(LOSSES, LOSSES.replace("1.5,1.5\n", "2.5,2.5\n"), curves=[printed(points=POINTS)])
+    (grid,) = curve_grids(build(tmp_path).tables[0])
+    assert grid.groups == (
+        "loss, training",
+        "loss, validation",
+        "WA, training",
+        "WA, validation",
+        "WA ratio, training / validation",
+        "loss ratio, validation / training",
+        "ratio as printed",
+    )
+    assert grid.header == ("epoch", *(["ours", "paper"] * 4), *(["ours", "from the paper's"] * 2),
+                           "paper")  # fmt: skip
+    # 79.7 / 74.2 and 0.81 / 0.66: what is printed is the one, then the other
+    assert grid.rows[0][1:9] == ("0.50", "0.66", "0.75", "0.81", "75.00", "79.70", "50.00", "74.20")
+    assert grid.rows[0][9:] == ("2.00", "1.07", "2.00", "1.23", "1.23")
+    assert grid.rows[1][9:] == ("–", "1.13", "4.00", "2.50", "1.13")
+
+
+def test_ratios_are_of_the_papers_own_metric(tmp_path, learned):
+    given = [{name: value for name, value in point.items() if name != "ratio"} for point in POINTS]
+    learned(LOSSES, curves=[printed(points=given, metric="ua")])
+    (grid,) = curve_grids(build(tmp_path).tables[0])
+    assert grid.groups[2:] == (
+        "UA, training",
+        "UA, validation",
+        "loss ratio, validation / training",
+    )
+
+
+def test_the_papers_losses_are_drawn_beside_ours(tmp_path, learned, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "sermm.report.curve_figures._draw_paper",
+        lambda axes, paper, name, number, data: drawn.append((name, number)),
+    )
+    learned(LOSSES, curves=[printed(points=POINTS)])
+    page_of(tmp_path)
+    assert drawn == [("wa", 0), ("loss", 0)]
+
+
+def test_a_curve_under_the_twin_says_that_it_is_of_another_protocol(tmp_path, learned):
+    learned(LOSSES, curves=[printed(points=POINTS, protocol="random6_leaky")])
+    (grid,) = curve_grids(build(tmp_path).tables[0])
+    assert grid.note.endswith("Two protocols, ours: loso4; the paper's: random6_leaky.")

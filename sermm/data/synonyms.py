@@ -1,0 +1,122 @@
+"""Words of transcripts replaced by synonyms on the fly, for training batches only.
+
+Source: Li 2025, section 5.1, names synonym replacement and no more. Ours: each word that has
+synonyms (`sermm.data.wordnet`) is replaced with probability p, by any of them alike.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import torch
+
+from sermm.core.ragged import Ragged
+from sermm.core.seeding import generator
+from sermm.data.augment_settings import Settings
+from sermm.data.wordnet import folder_of, synonyms
+
+Thesaurus = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
+# A word with its apostrophes and hyphens: "don't" is one word, and none that has synonyms.
+_WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
+_SENTENCE_ENDS: Final = ".!?"
+
+
+class Synonyms:
+    """How transcripts are reworded.
+
+    Args:
+        settings: `p`, and `wordnet`, the folder of its files or null (`conf/augment`).
+        seed: of the run.
+        thesaurus: gives the synonyms of words; None: WordNet.
+
+    Attributes:
+        settings: as given.
+
+    Raises:
+        InputError: a setting is wrong, or WordNet is not there.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], seed: int, thesaurus: Thesaurus | None = None
+    ) -> None:
+        read = Settings("synonyms", settings)
+        read.expect(["p", "wordnet"])
+        self.settings = dict(settings)
+        self.seed, self.p = seed, read.p
+        self.thesaurus = thesaurus or partial(synonyms, folder_of(settings["wordnet"]))
+
+
+class Reworded:
+    """Token ids of reworded transcripts; what each gets follows from seed, epoch and utterance id.
+
+    Case and punctuation stay, and so does an article before a word. Names stay: words with a
+    capital within a sentence.
+
+    Args:
+        synonyms: how they are reworded.
+        texts: the transcripts by utterance id.
+        tokenize: of the text encoder.
+
+    Attributes:
+        synonyms: as given.
+        choices: the synonyms of each word of the texts that has some.
+    """
+
+    def __init__(
+        self,
+        synonyms: Synonyms,
+        texts: Mapping[str, str],
+        tokenize: Callable[[Sequence[str]], list[list[int]]],
+    ) -> None:
+        self.synonyms = synonyms
+        self._texts, self._tokenize = texts, tokenize
+        # Looked up once and for all here: workers need no WordNet.
+        self.choices = dict(synonyms.thesaurus(words_of(texts.values())))
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.synonyms.settings.items())
+        n = len(words_of(self._texts.values()))
+        return f"synonyms ({told}) of {len(self.choices)} of {n} different words"
+
+    def text(self, utterance_id: str, epoch: int) -> str:
+        """The transcript as this epoch reads it."""
+        transcript = self._texts[utterance_id]
+        draw = generator(self.synonyms.seed, "augment", epoch, utterance_id, "synonyms")
+        # Recognisers of LibriSpeech's kind write capitals only.
+        shouted = transcript.isupper()
+
+        def other(match: re.Match[str]) -> str:
+            word = match.group()
+            choices = self.choices.get(word.lower(), ())
+            if not choices or (not shouted and _is_name(match)):
+                return word
+            if draw.uniform() >= self.synonyms.p:
+                return word
+            return in_case_of(word, choices[int(draw.integers(len(choices)))])
+
+        return _WORD.sub(other, transcript)
+
+    def tokens(self, ids: Sequence[str], epoch: int) -> Ragged:
+        """Token ids of the reworded transcripts."""
+        rows = self._tokenize([self.text(i, epoch) for i in ids])
+        return Ragged.pack([torch.tensor(row, dtype=torch.int64) for row in rows])
+
+
+def words_of(texts: Iterable[str]) -> set[str]:
+    """The different words, in small letters."""
+    return {word.lower() for text in texts for word in _WORD.findall(text)}
+
+
+def in_case_of(word: str, other: str) -> str:
+    """The other word in capitals where the word is in capitals."""
+    if word.isupper() and len(word) > 1:
+        return other.upper()
+    return other.capitalize() if word[0].isupper() else other
+
+
+def _is_name(match: re.Match[str]) -> bool:
+    """Whether a word that starts no sentence has a capital, unless it is all capitals."""
+    word, before = match.group(), match.string[: match.start()].rstrip(" \"'“‘(-")
+    starts = not before or before[-1] in _SENTENCE_ENDS
+    return word[0].isupper() and not word.isupper() and not starts

@@ -1,0 +1,127 @@
+"""What predicting one utterance at a time takes: time and memory."""
+
+import platform
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any, cast
+
+import torch
+
+from sermm.core.batch import Batch
+from sermm.data.dataset import UtteranceDataset
+from sermm.engine.inference import precision_for
+from sermm.engine.task import Task
+from sermm.models.base import CountingSystem, System
+
+WARM_UP = 2
+MOST_UTTERANCES = 20
+MOST_S = 5.0
+_PROCESS = Path("/proc/self")
+
+
+def cost(task: Task, device: torch.device) -> dict[str, Any] | None:
+    """Time and memory of the trained system as it runs in prediction, for `result.json`.
+
+    Decoding audio and reading stored features is not counted. With `features` "cached" encoders
+    are not counted either.
+
+    Returns:
+        `ms_per_sample`: median over up to 20 test utterances, or as many as 5 s allow.
+        `peak_memory_gb`: 10^9 bytes; on a GPU what torch held, weights included; on a CPU the
+        resident memory of the whole process; None where the system does not tell.
+        None for what counts instead of computing.
+    """
+    test = task.fold.test
+    if isinstance(task.system, CountingSystem) or not test:
+        return None
+    dataset = cast(UtteranceDataset, task.data.test_dataloader().dataset)
+    # spread over the part, so that not all are of one dialogue
+    places = range(0, len(test), -(-len(test) // MOST_UTTERANCES))
+    batches = (dataset[place] for place in places)
+    precision = precision_for(task.plain["trainer"]["precision"], device)
+    return {
+        **measured(task.system, batches, device, precision.startswith("bf16")),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "features": task.plain["features"]["mode"],
+    }
+
+
+def measured(
+    system: System, batches: Iterable[Batch], device: torch.device, half: bool
+) -> dict[str, Any]:
+    """Predicts batches of one utterance; the system is left on the CPU in evaluation mode.
+
+    Args:
+        system: the recogniser.
+        batches: at least one; the first ones are predicted once more than they are counted.
+        device: where to.
+        half: computes in bfloat16 where torch allows.
+    """
+    system.eval().to(device)
+    taken_s: list[float] = []
+    there = _forget_peak(device)
+    start_s = time.perf_counter()
+    for number, batch in enumerate(batches):
+        if number < WARM_UP:
+            _predict(system, batch, device, half)
+        taken_s.append(_predict(system, batch, device, half))
+        if time.perf_counter() - start_s > MOST_S:
+            break
+    peak = _peak_gb(device) if there else None
+    system.cpu()
+    return {
+        "ms_per_sample": 1000 * median(taken_s),
+        "utterances": len(taken_s),
+        "peak_memory_gb": peak,
+    }
+
+
+@torch.inference_mode()
+def _predict(system: System, batch: Batch, device: torch.device, half: bool) -> float:
+    """Seconds from the batch in main memory to the probabilities there."""
+    start_s = time.perf_counter()
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        logits = system(batch.to(device)).logits
+    # fetching them waits for the GPU
+    logits.float().softmax(-1).cpu()
+    return time.perf_counter() - start_s
+
+
+def _forget_peak(device: torch.device) -> bool:
+    """Whether the peak of memory could be set back to what is in use now."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        # from the manual page proc(5): 5 sets back the peak of the resident memory
+        (_PROCESS / "clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_gb(device: torch.device) -> float | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    try:
+        lines = (_PROCESS / "status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return peaks[0] * 1024 / 1e9 if peaks else None
+
+
+def device_name(device: torch.device) -> str:
+    """What the hardware calls itself."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next((name for name in names if name), f"CPU {platform.machine()}")

@@ -1,0 +1,160 @@
+"""What a trained system looked at in one utterance: its attention and its gates, with figures."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.engine.explain_axes import Axis, axis_of
+from sermm.engine.explain_measures import Measure, band, cross, lexicon, relevance
+from sermm.engine.explain_sound import Sound, sound_of
+from sermm.engine.explain_subject import Subject
+from sermm.engine.explain_words import words_of
+from sermm.engine.inference import device_for, predict
+from sermm.engine.restore import Restored
+from sermm.models.base import Attended, System
+
+MODELS = (
+    "coattention",
+    "cmgi",
+    "cmgi_released",
+    "single_gate",
+    "caf",
+    "caf_text",
+    "transformer_encoder",
+    "deberta_bilstm",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Where one stream looks in another, or in itself.
+
+    Attributes:
+        query: the positions that look.
+        key: the positions that are looked at.
+        weights: `[n m]`, mean over heads; rows sum to 1.
+        measures: as in Table 5 of Li 2025, where speech looks at text.
+    """
+
+    query: Axis
+    key: Axis
+    weights: Float[np.ndarray, "n m"]
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Both streams, fit for a file's name."""
+        return f"{self.query.stream}-to-{self.key.stream}"
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """A gate of one stream at each position, over its channels; 1 = its own states pass."""
+
+    axis: Axis
+    mean: Float[np.ndarray, " n"]
+    lower: Float[np.ndarray, " n"]
+    upper: Float[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """All that is shown of an utterance.
+
+    Attributes:
+        restored: the run.
+        subject: the utterance.
+        sound: its spectra.
+        probabilities: by class.
+        maps: the first is the one that the paper shows: speech looks at text, if there is such.
+        gates: of each stream that has one.
+        negative: the words of its transcript that are on the list of negative words.
+    """
+
+    restored: Restored
+    subject: Subject
+    sound: Sound
+    probabilities: dict[str, float]
+    maps: tuple[Map, ...]
+    gates: tuple[Gate, ...]
+    negative: frozenset[str]
+
+    @property
+    def predicted(self) -> str:
+        """The likeliest class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+    def negative_tokens(self, axis: Axis) -> frozenset[int]:
+        """The numbers of the tokens that make negative words."""
+        words = words_of(self.subject.text, axis.pieces or ())
+        return frozenset(i for word in words if word.text in self.negative for i in word.tokens)
+
+
+def explain(restored: Restored, subject: Subject, negative: Collection[str]) -> Explained:
+    """Runs the system on the utterance and reads its attention and its gates.
+
+    Args:
+        restored: the run.
+        subject: the utterance.
+        negative: words that the lexicon figure takes the relevance of.
+
+    Raises:
+        InputError: the system has neither attention nor a gate.
+    """
+    system, options = restored.system, restored.plain["trainer"]
+    device = device_for(options["accelerator"])
+    (prediction,) = predict(system, [subject.batch], device, options["precision"])
+    with torch.inference_mode():
+        attended, gates = system.attended(subject.batch), system.gates(subject.batch)
+    if not attended and not gates:
+        raise InputError(
+            f"{restored.result['model']} has neither attention nor a gate to show; these have: "
+            f"{', '.join(MODELS)}, and single_gate's variants without attention a gate"
+        )
+    sound = sound_of(subject.waveform)
+    maps = [_map(system, subject, sound, one, negative) for one in attended]
+    # A stable sort: maps with figures first.
+    maps.sort(key=lambda found: not found.measures)
+    classes = restored.result["classes"]
+    said = {word.text for word in words_of(subject.text, ())}
+    return Explained(
+        restored,
+        subject,
+        sound,
+        {c: float(p) for c, p in zip(classes, prediction.probabilities, strict=True)},
+        tuple(maps),
+        tuple(_gate(system, subject, sound, name, gate) for name, gate in gates.items()),
+        frozenset(said & set(negative)),
+    )
+
+
+def _map(
+    system: System, subject: Subject, sound: Sound, attended: Attended, negative: Collection[str]
+) -> Map:
+    weights = attended.weights[0].double().numpy()
+    query, key = (
+        axis_of(system, stream, n, subject.batch, subject.text, sound.seconds)
+        for stream, n in zip((attended.query, attended.key), weights.shape, strict=True)
+    )
+    measures: tuple[Measure, ...] = ()
+    if query.pieces is None and key.pieces is not None:
+        energy, share = (None, None) if query.times is None else sound.at(query.times)
+        words = words_of(subject.text, key.pieces)
+        measures = (
+            band(weights, share),
+            lexicon(relevance(weights), words, negative),
+            cross(weights, energy, key.pieces),
+        )
+    return Map(query, key, weights, measures)
+
+
+def _gate(system: System, subject: Subject, sound: Sound, name: str, gate: Ragged) -> Gate:
+    values = gate.values.double().numpy()
+    axis = axis_of(system, name, len(values), subject.batch, subject.text, sound.seconds)
+    lower, upper = np.quantile(values, (0.1, 0.9), axis=1)
+    return Gate(axis, values.mean(1), lower, upper)

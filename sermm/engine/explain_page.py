@@ -1,0 +1,117 @@
+"""Writes an explanation: pictures, numbers, and a page that needs no other file."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sermm.core.files import write_json, write_text
+from sermm.data.audio import SAMPLE_RATE_HZ
+from sermm.engine.explain import Explained, Gate, Map
+from sermm.engine.explain_axes import Axis
+from sermm.engine.explain_measures import NOTICE
+from sermm.engine.explain_pictures import draw_attention, draw_gate
+from sermm.engine.explain_record import WEIGHTS, record, write_weights
+from sermm.engine.explain_sound import Sound
+
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def write(explained: Explained, folder: Path) -> dict[str, Any]:
+    """Writes `attention.png` and the other pictures, `index.html`, and the numbers last.
+
+    Returns:
+        What `explanation.json` holds.
+    """
+    told = record(explained)
+    pictures = draw(explained, folder)
+    write_text(folder / "index.html", _html(explained, told, pictures))
+    write_weights(explained, folder / WEIGHTS)
+    write_json(folder / "explanation.json", told)
+    return told
+
+
+def draw(explained: Explained, folder: Path) -> dict[str, Path]:
+    """Writes the pictures; their files by the names of maps and of gated streams."""
+    files = {}
+    for number, one in enumerate(explained.maps):
+        files[one.name] = folder / (f"attention-{one.name}.png" if number else "attention.png")
+        draw_attention(files[one.name], explained, one)
+    for gate in explained.gates:
+        files[_gate_name(gate)] = folder / f"{_gate_name(gate)}.png"
+        draw_gate(files[_gate_name(gate)], explained, gate)
+    return files
+
+
+def _html(explained: Explained, told: dict[str, Any], pictures: dict[str, Path]) -> str:
+    environment = Environment(
+        loader=PackageLoader("sermm.engine", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    embedded = {name: _base64(path.read_bytes()) for name, path in pictures.items()}
+    return environment.get_template("explanation.html").render(
+        record=told,
+        words=_PARTS,
+        notice=NOTICE,
+        audio=_base64(wav_of(explained.sound)),
+        maps=[
+            {**_shown(one, numbers, explained), "picture": embedded[one.name]}
+            for one, numbers in zip(explained.maps, told["maps"], strict=True)
+        ],
+        gates=[
+            {**_shown_gate(gate), "picture": embedded[_gate_name(gate)]} for gate in explained.gates
+        ],
+    )
+
+
+def _shown(one: Map, numbers: dict[str, Any], explained: Explained) -> dict[str, Any]:
+    """What the page shows of a map: relevance of the tokens looked at, or how sharp they look."""
+    title = f"Where {one.query.stream} looks in {one.key.stream}"
+    looked_at = one.key.pieces is not None
+    axis = one.key if looked_at else one.query
+    what = "relevance" if looked_at else "sharpness"
+    return {
+        "title": title,
+        "alt": f"{title}: attention of {one.query.n} positions to {one.key.n}, mean over heads",
+        "figures": numbers["figures"],
+        "tokens_say": what,
+        "tokens": _tokens(axis, numbers[what], explained),
+    }
+
+
+def _tokens(axis: Axis, values: list[float | None], explained: Explained) -> list[dict[str, Any]]:
+    negative = explained.negative_tokens(axis)
+    return [
+        {"text": piece.text, "value": value, "negative": number in negative}
+        for number, (piece, value) in enumerate(zip(axis.pieces or (), values, strict=False))
+    ]
+
+
+def _shown_gate(gate: Gate) -> dict[str, str]:
+    title = f"Gate of {gate.axis.stream}"
+    return {
+        "title": title,
+        "alt": f"{title}: mean over channels {gate.mean.mean():.2f}, from {gate.mean.min():.2f} to "
+        f"{gate.mean.max():.2f} over {gate.axis.n} positions; 1 = its own states pass",
+    }
+
+
+def _gate_name(gate: Gate) -> str:
+    return f"gate-{gate.axis.stream}"
+
+
+def wav_of(sound: Sound) -> bytes:
+    """The audio as a file of 16 bits, 16 kHz."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, sound.waveform, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

@@ -1,0 +1,83 @@
+"""An explanation as numbers: what `explanation.json` and `attention.npz` hold."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from sermm.core.files import whole_file
+from sermm.engine.explain import Explained, Gate, Map
+from sermm.engine.explain_axes import Axis
+from sermm.engine.explain_measures import NOTICE, relevance, sharpness
+
+WEIGHTS = "attention.npz"
+_DIGITS = 6
+
+
+def record(explained: Explained) -> dict[str, Any]:
+    """All but the attention weights themselves; what is not defined is null."""
+    result, subject = explained.restored.result, explained.subject
+    return {
+        "run": result["key"],
+        **{name: result[name] for name in ("model", "data", "protocol", "fold", "seed")},
+        "utterance": subject.name,
+        "part": subject.part,
+        "label": subject.label,
+        "predicted": explained.predicted,
+        "probabilities": explained.probabilities,
+        "text": subject.text,
+        "seconds": explained.sound.seconds,
+        "negative_words": sorted(explained.negative),
+        "figures": NOTICE,
+        "maps": [_map(one, explained) for one in explained.maps],
+        "gates": [_gate(one) for one in explained.gates],
+    }
+
+
+def write_weights(explained: Explained, path: Path) -> None:
+    """Writes the weights `[n m]` of every map by its name, float32."""
+    weights = {one.name: one.weights.astype(np.float32) for one in explained.maps}
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **weights)  # type: ignore[arg-type]
+
+
+def _map(one: Map, explained: Explained) -> dict[str, Any]:
+    found = {
+        "query": _axis(one.query),
+        "key": _axis(one.key),
+        "weights": f"{WEIGHTS}: {one.name}",
+        "relevance": _numbers(relevance(one.weights)),
+        "sharpness": _numbers(sharpness(one.weights)),
+        "figures": [
+            {"name": m.name, "value": m.value, "said": m.said, "paper": m.paper}
+            for m in one.measures
+        ],
+    }
+    if one.query.times is not None:
+        energy, share = explained.sound.at(one.query.times)
+        found |= {"energy": _numbers(energy), "share_above_4_khz": _numbers(share)}
+    return found
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    return {
+        "stream": _axis(gate.axis),
+        "mean": _numbers(gate.mean),
+        "lower_tenth": _numbers(gate.lower),
+        "upper_tenth": _numbers(gate.upper),
+    }
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    found: dict[str, Any] = {"stream": axis.stream, "positions": axis.n}
+    if axis.pieces is not None:
+        found["tokens"] = [piece.text for piece in axis.pieces]
+    if axis.times is not None:
+        found["times_s"] = [_numbers(row) for row in axis.times]
+    return found
+
+
+def _numbers(values: Float[np.ndarray, " n"]) -> Sequence[float | None]:
+    return [round(float(v), _DIGITS) if np.isfinite(v) else None for v in values]

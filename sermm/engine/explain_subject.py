@@ -1,0 +1,147 @@
+"""What is explained: an utterance of the run's own corpus, or a file of one's own."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from jaxtyping import Float
+from torch import Tensor
+
+from sermm.core.batch import Batch
+from sermm.core.digest import digest, digest_file
+from sermm.core.errors import InputError
+from sermm.core.records import Fold
+from sermm.core.transcripts import spoken
+from sermm.data.audio import load as decode
+from sermm.engine.config import levels_of
+from sermm.engine.corpus import Loaded, load
+from sermm.engine.inference import device_for
+from sermm.engine.normalisation import observe, observers
+from sermm.engine.predict import batch_of
+from sermm.engine.restore import Restored
+from sermm.engine.task import data_module
+from sermm.engine.work import work_of
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One utterance, ready for the system.
+
+    Attributes:
+        name: its id, or the file's name.
+        folder: a name for the folder of its explanation.
+        batch: a batch of it alone.
+        waveform: what is heard of it, 16 kHz.
+        text: what a text encoder reads of it.
+        label: its class; None for a file.
+        part: of the run's fold that it is in (train, val, test); None for a file.
+    """
+
+    name: str
+    folder: str
+    batch: Batch
+    waveform: Float[Tensor, " t"]
+    text: str
+    label: str | None = None
+    part: str | None = None
+
+
+def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
+    """A file of one's own; without text a system that reads text sees an empty transcript.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    options = restored.plain["trainer"]
+    batch = batch_of(restored, path, text, options["max_seconds"])
+    if parts := observers(restored.system, "talker"):
+        observe(parts, [batch], device_for(options["accelerator"]))
+    return Subject(
+        name=path.name,
+        folder=f"{_as_folder(path.stem)}-{digest([digest_file(path), text])[:8]}",
+        batch=batch,
+        waveform=decode(path, None, None, options["max_seconds"]),
+        text=spoken(text),
+    )
+
+
+def of_corpus(restored: Restored, utterance_id: str) -> Subject:
+    """An utterance of the fold that the run was trained, validated or tested on.
+
+    Raises:
+        InputError: it is not in the fold: says whether the corpus has it, and what comes close.
+    """
+    trainer = {**restored.plain["trainer"], "num_workers": 0}
+    plain = {**restored.plain, "trainer": trainer}
+    loaded = load(plain)
+    fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
+    part = part_of(fold, utterance_id)
+    if part is None:
+        raise _absent(plain, loaded, fold, utterance_id)
+    utterance = next(u for u in loaded.reading.utterances if u.id == utterance_id)
+    return Subject(
+        name=utterance_id,
+        folder=_as_folder(utterance_id),
+        batch=_batch(restored, plain, loaded, fold, utterance_id),
+        waveform=decode(utterance.path, utterance.start_s, utterance.end_s, trainer["max_seconds"]),
+        text=loaded.texts[utterance_id],
+        label=loaded.protocol.targets(loaded.reading.utterances)[utterance_id],
+        part=part,
+    )
+
+
+def part_of(fold: Fold, utterance_id: str) -> str | None:
+    """The part of the fold that holds the utterance; None: it holds it nowhere."""
+    parts = {"train": fold.train, "val": fold.val, "test": fold.test}
+    return next((name for name, ids in parts.items() if utterance_id in ids), None)
+
+
+def _batch(
+    restored: Restored, plain: dict[str, Any], loaded: Loaded, fold: Fold, utterance_id: str
+) -> Batch:
+    """The utterance alone; what is normalised by talker has heard all of its talker's."""
+    parts = observers(restored.system, "talker")
+    ids: tuple[str, ...] = (utterance_id,)
+    if parts:
+        speakers = {u.id: u.speaker for u in loaded.reading.utterances}
+        everything = (*fold.train, *fold.val, *fold.test)
+        ids = tuple(i for i in everything if speakers[i] == speakers[utterance_id])
+    work = work_of(plain, loaded, ids, levels_of(plain["model"]["system"]))
+    one = dataclasses.replace(fold, train=(), val=(), test=ids)
+    data = data_module(work, one, restored.system)
+    if parts:
+        observe(parts, data.loader(ids), work.device)
+    batch: Batch = next(iter(data.loader((utterance_id,))))
+    return batch
+
+
+def _absent(plain: dict[str, Any], loaded: Loaded, fold: Fold, utterance_id: str) -> InputError:
+    corpus, where = plain["data"]["name"], f"{loaded.protocol.name} fold {fold.number}"
+    if bad := [p for p in loaded.reading.problems if p.where == utterance_id]:
+        return InputError(
+            f"utterance={utterance_id}: {corpus} has it, but it is not used: {bad[0].what}"
+        )
+    reading = instantiate(plain["data"], _convert_="all").read()
+    labels = {u.id: u.label for u in reading.utterances}
+    if utterance_id in labels:
+        return InputError(
+            f"utterance={utterance_id} (label {labels[utterance_id]}) is in {corpus}, but in no "
+            f"part of {where}, which this run worked on; explain its file instead: "
+            'sermm explain RUN FILE.wav text="..."'
+        )
+    close = get_close_matches(utterance_id, labels, n=3, cutoff=0.5)
+    told = f"close to it: {', '.join(close)}" if close else f"its ids look like {fold.test[0]}"
+    return InputError(
+        f"utterance={utterance_id} is not in {corpus} ({len(labels)} utterances); {told}. "
+        f"`sermm data ... ids=true` lists all of them"
+    )
+
+
+def _as_folder(name: str) -> str:
+    """The name as one folder's: itself, or with a digest if it has characters that are not kept."""
+    kept = re.sub(r"[^\w.=-]+", "-", name)[:80].lstrip(".")
+    return kept if kept == name else f"{kept}-{digest(name)[:8]}"

@@ -1,0 +1,78 @@
+"""Which words of a transcript are negative, and which tokens make them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.encoders.base import Piece
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_MOST_VALENCE = -1.0
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a transcript.
+
+    Attributes:
+        text: lower case, apostrophes straight.
+        tokens: the numbers of the tokens that have a character of it; none if it was cut off.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+def words_of(transcript: str, pieces: Sequence[Piece]) -> list[Word]:
+    """The words of a transcript, joined to its tokens."""
+    return [
+        Word(
+            _plain(match.group()),
+            tuple(
+                i
+                for i, piece in enumerate(pieces)
+                if piece.span and piece.span[0] < match.end() and match.start() < piece.span[1]
+            ),
+        )
+        for match in _WORD.finditer(transcript)
+    ]
+
+
+def negative_words(file: Path | None) -> frozenset[str]:
+    """A list of negative words, lower case.
+
+    Args:
+        file: one word a line; None: the English words of the VADER lexicon (Hutto and Gilbert
+            2014, MIT licence) whose mean valence, from -4 to 4, is -1 or less.
+
+    Raises:
+        InputError: the file cannot be read, or has no words.
+    """
+    if file is None:
+        return _of_vader()
+    try:
+        words = {_plain(line) for line in file.read_text(encoding="utf-8").splitlines()} - {""}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"lexicon={file} cannot be read ({error}); give a UTF-8 file with a word a line"
+        ) from error
+    if not words:
+        raise InputError(f"lexicon={file} has no words; give a UTF-8 file with a word a line")
+    return frozenset(words)
+
+
+def _of_vader() -> frozenset[str]:
+    lexicon = files("vaderSentiment").joinpath("vader_lexicon.txt").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in lexicon.splitlines() if line.strip())
+    rated = {_plain(word): float(valence) for word, valence, *_ in rows}
+    # It has emoticons, too.
+    return frozenset(
+        word for word, v in rated.items() if v <= _MOST_VALENCE and _WORD.fullmatch(word)
+    )
+
+
+def _plain(word: str) -> str:
+    return word.strip().lower().replace("’", "'")
