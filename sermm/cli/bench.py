@@ -9,8 +9,9 @@ against a bare loop), memory (1x against 10x utterances), features (extraction a
 store (the feature store against bare files and copies), again (a second extraction), cached
 (training on stored features against padded batches), extract-memory (1x against 10x speech), fusion
 (what fusions cost and what of the whole; full=true also what takes longer than six minutes),
-finetune (an epoch of fine-tuning against that of Bian 2024). A figure over its limit gives exit
-status 1.
+finetune (an epoch of fine-tuning against that of Bian 2024), pool (starting a job of a sweep
+against a fresh process), study (status and report of 10,000 runs, 4 GB in the folder for temporary
+files). A figure over its limit gives exit status 1.
 """
 
 import json

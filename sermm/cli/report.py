@@ -8,10 +8,13 @@ unreadable runs is refused unless allow_missing=true; the page then says what is
 
   sermm report demo
   sermm report demo format=json
+  sermm report first wandb=true project=emotion entity=my-team
 
 Keys: allow_missing (true | false), format (table | json), runs_dir, to (write to another folder),
 insert (a Markdown page that has the lines <!-- sermm report STUDY --> and <!-- end -->: the
-papers' and the main tables are put between them).
+papers' and the main tables are put between them), wandb (true | false: one W&B run with the tables
+of the whole study, models x folds and UA with intervals, which the next report updates; project and
+entity are those of the study's runs if not given).
 """
 
 import json
@@ -26,7 +29,7 @@ from sermm.core.files import write_text
 if TYPE_CHECKING:
     from sermm.report.tables import Report
 
-USAGE = "sermm report STUDY [allow_missing=true] [format=table|json] [runs_dir=FOLDER]"
+USAGE = "sermm report STUDY [allow_missing=true] [format=table|json] [wandb=true] [runs_dir=FOLDER]"
 
 
 def run(arguments: list[str]) -> int:
@@ -42,6 +45,9 @@ def run(arguments: list[str]) -> int:
             "format": "table",
             "to": None,
             "insert": None,
+            "wandb": "false",
+            "project": None,
+            "entity": None,
             "runs_dir": None,
         },
         USAGE,
@@ -50,6 +56,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
     allow_missing = flag(given["allow_missing"], "allow_missing")
+    told = flag(given["wandb"], "wandb")
 
     from sermm.report.runs import find_study
     from sermm.report.text import inserted
@@ -60,6 +67,10 @@ def run(arguments: list[str]) -> int:
         page = Path(given["insert"])
         write_text(page, inserted(page.read_text(encoding="utf-8"), report))
     _show(report, folder, output == "json")
+    if told:
+        from sermm.engine.tracked_study import project_of, tell
+
+        tell(report, study_dir, project_of(study_dir, given["project"], given["entity"]))
     return 0
 
 

@@ -129,7 +129,9 @@ CASES: dict[str, Callable[[], list[Measure]]] = {
     "cached": _later("sermm.engine.bench_cached", "cached_case"),
     "extract-memory": _later("sermm.engine.bench_store", "extract_memory_case"),
     "fusion": _later("sermm.engine.bench_fusion", "fusion_case"),
+    "pool": _later("sermm.engine.bench_pool", "pool_case"),
     "finetune": _later("sermm.engine.bench_finetune", "finetune_case"),
+    "study": _later("sermm.engine.bench_study", "study_case"),
 }
 # What replaces a case with `full=true`: all of it, however long it takes.
 FULL = {"fusion": _later("sermm.engine.bench_fusion", "full_case")}

@@ -9,6 +9,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -85,7 +86,7 @@ def explain(error: Exception) -> str:
 
 
 def first_of_sweep(overrides: Sequence[str]) -> list[str]:
-    """The overrides with every sweep (`fold=1,2,3`) replaced by its first value.
+    """The overrides with every sweep (`fold=1,2,3`, `interval(0, 1)`) replaced by its first value.
 
     Raises:
         InputError: an override cannot be read.
@@ -95,11 +96,16 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
-        f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}"
-        if o.is_sweep_override()
-        else str(o.input_line)
+        f"{o.get_key_element()}={_first(o)}" if o.is_sweep_override() else str(o.input_line)
         for o in parsed
     ]
+
+
+def _first(override: Override) -> str:
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return str(value.start)
+    return next(iter(override.sweep_string_iterator()))
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -10,33 +10,33 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning import Callback, Trainer
-from lightning.pytorch.loggers import Logger
 
 from sermm.core.errors import InputError
 from sermm.core.seeding import seed_of
 from sermm.encoders.hf_base import transformers_in
 from sermm.engine.assembly import read_weights, save_weights
-from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress
+from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls
 from sermm.engine.contrastive import contrastive
 from sermm.engine.distillation_pass import distillation
 from sermm.engine.inference import device_for, precision_for
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.memory_estimate import MemoryNote
 from sermm.engine.out_of_memory import memory_watched
+from sermm.engine.preemption import KeepSignals
+from sermm.engine.slurm_environment import cluster, nodes
 from sermm.engine.task import Task
-from sermm.engine.trackers import finish_trackers
 from sermm.models.base import CountingSystem
 
 
-def learn(task: Task) -> dict[str, int]:
-    """Trains; leaves the chosen weights in the system and in `best.ckpt`.
+def learn(task: Task, watchers: Sequence[Callback] = ()) -> dict[str, int]:
+    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on.
 
     Returns:
         The number of the chosen epoch (`best`) and of the last one (`last`).
     """
     if isinstance(task.system, CountingSystem):
         return count(task.system, task)
-    keeper = fit(task)
+    keeper = fit(task, watchers)
     read_weights(task.system, task.folder.best)
     return {"best": keeper.best_epoch, "last": keeper.last_epoch}
 
@@ -57,21 +57,32 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     figure = monitored(options["monitor"], task.loaded.protocol.headline)
     keeper = Keeper(task.folder, task.system, figure if validated else None, options["patience"])
     device = device_for(options["accelerator"])
+    learner = Learner(
+        task.system,
+        learning(task.plain),
+        class_counts(task),
+        {**distillation(task), **contrastive(task)},
+        task.remedies.p_lost,
+    )
     trainer = Trainer(
         accelerator=options["accelerator"],
-        devices=options["devices"],
+        devices=options["devices"] // nodes(),
+        num_nodes=nodes(),
+        plugins=[cluster()],
         precision=precision_for(options["precision"], device),
         max_epochs=options["max_epochs"],
         accumulate_grad_batches=options["accumulate"],
         gradient_clip_val=options["clip_norm"],
         callbacks=[
             EpochSeeding(task.plain["seed"]),
+            Recalls(task.loaded.protocol.classes, learner.confusion),
             keeper,
             Progress(task.title, keeper),
             MemoryNote(task),
+            KeepSignals(),
             *watchers,
         ],
-        logger=tracker(task),
+        logger=False,
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -80,13 +91,6 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         log_every_n_steps=1,
         limit_val_batches=1.0 if validated else 0,
         default_root_dir=task.folder.path,
-    )
-    learner = Learner(
-        task.system,
-        learning(task.plain),
-        class_counts(task),
-        {**distillation(task), **contrastive(task)},
-        task.remedies.p_lost,
     )
     resume = task.folder.last if task.folder.last.exists() else None
     torch.manual_seed(seed_of(task.plain["seed"], "fit"))
@@ -104,8 +108,6 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
         raise
-    finally:
-        finish_trackers()
     return keeper
 
 
@@ -126,8 +128,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec.", FutureWarning)
     warnings.filterwarnings("ignore", "The .* does not have many workers")
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
-    # A run outside of a job is meant to be one.
-    warnings.filterwarnings("ignore", "The `srun` command is available")
 
 
 def learning(plain: dict[str, Any]) -> Learning:
@@ -140,13 +140,3 @@ def class_counts(task: Task) -> torch.Tensor:
     targets = task.loaded.protocol.targets(task.loaded.reading.utterances)
     counts = Counter(targets[i] for i in task.fold.train)
     return torch.tensor([float(counts[c]) for c in task.loaded.protocol.classes])
-
-
-def tracker(task: Task) -> Logger | bool:
-    """The experiment tracker beside the run folder, if any."""
-    config = task.plain["logger"]["tracker"]
-    if config is None:
-        return False
-    make = instantiate(config, _partial_=True, _convert_="all")
-    made: Logger = make(plain=task.plain, folder=task.folder.path)
-    return made

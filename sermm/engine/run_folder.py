@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json, whole_file, write_json, write_text
+from sermm.engine.slurm import current_job
 
 State = Literal["running", "finished", "failed", "interrupted"]
 HEARTBEAT_S = 30.0
+INTERRUPTED = "stopped by a signal; run it again to resume"
 
 
 class BusyError(InputError):
@@ -28,10 +30,11 @@ class RunFolder:
 
     Attributes:
         path: the folder.
+        job: which job of a sweep works in it (`sermm.engine.plans.job_id`), if any.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, job: str | None = None) -> None:
+        self.path, self.job = path, job
 
     @property
     def best(self) -> Path:
@@ -64,6 +67,15 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    @property
+    def reason(self) -> str:
+        """Why it is not finished, in one line."""
+        try:
+            error = str(read_json(self.path / "status.json")["error"] or "").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return "not started"
+        return error.splitlines()[-1] if error else str(self.state)
+
     def start(self, config: str) -> None:
         """Makes the folder and writes the configuration.
 
@@ -75,12 +87,15 @@ class RunFolder:
 
     def write_status(self, state: State, error: str | None = None) -> None:
         """Replaces `status.json`."""
+        slurm = current_job()
         status = {
             "state": state,
             "error": error,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "heartbeat": datetime.now(UTC).isoformat(timespec="seconds"),
+            "job": self.job,
+            "slurm": slurm and slurm.name,
         }
         write_json(self.path / "status.json", status)
 
@@ -111,9 +126,10 @@ class RunFolder:
             beat.start()
             try:
                 yield
-            except (KeyboardInterrupt, SystemExit):
+            except (KeyboardInterrupt, SystemExit) as error:
                 self._stop(stop, beat)
-                self.write_status("interrupted", "stopped by a signal; run it again to resume")
+                said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+                self.write_status("interrupted", said or INTERRUPTED)
                 raise
             except BaseException:
                 self._stop(stop, beat)

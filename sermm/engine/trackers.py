@@ -1,41 +1,137 @@
-"""Experiment trackers beside the run folder, which stays the record."""
+"""Experiment trackers beside the run folder, which stays the record.
 
-import os
+A tracker is told what the files of the run folder say, once an epoch and at the end: deleting all
+that it wrote loses nothing, and nothing that befalls it stops or changes a run.
+"""
+
+import csv
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+from hydra.utils import instantiate
+from lightning import Callback, LightningModule, Trainer
+
+from sermm.core.records import Utterance
+from sermm.engine.tracked import EPOCH
+
+Figures = dict[str, float]
 
 
-def finish_trackers() -> None:
-    """Ends the W&B run of this process, if there is one, so that no two folds share it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish()
+@dataclass(frozen=True)
+class Ended:
+    """What a tracker is told of a finished run.
+
+    Attributes:
+        result: as in `result.json`.
+        predictions: the rows of `predictions.csv`.
+        utterances: by id, for those who want to hear them.
+    """
+
+    result: Mapping[str, Any]
+    predictions: Sequence[Mapping[str, str]]
+    utterances: Mapping[str, Utterance]
+
+    def part(self, split: str) -> list[Mapping[str, str]]:
+        """The predictions of one part."""
+        return [row for row in self.predictions if row["split"] == split]
 
 
-def wandb_logger(
-    project: str, entity: str | None, plain: dict[str, Any], folder: Path
-) -> WandbLogger:
-    """One W&B run per fold and seed, named by the run key; offline where there is no key.
+class Tracker:
+    """Tells nobody anything (`logger=none`); what others do is below."""
+
+    def start(self, plain: Mapping[str, Any], folder: Path) -> None:
+        """Begins, or goes on with, the record of the run in this folder."""
+
+    def epochs(self, rows: Sequence[Figures]) -> None:
+        """Takes all epochs so far, those that it has been told before too."""
+
+    def finished(self, ended: Ended) -> None:
+        """Takes what the run came to."""
+
+    def stop(self, status: int) -> None:
+        """The run is over, with this exit status."""
+
+
+class Watched(Callback):
+    """Hands on to a tracker until that fails; says so once, and goes on without it.
 
     Args:
-        project: of W&B.
-        entity: user or team; None = the default.
-        plain: the resolved configuration, complete from the first second.
+        tracker: any.
+        plain: the resolved configuration.
         folder: of the run.
     """
-    names = [plain["study"], plain["model"]["name"], plain["protocol"]["name"]]
-    return WandbLogger(
-        name=f"{names[1]} fold {plain['fold']} seed {plain['seed']}",
-        project=project,
-        entity=entity,
-        id=folder.name,
-        resume="allow",
-        group="/".join(names),
-        job_type=f"fold{plain['fold']}",
-        config=plain,
-        save_dir=folder,
-        offline=not (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE")),
-    )
+
+    def __init__(self, tracker: Tracker, plain: Mapping[str, Any], folder: Path) -> None:
+        self.plain = plain
+        self.folder = folder
+        self._tracker: Tracker | None = tracker
+
+    def start(self) -> None:
+        """The run begins."""
+        self._tell(lambda tracker: tracker.start(self.plain, self.folder))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """An epoch is over."""
+        self._tell(lambda tracker: tracker.epochs(epochs_of(self.folder)))
+
+    def finished(self, result: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
+        """The run has its result."""
+        self._tell(lambda tracker: self._finish(tracker, result, utterances))
+
+    def stop(self, status: int) -> None:
+        """The run is over."""
+        self._tell(lambda tracker: tracker.stop(status))
+
+    def _finish(
+        self, tracker: Tracker, result: Mapping[str, Any], utterances: Sequence[Utterance]
+    ) -> None:
+        tracker.epochs(epochs_of(self.folder))
+        rows = read_rows(self.folder / "predictions.csv")
+        tracker.finished(Ended(result, rows, {u.id: u for u in utterances}))
+
+    def _tell(self, what: Callable[[Tracker], None]) -> None:
+        if self._tracker is None:
+            return
+        try:
+            what(self._tracker)
+        except Exception as error:
+            name, broken, self._tracker = type(self._tracker).__name__, self._tracker, None
+            with suppress(Exception):
+                broken.stop(1)
+            said = " ".join(str(error).split()) or type(error).__name__
+            print(f"  {name} is not told of this run any more: {said}", file=sys.stderr)
+
+
+@contextmanager
+def tracked(plain: Mapping[str, Any], folder: Path) -> Iterator[Watched]:
+    """The tracker of a run, which ends with the body, so that no two folds share one."""
+    watched = Watched(instantiate(plain["logger"], _convert_="all"), plain, folder)
+    status = 1
+    try:
+        yield watched
+        status = 0
+    finally:
+        watched.stop(status)
+
+
+def epochs_of(folder: Path) -> list[Figures]:
+    """The rows of `metrics.csv`, without what an epoch does not have; none without the file."""
+    path = folder / "metrics.csv"
+    rows = read_rows(path) if path.is_file() else []
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def since(rows: Sequence[Figures], step: int) -> list[tuple[int, Figures]]:
+    """The epochs from `step` on, with their numbers."""
+    numbered = [(int(row[EPOCH]), row) for row in rows]
+    return [(epoch, row) for epoch, row in numbered if epoch >= step]

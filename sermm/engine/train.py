@@ -4,18 +4,35 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
+from sermm.data.protocol import NoSuchFoldError
 from sermm.engine.config import as_yaml, run_key, settings
-from sermm.engine.corpus import load
+from sermm.engine.corpus import Loaded, load
 from sermm.engine.distillation_teacher import with_teacher
 from sermm.engine.fit import fit, learn
+from sermm.engine.plans import Note, forget_note, job_id, write_note
+from sermm.engine.preemption import following, stoppable
 from sermm.engine.record import record
 from sermm.engine.run_folder import RunFolder
+from sermm.engine.slurm import await_ready, preflight, say_ready
 from sermm.engine.task import prepare
+from sermm.engine.trackers import tracked
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run: its configuration, corpus, fold and folder, and its result if it has been made."""
+
+    plain: dict[str, Any]
+    loaded: Loaded
+    fold: Fold
+    folder: RunFolder
+    result: dict[str, Any] | None
 
 
 def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -32,25 +49,58 @@ def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         InputError: the configuration or the corpus is wrong.
         BusyError: another process is at it.
     """
-    loaded = load(plain)
-    fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
-    plain = with_teacher(plain, loaded.protocol.classes, fold)
-    folder = RunFolder(Path(plain["runs_dir"]) / plain["study"] / run_key(plain))
-    if (done := folder.result) is not None:
-        refuse_other_corpus(done, fold, folder)
-        return done
+    placed = place(plain, overrides)
+    if placed.result is not None:
+        return placed.result
+    plain, loaded, fold, folder = placed.plain, placed.loaded, placed.fold, placed.folder
+    line = preflight(plain["trainer"]["devices"])
     if process_rank():
         # Another process of this run, started by the first one to train on its own device.
-        fit(prepare(plain, folder, loaded, fold, follows=True))
+        with following():
+            await_ready(folder.path)
+            fit(prepare(plain, folder, loaded, fold, follows=True))
         sys.exit(0)
+    if line is not None:
+        print(line, flush=True)
     folder.start(as_yaml(plain))
-    with folder.running():
-        start_s = time.monotonic()
-        task = prepare(plain, folder, loaded, fold)
-        epochs = learn(task)
-        result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
-        folder.finish(result)
+    with tracked(plain, folder.path) as tracker:
+        with stoppable(folder):
+            tracker.start()
+            start_s = time.monotonic()
+            task = prepare(plain, folder, loaded, fold)
+            say_ready(folder.path)
+            epochs = learn(task, [tracker])
+            result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
+            folder.finish(result)
+        # Only now: what it sends may take long, and the run is finished whatever comes of it.
+        tracker.finished(result, loaded.reading.utterances)
     return result
+
+
+def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
+    """Where the run of a configuration is made; nothing is written but a sweep's note of it.
+
+    Raises:
+        InputError: the configuration or the corpus is wrong, or has changed since the run was made.
+    """
+    study = Path(plain["runs_dir"]) / plain["study"]
+    try:
+        loaded = load(plain)
+        fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
+        plain = with_teacher(plain, loaded.protocol.classes, fold)
+        folder = RunFolder(study / run_key(plain), job_id(overrides))
+        result = folder.result
+        if result is not None:
+            refuse_other_corpus(result, fold, folder)
+    except InputError as error:
+        left_out = isinstance(error, NoSuchFoldError)
+        write_note(study, overrides, Note(error=str(error), left_out=left_out))
+        raise
+    if result is None:
+        forget_note(study, overrides)
+    else:
+        write_note(study, overrides, Note(key=result["key"]))
+    return Place(plain, loaded, fold, folder, result)
 
 
 def process_rank() -> int:

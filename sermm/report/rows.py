@@ -86,7 +86,7 @@ def row(label: str, runs: Sequence[Run]) -> Row:
     results = [run.result for run in runs]
     first = results[0]
     k = len(first.classes)
-    counts = pl.concat(run.tests for run in runs)
+    counts = pl.concat(map(_counts, runs))
     by_fold = _tables(counts, "fold", k)[1]
     by_seed = by_fold.sum(1)
     total = by_seed.sum(0)
@@ -129,15 +129,23 @@ def run_scores(run: Run) -> dict[str, float]:
     return {name: float(values[0]) for name, values in averages(table).items()}
 
 
+def _counts(run: Run) -> pl.DataFrame:
+    seed, fold = pl.lit(run.result.seed, pl.Int64), pl.lit(str(run.result.fold))
+    return run.tests.with_columns(seed=seed, fold=fold)
+
+
 def _tables(counts: pl.DataFrame, by: str, k: int) -> tuple[list[str], np.ndarray]:
     """Confusion matrices by seed and value of a column, `[s m k k]`; nulls are left out."""
     counts = counts.filter(pl.col(by).is_not_null())
     seeds, seed = np.unique(counts["seed"].to_numpy(), return_inverse=True)
-    names, name = np.unique(counts[by].to_numpy().astype(str), return_inverse=True)
+    values = counts[by].cast(pl.String)
+    names = values.unique().sort()
+    # codes by name, for which numpy would sort all the strings
+    name = values.cast(pl.Enum(names)).to_physical()
     tables = np.zeros((len(seeds), len(names), k, k), dtype=np.int64)
-    where = (seed, name, counts["label"].to_numpy(), counts["predicted"].to_numpy())
+    where = (seed, name.to_numpy(), counts["label"].to_numpy(), counts["predicted"].to_numpy())
     np.add.at(tables, where, counts["n"].to_numpy())
-    return names.tolist(), tables
+    return names.to_list(), tables
 
 
 def _spread(tables: np.ndarray) -> tuple[dict[str, float], dict[str, float | None]]:

@@ -1,9 +1,9 @@
 """Reads the run folders of a study: what finished, and why the rest did not."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -17,12 +17,15 @@ from sermm.core.records import Problem
 from sermm.metrics.scores import METRICS
 from sermm.report.costs import checked
 from sermm.report.fields import typed
+from sermm.report.folders import REPORT_FOLDER as REPORT_FOLDER
+from sermm.report.folders import find_study as find_study
+from sermm.report.folders import run_folders, standing, title
 from sermm.report.paper_curves import PaperCurve
 from sermm.report.papers import PaperTable
 
-REPORT_FOLDER = "report"
-HEARTBEAT_LIMIT = timedelta(minutes=5)
 _FILES = ("status.json", "result.json", "predictions.csv")
+# polars works outside Python's lock, and so does the waiting for a disk
+_THREADS = 8
 _COLUMNS = ("utterance_id", "split", "label", "predicted", "group", "dialogue", "talker", "act")
 
 
@@ -113,7 +116,8 @@ class Run:
         folder: where it lies.
         result: what it says of itself.
         tests: its test predictions, counted: columns label and predicted (class index), group,
-            unit (the dialogue, or the talker where there is none), act, n, seed, fold.
+            unit (the dialogue, or the talker where there is none), act, n; of small types, as
+            there may be thousands of runs.
         by_dialogue: the units are dialogues.
     """
 
@@ -138,55 +142,27 @@ class Study:
     problems: tuple[Problem, ...]
 
 
-def find_study(study: str, runs_dir: Path) -> Path:
-    """The folder of a study given by name or as a folder.
-
-    Raises:
-        InputError: there is none.
-    """
-    for folder in (runs_dir / study, Path(study)):
-        if study and folder.is_dir():
-            return folder
-    known = sorted(f.name for f in _folders(runs_dir)) if runs_dir.is_dir() else []
-    raise InputError(
-        f"there is no study {study!r} in {runs_dir} ({', '.join(known) or 'no study at all'}); "
-        "give one of these names, a folder, or runs_dir=..."
-    )
-
-
 def read_study(folder: Path) -> Study:
     """Reads every run folder in `folder`; what cannot be read becomes a problem.
 
     Raises:
         InputError: no run has finished.
     """
-    runs: list[Run] = []
-    problems: list[Problem] = []
-    papers: _Papers = {}
-    for run_folder in _folders(folder):
-        found = _read_run(run_folder, papers)
-        if isinstance(found, Run):
-            runs.append(found)
-        else:
-            problems.append(found)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(partial(_read_run, papers={}), run_folders(folder)))
+    runs = tuple(one for one in found if isinstance(one, Run))
+    problems = tuple(one for one in found if isinstance(one, Problem))
     if not runs:
         why = "\n".join(f"  {p.where}: {p.what}" for p in problems) or "  it has no run folders"
         raise InputError(f"study {folder} has no finished run:\n{why}")
-    return Study(folder.resolve().name, folder, tuple(runs), tuple(problems))
-
-
-def _folders(parent: Path) -> list[Path]:
-    inside = (f for f in parent.iterdir() if f.is_dir() and f.name != REPORT_FOLDER)
-    return sorted(f for f in inside if not f.name.startswith("."))
+    return Study(folder.resolve().name, folder, runs, problems)
 
 
 def _read_run(folder: Path, papers: _Papers) -> Run | Problem:
     try:
-        status = read_json(folder / "status.json")
-        if not isinstance(status, dict) or not isinstance(status.get("state"), str):
-            raise ValueError("status.json has no state")
-        if status["state"] != "finished":
-            return _unfinished(folder, status)
+        state, error = standing(read_json(folder / "status.json"))
+        if state != "finished":
+            return Problem(_describe(folder), f"{state}: {error}" if error else state, state)
         result = _shared(Result.of(read_json(folder / "result.json")), papers)
         tests, by_dialogue = _read_tests(folder / "predictions.csv", result)
     except FileNotFoundError:
@@ -211,34 +187,17 @@ def _shared(result: Result, papers: _Papers) -> Result:
     return replace(result, **held)
 
 
-def _unfinished(folder: Path, status: Mapping[str, Any]) -> Problem:
-    state, error = status["state"], str(status.get("error") or "").strip()
-    if state == "running":
-        beat = datetime.fromisoformat(str(status.get("heartbeat")))
-        beat = beat if beat.tzinfo else beat.replace(tzinfo=UTC)
-        if datetime.now(UTC) - beat > HEARTBEAT_LIMIT:
-            state, error = "interrupted", f"no sign of life since {beat.isoformat()}"
-    reason = f"{state}: {error.splitlines()[-1]}" if error else state
-    return Problem(_describe(folder), reason, state)
-
-
 def _describe(folder: Path) -> str:
     """The run's folder name, with model, fold and seed as far as its configuration tells."""
-    config = folder / "config.yaml"
-    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
-    patterns = {
-        "model": r"^model:\n(?:[ \t].*\n)*?  name: *(\S+)",
-        "fold": r"^fold: *(\S+)",
-        "seed": r"^seed: *(\S+)",
-    }
-    found = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in patterns.items()}
-    said = [f"{name} {match[1]}" for name, match in found.items() if match]
+    found = title(folder)
+    said = [f"{name} {found[name]}" for name in ("model", "fold", "seed") if name in found]
     return f"{folder.name} ({', '.join(said)})" if said else folder.name
 
 
 def _read_tests(path: Path, result: Result) -> tuple[pl.DataFrame, bool]:
-    rows = pl.read_csv(path, columns=list(_COLUMNS), infer_schema=False)
-    rows = rows.filter(pl.col("split") == "test")
+    # scanned, so that the rows of other splits are not built
+    scan = pl.scan_csv(path, infer_schema=False).filter(pl.col("split") == "test")
+    rows = scan.select(_COLUMNS).collect()
     if rows.is_empty():
         raise ValueError("predictions.csv has no test row")
     if rows["utterance_id"].n_unique() != len(rows):
@@ -248,9 +207,9 @@ def _read_tests(path: Path, result: Result) -> tuple[pl.DataFrame, bool]:
         rows.lazy()
         .with_columns(unit=pl.coalesce("dialogue", "talker"))
         .group_by("label", "predicted", "group", "unit", "act")
-        .agg(n=pl.len().cast(pl.Int64))
+        .agg(n=pl.len())
         .sort("label", "predicted", "group", "unit", "act")
-        .with_columns(seed=pl.lit(result.seed, pl.Int64), fold=pl.lit(str(result.fold)))
+        .with_columns(pl.col("group", "unit", "act").cast(pl.Categorical))
         .collect()
     )
     indices = [_indices(counted[column], result.classes) for column in ("label", "predicted")]
@@ -262,4 +221,4 @@ def _indices(codes: pl.Series, classes: list[str]) -> pl.Series:
     if strange := set(found) - set(classes):
         raise ValueError(f"predictions.csv: {codes.name} holds {strange}, classes are {classes}")
     index = {name: i for i, name in enumerate(classes)}
-    return pl.Series(codes.name, [index[code] for code in found], dtype=pl.Int64)
+    return pl.Series(codes.name, [index[code] for code in found], dtype=pl.UInt16)

@@ -59,7 +59,7 @@ def test_missing_runs_need_permission(runs_dir, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["tiny", "alow_missing=true"], "known are allow_missing, format, to, insert, runs_dir"),
+        (["tiny", "alow_missing=true"], "known are allow_missing, format, to, insert, wandb"),
         (["tiny", "format=xml"], "table or json"),
         (["tiny", "allow_missing=yes"], "true or false"),
         ([], "expected one study"),

@@ -70,8 +70,9 @@ def tones(tmp_path_factory):
 
 @pytest.fixture
 def corpus_words(tones):
-    """The corpus and a cache of its own."""
+    """The corpus and a cache of its own; sweeps run in this process, where types are checked."""
     return [
+        "hydra/launcher=basic",
         "data=manifest",
         f"data.manifest={tones}",
         "data.name=tones",

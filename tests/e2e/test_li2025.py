@@ -51,6 +51,7 @@ def words(deberta, save_encoders, tmp_path_factory):
     """The experiments as with a hub, but for folders in place of ids, an epoch and a fold."""
     speech, bert = save_encoders(tmp_path_factory.mktemp("encoders"))
     return [
+        "hydra/launcher=basic",
         "data=demo",
         "data.utterances=240",
         f"cache_dir={tmp_path_factory.mktemp('cache')}",

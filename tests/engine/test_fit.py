@@ -159,6 +159,7 @@ def test_a_sweep_goes_on_after_a_run_that_ran_out_of_memory(
     words = ["data=manifest", f"data.manifest={manifest}", "data.name=noise", "protocol=groups5"]
     words += ["encoder/speech=tiny", "model=speech_only"]
     words += ["trainer.max_epochs=1", "trainer.accelerator=cpu", f"runs_dir={tmp_path / 'runs'}"]
+    words += ["hydra/launcher=basic"]
     assert main(["train", "-m", *words, "trainer.batch_size=4,2"]) == 1
     said = capsys.readouterr()
     assert "FAILED speech_only on noise" in said.err

@@ -1,0 +1,1 @@
+"""Launchers of Hydra for sweeps of `sermm train`; Hydra finds plugins in a package of this name."""

@@ -1,0 +1,114 @@
+"""`hydra/launcher=gpu_pool`: the jobs of a sweep side by side over the GPUs of a node.
+
+Each job is a single run in a process of its own, `sermm train` with the job's words and without
+`-m`, so that whatever works by hand works in a sweep: several devices, resuming, Ctrl-C.
+"""
+
+# No `from __future__ import annotations` here: Hydra's scan of the dataclass would fail.
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+
+@dataclass
+class GpuPoolConfig:
+    """Settings of the launcher: `hydra.launcher.<name>=...`.
+
+    Attributes:
+        gpus_per_job: of one job; with `trainer.devices` of the same number.
+        jobs_per_gpu: at a time, where a job has one GPU.
+        cpu_slots: jobs at a time on a node without GPUs; null = one for every two cores,
+            two at least.
+        folds: for a sweeper that searches: every trial is made on these folds, and its value is the
+            mean of their validation UA; null = a job is a trial.
+    """
+
+    _target_: str = "hydra_plugins.sermm_launchers.gpu_pool.GpuPoolLauncher"
+    gpus_per_job: int = 1
+    jobs_per_gpu: int = 1
+    cpu_slots: int | None = None
+    folds: list[int] | None = None
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="gpu_pool", node=GpuPoolConfig, provider="sermm"
+)
+
+
+class GpuPoolLauncher(Launcher):
+    """Hands the jobs that are left to do to a `sermm.engine.pool.Pool`.
+
+    Args:
+        gpus_per_job: as in `GpuPoolConfig`, likewise the others.
+    """
+
+    def __init__(
+        self,
+        gpus_per_job: int,
+        jobs_per_gpu: int,
+        cpu_slots: int | None,
+        folds: Sequence[int] | None,
+    ) -> None:
+        self.gpus_per_job, self.jobs_per_gpu = gpus_per_job, jobs_per_gpu
+        self.cpu_slots = cpu_slots
+        self.folds = [f"fold={fold}" for fold in folds or ()]
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Takes what Hydra gives every launcher."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        initial_job_idx: int,  # noqa: ARG002 (Hydra's numbering; ours is by words)
+    ) -> Sequence[JobReturn]:
+        """Runs the jobs; one that fails does not stop the others.
+
+        Raises:
+            KeyboardInterrupt: there was a signal to stop; every run can be resumed.
+        """
+        from sermm.cli.train import execute
+        from sermm.engine.pool import Pool, slots, visible_gpus
+        from sermm.engine.sweep import Launch
+        from sermm.engine.sweep_board import Board
+
+        setup_globals()
+        jobs = [[*words, *fold] for words in job_overrides for fold in self._parts()]
+        configs = (self._composed(words) for words in jobs)
+        shares = slots(visible_gpus(), self.gpus_per_job, self.jobs_per_gpu, self.cpu_slots)
+        sweep: Any = getattr(self.task_function, "__self__", None)
+        sweep.searches = bool(self.folds)
+        study_dir = Path(str(self.config.runs_dir)) / str(self.config.study)
+        with Board(len(jobs), len(shares)) as board:
+            launch = Launch(sweep, study_dir, jobs, board)
+            Pool(execute, shares, launch.ended, board.show).run(launch.jobs(configs))
+        n = len(self._parts())
+        trials = [launch.values[start : start + n] for start in range(0, len(jobs), n)]
+        return [_returned(values) for values in trials]
+
+    def _parts(self) -> list[list[str]]:
+        """What the jobs of one trial differ in."""
+        return [[fold] for fold in self.folds] or [[]]
+
+    def _composed(self, words: Sequence[str]) -> DictConfig:
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
+        with read_write(cfg), open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+
+def _returned(values: Sequence[float | None]) -> JobReturn:
+    """The value of a trial: the mean over its jobs, None if one of them has none."""
+    returned = JobReturn(status=JobStatus.COMPLETED)
+    known = [value for value in values if value is not None]
+    returned.return_value = sum(known) / len(known) if len(known) == len(values) else None
+    return returned

@@ -1,0 +1,88 @@
+"""`hydra/launcher=slurm`: the jobs of a sweep as a job array of Slurm, for which it waits.
+
+The array is that of `sermm submit`: every job is a single run in processes of its own, and so its
+exit status is Slurm's, signals reach the run itself, and a requeued run goes on where it stopped.
+With submitit's launcher, which calls the sweep's function inside its own process, a failed job is
+COMPLETED to Slurm, and a preempted one is started again by submitit behind the run's back.
+"""
+
+# No `from __future__ import annotations` here: Hydra's scan of the plugins would fail.
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+
+class SlurmLauncher(Launcher):
+    """Submits what is left to do, and waits for it.
+
+    Args:
+        settings: those of `conf/submit`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+        self.settings: Any = plain
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Takes what Hydra gives every launcher."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        initial_job_idx: int,  # noqa: ARG002 (Hydra's numbering; ours is by words)
+    ) -> Sequence[JobReturn]:
+        """Runs the jobs; one that fails does not stop the others.
+
+        Raises:
+            KeyboardInterrupt: the wait was ended; the jobs go on in Slurm.
+        """
+        from sermm.engine.sweep import Launch
+        from sermm.engine.sweep_board import Board
+
+        setup_globals()
+        configs = [self._composed(words) for words in job_overrides]
+        sweep: Any = getattr(self.task_function, "__self__", None)
+        study_dir = (Path(str(self.config.runs_dir)) / str(self.config.study)).absolute()
+        with Board(len(job_overrides), len(job_overrides)) as board:
+            launch = Launch(sweep, study_dir, job_overrides, board)
+            jobs = list(launch.jobs(configs))
+            if jobs:
+                self._run(study_dir, jobs, launch.ended, board.show)
+        return [_returned(value) for value in launch.values]
+
+    def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
+        from sermm.engine.plans import PlannedJob
+        from sermm.engine.slurm_settings import Settings
+        from sermm.engine.slurm_submit import submit, write
+        from sermm.engine.slurm_wait import await_jobs
+
+        trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
+        planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]
+        written = write(study_dir, planned, Settings.for_runs(self.settings, trainer))
+        ids = submit(study_dir, written)
+        print(f"submitted {len(jobs)} runs as Slurm job {', '.join(ids)}; waiting", flush=True)
+        try:
+            await_jobs(study_dir, jobs, ended, watch)
+        except KeyboardInterrupt:
+            print(f"the runs go on in Slurm; scancel {' '.join(ids)} stops them", flush=True)
+            raise
+
+    def _composed(self, words: Sequence[str]) -> DictConfig:
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
+        with read_write(cfg), open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+
+def _returned(value: float | None) -> JobReturn:
+    returned = JobReturn(status=JobStatus.COMPLETED)
+    returned.return_value = value
+    return returned

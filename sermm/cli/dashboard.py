@@ -1,0 +1,74 @@
+"""sermm dashboard STUDY [key=value ...]: a W&B workspace and report of a study.
+
+Creates them, or updates those that it made before: the table of models x folds, UA with intervals,
+curves grouped by fold, recalls, confusion matrices. It shows what runs with logger=wandb and
+`sermm report STUDY wandb=true` have told W&B; runs that were kept offline are uploaded before with
+`wandb sync runs/STUDY/*/wandb/offline-run-*` (and runs/STUDY/report/wandb/offline-run-*).
+
+Without a key (`wandb login`, WANDB_API_KEY) or with WANDB_MODE=offline nothing is sent: it prints
+what it would create, as JSON. Needs the package wandb-workspaces: pip install 'sermm[dashboard]'.
+
+  sermm dashboard first
+  sermm dashboard first project=emotion entity=my-team format=json
+
+Keys: project, entity (default: where the runs were told to), format (table | json), runs_dir.
+"""
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from sermm.engine.tracked_dashboard import Dashboard
+
+USAGE = "sermm dashboard STUDY [project=NAME] [entity=NAME] [format=table|json] [runs_dir=FOLDER]"
+
+
+def run(arguments: list[str]) -> int:
+    """Creates or updates the dashboard of one study.
+
+    Raises:
+        InputError: wrong use, no such study, or W&B refuses.
+    """
+    known = {"project": None, "entity": None, "format": "table", "runs_dir": None}
+    words, given = parse(arguments, known, USAGE)
+    if len(words) != 1:
+        raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
+    output = choice(given["format"], "format", ("table", "json"))
+
+    from sermm.engine.tracked_dashboard import dashboard
+    from sermm.engine.tracked_study import project_of
+    from sermm.engine.tracked_wandb import reachable
+    from sermm.report.runs import REPORT_FOLDER, find_study
+
+    study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
+    board = dashboard(project_of(study_dir, given["project"], given["entity"]))
+    urls: dict[str, str | None] = {"workspace": None, "report": None}
+    online = reachable()
+    if online:
+        urls |= _saved(board, study_dir / REPORT_FOLDER)
+    else:
+        print("offline, nothing was sent; this would be created:", file=sys.stderr)
+    if output == "json" or not online:
+        print(json.dumps({**urls, "specification": board.plain}, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(f"{name}: {url}" for name, url in urls.items()))
+    return 0
+
+
+def _saved(board: "Dashboard", folder: Path) -> dict[str, str]:
+    if find_spec("wandb_workspaces") is None:
+        raise InputError(
+            "the package wandb-workspaces is missing: pip install 'sermm[dashboard]', or "
+            "WANDB_MODE=offline to see what would be created"
+        )
+    from sermm.engine.tracked_workspace import save
+
+    tables = folder / "tables.md"
+    text = tables.read_text(encoding="utf-8") if tables.is_file() else ""
+    return save(board, text, folder)

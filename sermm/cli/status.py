@@ -1,0 +1,131 @@
+"""sermm status STUDY [key=value ...]: what became of every run that a study was asked for.
+
+STUDY is a name under runs_dir (default: $SERMM_RUNS, or runs) or a folder. First the counts by
+state, then the runs that are not finished, 20 of each state at most; state= lists all of the states
+that it names, finished ones with their test UA.
+
+  sermm status first
+  sermm status first state=failed,interrupted
+  sermm status first state=all format=json
+
+failed: with the last line of the error and the log. interrupted: stopped, preempted, or without a
+sign of life for 5 minutes; the same sweep again, or `sermm retry`, resumes it. running: with the
+last epoch and its validation UA. waiting: planned by a sweep, without a run folder so far.
+unreadable: the folder is half-written or damaged.
+
+Keys: state (all, or some of failed, unreadable, interrupted, running, waiting, finished), format
+(table | json), runs_dir.
+Exit status: 1 if a run failed or is unreadable, else 0, be the study finished or still going on.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.core.errors import InputError
+from sermm.engine.study import STATES, Details, Entry, as_plain, details, entries
+from sermm.report.folders import find_study
+
+USAGE = "sermm status STUDY [state=failed,running] [format=table|json] [runs_dir=FOLDER]"
+# Ten thousand lines help nobody who has not asked for them.
+SHOWN = 20
+_TITLE = ("model", "protocol", "fold", "seed")
+_HEAD = ("state", "run", *_TITLE, "")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Prints how a study stands.
+
+    Raises:
+        InputError: wrong use, or there is no such study.
+    """
+    words, given = parse(
+        list(arguments), {"state": None, "format": "table", "runs_dir": None}, USAGE
+    )
+    if len(words) != 1:
+        raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
+    output = choice(given["format"], "format", ("table", "json"))
+    asked = _states(given["state"])
+    study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
+    found = entries(study_dir)
+    counts = Counter(entry.state for entry in found)
+    by_state = {
+        state: [entry for entry in found if entry.state == state]
+        for state in asked or STATES[:-1]
+        if counts[state]
+    }
+    if output == "json":
+        runs = [as_plain(entry, study_dir) for same in by_state.values() for entry in same]
+        counted = {state: counts[state] for state in STATES}
+        plain = {"study": study_dir.resolve().name, "counts": counted, "runs": runs}
+        print(json.dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        print(_counted(study_dir, counts))
+        _show(by_state, study_dir, SHOWN if asked is None else len(found))
+    return int(counts["failed"] + counts["unreadable"] > 0)
+
+
+def _states(value: str | None) -> tuple[str, ...] | None:
+    if value is None or value == "all":
+        return STATES if value else None
+    asked = value.split(",")
+    if strange := [name for name in asked if name not in STATES]:
+        raise InputError(
+            f"state={value}: {strange[0]!r} is no state; expected all, or some of "
+            f"{', '.join(STATES)}. Usage: {USAGE}"
+        )
+    return tuple(state for state in STATES if state in asked)
+
+
+def _counted(study_dir: Path, counts: Counter[str]) -> str:
+    said = [f"{counts[state]:,} {state}" for state in reversed(STATES) if counts[state]]
+    total = counts.total()
+    runs = f"{total:,} run{'' if total == 1 else 's'}"
+    return f"study {study_dir.resolve().name}, {runs}: {', '.join(said) or 'none'}"
+
+
+def _show(by_state: Mapping[str, Sequence[Entry]], study_dir: Path, most: int) -> None:
+    """One table, so that the columns of all states align; logs and remainders below their rows."""
+    rows: list[tuple[Sequence[str], list[str]]] = []
+    for state, same in by_state.items():
+        rows += [_row(entry, details(entry, study_dir)) for entry in same[:most]]
+        if len(same) > most:
+            ask = f"sermm status {study_dir.name} state={state}"
+            rows[-1][1].append(f"... and {len(same) - most:,} more: {ask}")
+    if not rows:
+        return
+    widths = [
+        max(map(len, column)) for column in zip(_HEAD, *(row for row, _ in rows), strict=True)
+    ]
+    for row, below in [(_HEAD, []), *rows]:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip(), *below, sep="\n")
+
+
+def _row(entry: Entry, told: Details) -> tuple[Sequence[str], list[str]]:
+    title = [told.title.get(name, "") for name in _TITLE]
+    below = [] if entry.state in {"running", "finished"} or not told.log else [f"  {told.log}"]
+    return (entry.state, entry.name, *title, _said(entry, told)), below
+
+
+def _said(entry: Entry, told: Details) -> str:
+    """What matters most in the state, for people."""
+    said = [entry.reason]
+    if entry.state == "running":
+        said.append("no epoch yet" if told.epoch is None else f"epoch {told.epoch}")
+        said += [] if told.val_ua is None else [f"val UA {100 * told.val_ua:.1f}"]
+        said += [f"sign of life {_ago(entry.heartbeat)} ago"] if entry.heartbeat else []
+    if entry.state == "waiting" and told.log:
+        said.append("began, and has made no run folder; its log:")
+    if entry.state == "finished":
+        said.append("no test UA" if told.test_ua is None else f"test UA {100 * told.test_ua:.1f}")
+    said += [f"Slurm {entry.slurm}"] if entry.slurm else []
+    return ", ".join(filter(None, said))
+
+
+def _ago(then: datetime) -> str:
+    seconds = max(0, round((datetime.now(UTC) - then).total_seconds()))
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

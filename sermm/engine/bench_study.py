@@ -1,0 +1,56 @@
+"""What `sermm bench` measures of a study of 10,000 runs: `sermm status` and `sermm report`."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sermm.engine.bench import Measure, ratio, scratch
+from sermm.engine.bench_study_runs import write_study
+
+_SYSTEMS = 40
+# Random seeds that make 1,000 and 10,000 runs of the systems over five folds.
+_FEWER, _MORE = 5, 50
+
+
+def study_case() -> list[Measure]:
+    """Fresh processes over made-up runs; their memory, too, against a tenth of the runs.
+
+    `status` keeps a record a run and no more. `report` must hold the counted test predictions of
+    all runs of a table, to resample dialogues over all folds: some 25 kB a run. Ten times the runs
+    must not cost ten times the memory, and must fit a laptop.
+    """
+    (few_status, few_report), (status, report) = _measured(_FEWER), _measured(_MORE)
+    return [
+        Measure("study", "status of 10,000 runs", status[0], "s", 2.0),
+        Measure("study", "status: of 1,000 runs", few_status[0], "s"),
+        Measure("study", "status: peak with 10,000 runs", status[1], "MB", 100.0),
+        Measure("study", "status: peak to that with 1,000", ratio(status[1], few_status[1]), "x"),
+        Measure("study", "report of 10,000 runs", report[0], "s", 60.0),
+        Measure("study", "report: of 1,000 runs", few_report[0], "s"),
+        Measure("study", "report: peak with 10,000 runs", report[1], "MB", 600.0),
+        Measure(
+            "study", "report: peak to that with 1,000", ratio(report[1], few_report[1]), "x", 3.0
+        ),
+    ]
+
+
+def _measured(seeds: int) -> list[tuple[float, float]]:
+    """Seconds and peak MB of both verbs, the better of three and of one."""
+    with scratch() as root:
+        study = root / "study"
+        write_study(study, _SYSTEMS, seeds)
+        return [min(_once("status", study) for _ in range(3)), _once("report", study)]
+
+
+def _once(verb: str, study: Path) -> tuple[float, float]:
+    # not `peak_mb`, whose module brings numpy along
+    script = (
+        "import sys; from sermm.cli.main import main; status = main(sys.argv[1:])\n"
+        "peak = next(x for x in open('/proc/self/status') if x.startswith('VmHWM:'))\n"
+        "print(int(peak.split()[1]) * 1024 / 1e6); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", script, verb, str(study)]
+    start_s = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return time.perf_counter() - start_s, float(done.stdout.split()[-1])

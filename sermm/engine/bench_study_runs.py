@@ -1,0 +1,167 @@
+"""Made-up run folders of IEMOCAP's size, as the engine writes them, quickly."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sermm.core.digest import digest
+from sermm.core.seeding import generator
+from sermm.engine.config import as_yaml, compose, resolved
+from sermm.engine.plans import PlannedJob, write_plan
+from sermm.engine.predictions import FIRST_COLUMNS, LAST_COLUMNS, named
+from sermm.engine.versions import versions
+from sermm.metrics.scores import confusion, scores
+
+CLASSES = ("ang", "hap", "neu", "sad")
+# Utterances and dialogues of IEMOCAP's five sessions under `loso4`.
+UTTERANCES = (1085, 1023, 1151, 1031, 1241)
+DIALOGUES = (28, 30, 32, 30, 31)
+EPOCHS = 30
+# A fold has so many different predictions; each run has a file of its own with some of them.
+DRAWS = 8
+
+Metrics = dict[str, float | None]
+
+
+def write_study(study: Path, systems: int, seeds: int) -> None:
+    """Writes finished runs (systems x 5 folds x seeds) and the plan of their sweep."""
+    plain = resolved(compose("train", ["model=coattention", "data=demo", f"study={study.name}"]))
+    config, curves = as_yaml(plain), _metrics_csv()
+    jobs = []
+    for system, fold, seed in product(range(systems), range(1, 6), range(seeds)):
+        run = _Run(plain, system, fold, seed)
+        predictions, metrics = _drawn(fold, (system + seed) % DRAWS)
+        folder = study / run.key
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(
+            config.replace("\nfold: 1\nseed: 0\n", f"\nfold: {fold}\nseed: {seed}\n")
+        )
+        (folder / "metrics.csv").write_text(curves)
+        (folder / "predictions.csv").write_bytes(predictions)
+        (folder / "result.json").write_text(json.dumps(run.result(metrics), indent=2))
+        (folder / "status.json").write_text(json.dumps(run.status, indent=2))
+        jobs.append(run.job)
+    write_plan(study, jobs)
+
+
+@cache
+def _drawn(fold: int, n: int) -> tuple[bytes, Metrics]:
+    """Text of `predictions.csv` with its scores: a test session, and the next one validates."""
+    columns = [*FIRST_COLUMNS, *(f"p_{name}" for name in CLASSES), *LAST_COLUMNS]
+    lines = [",".join(columns)]
+    metrics: Metrics = {}
+    for split, session in (("test", fold), ("val", fold % 5 + 1)):
+        rng = generator(0, "bench study", fold, n, split)
+        labels = rng.integers(0, len(CLASSES), UTTERANCES[session - 1])
+        shares = rng.dirichlet(np.ones(len(CLASSES)), len(labels))
+        shares[np.arange(len(labels)), labels] += 0.5
+        shares /= shares.sum(1, keepdims=True)
+        guesses = shares.argmax(1)
+        metrics |= named(scores(confusion(labels, guesses, len(CLASSES))), CLASSES, split)
+        for said, label, guess, row in zip(
+            _said(session), labels, guesses, shares.tolist(), strict=True
+        ):
+            first = [said[0], split, CLASSES[label], CLASSES[guess], *map(repr, row)]
+            lines.append(",".join([*first, str(fold), *said[1:], digest(said)[:16]]))
+    return ("\n".join(lines) + "\n").encode(), metrics
+
+
+def _said(session: int) -> Iterator[tuple[str, ...]]:
+    """Id, group, dialogue, talker and act of a session's utterances."""
+    for n in range(UTTERANCES[session - 1]):
+        number = n % DIALOGUES[session - 1]
+        act = "scripted" if number % 2 else "improvised"
+        dialogue = f"Ses0{session}{'FM'[number // 2 % 2]}_{act[:6]}{number:02d}"
+        talker = "FM"[n // 40 % 2]
+        yield f"{dialogue}_{talker}{n:04d}", str(session), dialogue, f"Ses0{session}{talker}", act
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of the study.
+
+    Attributes:
+        plain: the configuration that it shares with all others.
+    """
+
+    plain: dict[str, Any]
+    system: int
+    fold: int
+    seed: int
+
+    @property
+    def rate(self) -> dict[str, str]:
+        """What tells its system from the others."""
+        return {"model.learning.lr": f"{1e-5 * (self.system + 1):.5f}"}
+
+    @property
+    def key(self) -> str:
+        """Of its folder."""
+        return digest(["bench study", self.system, self.fold, self.seed])[:16]
+
+    @property
+    def job(self) -> PlannedJob:
+        """As a sweep plans it."""
+        own = {**self.rate, "fold": self.fold, "seed": self.seed}
+        words = ["model=coattention", "data=demo", f"study={self.plain['study']}"]
+        return PlannedJob((*words, *(f"{key}={value}" for key, value in own.items())))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Its `status.json`."""
+        beat = "2026-01-01T00:00:00+00:00"
+        who = {"host": "node1", "pid": 1, "heartbeat": beat}
+        return {"state": "finished", "error": None, **who, "job": self.job.id, "slurm": None}
+
+    def result(self, metrics: Metrics) -> dict[str, Any]:
+        """Its `result.json`."""
+        model, protocol = self.plain["model"], self.plain["protocol"]
+        test, val = (UTTERANCES[number - 1] for number in (self.fold, self.fold % 5 + 1))
+        counts = {"train": sum(UTTERANCES) - test - val, "val": val, "test": test}
+        return {
+            "key": self.key,
+            "study": self.plain["study"],
+            "system": digest(["bench study", self.system])[:16],
+            "model": model["name"],
+            "variant": model["variant"],
+            "settings": self.rate,
+            "data": "iemocap",
+            "protocol": protocol["name"],
+            "protocol_notes": protocol["notes"],
+            "leaky": False,
+            "headline": "ua",
+            "classes": list(CLASSES),
+            "fold": self.fold,
+            "n_folds": 5,
+            "seed": self.seed,
+            "split_digest": digest(["bench study", "fold", self.fold]),
+            "metrics": metrics,
+            "parameters": {"total": 209_000_000, "trainable": 14_000_000},
+            "seconds": {"train": 1800.0, "predict": 20.0, "total": 1820.0},
+            "cost": None,
+            "epochs": {"best": 17, "last": EPOCHS},
+            "selection": "val",
+            "text_source": "human",
+            "features": self.plain["features"],
+            "notes": model["notes"],
+            "published": model["published"],
+            "papers": model["papers"],
+            "curves": model["curves"],
+            "counts": {**counts, "cut": 0, "problems": 0},
+            "versions": versions(),
+            "git": {"commit": digest("bench study")[:40], "dirty": False, "diff": None},
+        }
+
+
+def _metrics_csv() -> str:
+    """Learning curves of a run."""
+    names = [f"{part}/{name}" for part in ("val", "train") for name in ("loss", "ua", "wa")]
+    rng = generator(0, "bench study", "curves")
+    rows = [[str(n), *map(repr, rng.random(len(names)).tolist())] for n in range(1, EPOCHS + 1)]
+    return "\n".join(map(",".join, [["epoch", *names], *rows])) + "\n"

@@ -1,0 +1,64 @@
+"""The runs of a sweep as single runs, without running any."""
+
+from collections.abc import Sequence
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from sermm.core.errors import InputError
+from sermm.engine.config import VERSION_BASE, conf_dir, explain, first_of_sweep
+from sermm.engine.plans import PlannedJob
+
+_BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
+
+
+def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
+    """The jobs that `sermm train` with these words would run, as Hydra's own sweeper makes them.
+
+    Args:
+        words: overrides, with sweeps such as `fold=1,2` where it is a multirun.
+        multirun: whether `-m` was given; an experiment can say so too.
+
+    Raises:
+        InputError: a word cannot be read, or the sweep's jobs depend on results.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+            cfg = hydra_compose("train", first_of_sweep(words), return_hydra_config=True)
+            parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+            task = [word for word in words if not _is_hydras(word)]
+            swept = any(o.is_sweep_override() for o in parser.parse_overrides(task))
+            if not (multirun or swept or str(cfg.hydra.mode).endswith("MULTIRUN")):
+                return (PlannedJob(tuple(task)),)
+            given = [*_params(cfg), *task]
+            (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(given), None)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"{explain(error)} (given: {' '.join(words)})") from error
+    return tuple(PlannedJob(tuple(job)) for job in jobs)
+
+
+def _is_hydras(word: str) -> bool:
+    return word.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def _params(cfg: DictConfig) -> list[str]:
+    """What an experiment sweeps over.
+
+    Raises:
+        InputError: by another sweeper than Hydra's own.
+    """
+    sweeper = cfg.hydra.sweeper
+    if sweeper._target_ != _BASIC:
+        raise InputError(
+            f"{sweeper._target_} chooses its next runs by the results of the last ones, and only "
+            "a sweep over given values can be submitted at once; use sermm train -m "
+            "hydra/launcher=slurm, which waits"
+        )
+    return [f"{key}={value}" for key, value in (sweeper.params or {}).items()]

@@ -1,0 +1,279 @@
+"""Runs jobs side by side, each in a process of its own with its own share of the machine.
+
+Processes come from a fork server that has imported what is slow to import, so that a job starts in
+a fraction of a second. A job gets words, like a command typed by hand, and nothing pickled: what it
+starts itself (the further ranks of a run on several devices) starts as it would by hand.
+
+The first signal to stop is handed on to the jobs, which leave their runs resumable; the second one
+kills them. Jobs die with the pool, however it dies.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from sermm.core.errors import InputError
+
+# What a run imports, and nothing that starts threads or looks for a GPU.
+PRELOAD = ("torch", "lightning", "transformers", "torchmetrics.classification", "sermm.engine.fit")
+State = Literal["waiting", "running", "finished", "failed", "interrupted"]
+INTERRUPTED = 130
+_GRACE_S = 30.0
+_LOOK_S = 0.2
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@dataclass(eq=False)
+class Job:
+    """One command.
+
+    Attributes:
+        words: its arguments.
+        log: the file that its output is added to.
+        title: for people.
+        folder: where it writes, for those who look on.
+        exit_status: of its process, minus the number of the signal that ended it; None before.
+        started_s: on the monotonic clock; None while it waits.
+        ended_s: likewise; None before it has ended.
+    """
+
+    words: Sequence[str]
+    log: Path
+    title: str
+    folder: Path
+    exit_status: int | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+
+    @property
+    def state(self) -> State:
+        """Where it is."""
+        if self.started_s is None:
+            return "waiting"
+        if self.exit_status is None:
+            return "running"
+        if self.exit_status == 0:
+            return "finished"
+        stopped = (INTERRUPTED, *(-number for number in _STOPPING))
+        return "interrupted" if self.exit_status in stopped else "failed"
+
+    @property
+    def end(self) -> str:
+        """How its process ended, for people."""
+        status = self.exit_status or 0
+        if status >= 0:
+            return f"its process ended with status {status}"
+        name = signal.Signals(-status).name
+        memory = ", as when memory runs out" if -status == signal.SIGKILL else ""
+        return f"its process was ended by {name}{memory}"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A share of the machine, for one job at a time.
+
+    Attributes:
+        environment: variables of the job's processes.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this process, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    n = torch.cuda.device_count()
+    return named.split(",")[:n] if named else [str(number) for number in range(n)]
+
+
+def slots(
+    gpus: Sequence[str], gpus_per_job: int, jobs_per_gpu: int, cpu_slots: int | None
+) -> list[Slot]:
+    """The shares of a node.
+
+    Args:
+        gpus: of the node.
+        gpus_per_job: of one job.
+        jobs_per_gpu: at a time; above 1 for jobs of one GPU only.
+        cpu_slots: shares of a node without GPUs; None: one for every two cores, two at least.
+
+    Raises:
+        InputError: a number is wrong, or a job asks for more GPUs than there are.
+    """
+    for name, number in (("gpus_per_job", gpus_per_job), ("jobs_per_gpu", jobs_per_gpu)):
+        if number < 1:
+            raise InputError(f"hydra.launcher.{name}={number}: expected a number from 1")
+    cores = len(os.sched_getaffinity(0))
+    if not gpus:
+        n = min(cores, max(2, cores // 2)) if cpu_slots is None else cpu_slots
+        if n < 1:
+            raise InputError(f"hydra.launcher.cpu_slots={n}: expected a number from 1, or null")
+        return [Slot({"OMP_NUM_THREADS": str(max(1, cores // n))})] * n
+    if gpus_per_job > len(gpus):
+        raise InputError(
+            f"hydra.launcher.gpus_per_job={gpus_per_job}, but there are {len(gpus)} GPUs here"
+        )
+    if gpus_per_job > 1 and jobs_per_gpu > 1:
+        raise InputError(
+            f"hydra.launcher.jobs_per_gpu={jobs_per_gpu} is for jobs of one GPU, and "
+            f"gpus_per_job={gpus_per_job}"
+        )
+    starts = range(0, len(gpus) - gpus_per_job + 1, gpus_per_job)
+    groups = [",".join(gpus[start : start + gpus_per_job]) for start in starts]
+    return [Slot({"CUDA_VISIBLE_DEVICES": group}) for group in groups * jobs_per_gpu]
+
+
+class Pool:
+    """Keeps every slot busy until all jobs have ended.
+
+    Args:
+        command: what a job calls with its words; a function of a module, which returns an exit
+            status.
+        slots: one or more.
+        ended: called with each job that has ended.
+        watch: called a few times a second with the jobs that run.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[list[str]], int],
+        slots: Sequence[Slot],
+        ended: Callable[[Job], None],
+        watch: Callable[[Sequence[Job]], None],
+    ) -> None:
+        self._command, self._ended, self._watch = command, ended, watch
+        self._free = deque(slots)
+        self._running: dict[ForkServerProcess, tuple[Job, Slot]] = {}
+        self._stops = 0
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(PRELOAD))
+        # Nothing is ever sent: the other end closes when this process is gone.
+        self._life, self._own_end = self._context.Pipe(duplex=False)
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Runs all jobs, in order as slots become free; none is started after a signal to stop.
+
+        A job is asked for when there is a slot for it.
+
+        Raises:
+            KeyboardInterrupt: there was a signal; the jobs have ended.
+        """
+        queue = iter(jobs)
+        more = True
+        with self._signals():
+            try:
+                while more or self._running:
+                    while more and self._free and not self._stops:
+                        job = next(queue, None)
+                        more = job is not None
+                        if job is not None:
+                            self._start(job)
+                    more = more and not self._stops
+                    wait([process.sentinel for process in self._running], timeout=_LOOK_S)
+                    self._collect()
+                    self._watch([job for job, _ in self._running.values()])
+            finally:
+                self._signal(signal.SIGKILL)
+                self._life.close()
+                self._own_end.close()
+        if self._stops:
+            raise KeyboardInterrupt
+
+    def _start(self, job: Job) -> None:
+        slot = self._free.popleft()
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        given = (self._command, list(job.words), dict(slot.environment), str(job.log), self._life)
+        process = self._context.Process(target=_work, args=given)
+        process.start()
+        job.started_s = time.monotonic()
+        self._running[process] = (job, slot)
+
+    def _collect(self) -> None:
+        for process in [p for p in self._running if not p.is_alive()]:
+            job, slot = self._running.pop(process)
+            # What it started and left, such as the ranks of a run on several devices.
+            _kill_group(process, signal.SIGKILL)
+            job.exit_status, job.ended_s = process.exitcode, time.monotonic()
+            process.close()
+            self._free.append(slot)
+            self._ended(job)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._running:
+            _kill_group(process, number)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, frame: Any) -> None:  # noqa: ARG001
+            self._stops += 1
+            self._signal(signal.SIGINT if self._stops == 1 else signal.SIGKILL)
+
+        before = {number: signal.signal(number, stop) for number in _STOPPING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _kill_group(process: ForkServerProcess, number: signal.Signals) -> None:
+    if process.pid is None:
+        return
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        # Its first act is to get a group; it may be too young, or gone.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
+def _end_with(pool: Connection) -> None:
+    """Stops the job and all that it has started when the pool is gone: its end is closed then.
+
+    (The fork server, whose child this is, lives as long as its children.)
+    """
+    with suppress(EOFError, OSError):
+        pool.recv_bytes()
+    os.killpg(0, signal.SIGINT)
+    time.sleep(_GRACE_S)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _work(
+    command: Callable[[list[str]], int],
+    words: list[str],
+    environment: dict[str, str],
+    log: str,
+    pool: Connection,
+) -> None:
+    """A job's process: its own group, its own output, and no life after the pool's."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with, args=(pool,), daemon=True).start()
+    os.environ.update(environment)
+    with Path(log).open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+    if threads := environment.get("OMP_NUM_THREADS"):
+        import torch
+
+        # The fork server has read the variable already.
+        torch.set_num_threads(int(threads))
+    try:
+        sys.exit(command(words))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,232 @@
+"""What a run does when it is told to stop: by Slurm before a time limit, by preemption, by kill.
+
+On SIGUSR1, SIGUSR2 or SIGTERM it stops where it is. The state after the last whole epoch lies in
+`last.ckpt`, from which it resumes to the same result, so nothing of the unfinished epoch is kept.
+`status.json` says why it stopped; a Slurm job that may be requeued goes back into the queue, unless
+Slurm itself is already ending it. The same signal from the same hand may come twice; a further one
+after `REPEAT_S` ends the process at once.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from sermm.engine.run_folder import RunFolder
+from sermm.engine.slurm import ask, current_job, ending, requeue, seconds_of
+
+SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+# srun and slurmd both pass on one SIGTERM.
+REPEAT_S = 5.0
+# How long the other processes of a run outlive its first one, which must not wait for them.
+FOLLOWER_S = 20.0
+# What another process of the run dies of can be seen before one's own signal arrives.
+LATE_S = 1.0
+NEAR_S = 900
+INTERRUPTED = 130
+_PARENT_DEATH = 1
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was told to stop; its message says by what."""
+
+
+class Watch:
+    """Hears the signals of the first process of a run; used as their handler.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.pid = os.getpid()
+        self.begun_s = time.time()
+        self.heard: signal.Signals | None = None
+        self.heard_s = 0.0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stops the run, or, the second time, the process."""
+        if os.getpid() != self.pid:
+            leave_to_parent(number)
+        elif self.heard is None:
+            self.heard, self.heard_s = signal.Signals(number), time.monotonic()
+            raise Stopped(self.heard.name)
+        elif time.monotonic() - self.heard_s > REPEAT_S:
+            with suppress(OSError):
+                said = f"ended at once by a second signal, after {self.heard.name}"
+                self.folder.write_status("interrupted", said)
+            os._exit(INTERRUPTED)
+
+    def check(self) -> None:
+        """Stops the run if a signal came where nothing can be raised, such as in a destructor.
+
+        Raises:
+            Stopped: one came.
+        """
+        if self.heard is not None:
+            raise Stopped(self.heard.name)
+
+    def verdict(self) -> tuple[str, bool]:
+        """Why the run stops, and whether its job is to be put back into the queue."""
+        if self.heard is None:
+            raise RuntimeError("no signal has come")
+        job, name = current_job(), self.heard.name
+        if job is None:
+            return f"stopped by {name}; run it again to resume", False
+        said = ask(job.name)
+        if not said:
+            return f"{name} in Slurm job {job.name}; scontrol does not answer, not requeued", False
+        if said.get("JobState") != "RUNNING":
+            return f"{name}: {ending(job, said)}", False
+        if job.tasks > 1 and self.heard == signal.SIGTERM:
+            return (
+                f"{name} while Slurm job {job.name} was running: another process of the run may "
+                "have failed, see the log",
+                False,
+            )
+        if said.get("Requeue") != "1":
+            return f"preempted: {name} from Slurm job {job.name}, which may not be requeued", False
+        if near_end(said) and not self.has_progressed():
+            return f"{name}: not one epoch fits into the time limit; ask for more time=", False
+        return f"preempted: {name} from Slurm, job {job.name} requeued", True
+
+    def has_progressed(self) -> bool:
+        """Whether this process has finished an epoch."""
+        last = self.folder.last
+        return last.exists() and last.stat().st_mtime >= self.begun_s
+
+
+def near_end(said: dict[str, str]) -> bool:
+    """Whether a signal is likely to be the warning before the time limit."""
+    limit_s = seconds_of(said.get("TimeLimit", "UNLIMITED"))
+    run_s = seconds_of(said.get("RunTime", "00:00:00"))
+    return limit_s is not None and run_s is not None and limit_s - run_s < NEAR_S
+
+
+def leave_to_parent(number: int) -> None:
+    """What a worker does, which has inherited the handler: only SIGTERM is meant for it too."""
+    if number == signal.SIGTERM:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def stoppable(folder: RunFolder) -> Iterator[None]:
+    """The body is a run: `folder.running()`, and what signals make of it.
+
+    Raises:
+        Stopped: a signal came; the folder says so, and the job is requeued where it may be.
+    """
+    watch, wanted = Watch(folder), False
+    try:
+        with folder.running():
+            try:
+                with handled(watch):
+                    yield
+            except BaseException as error:
+                if watch.heard is None and current_job() is None:
+                    raise
+                await_signal(watch)
+                if watch.heard is None:
+                    raise
+                if folder.state == "finished":
+                    # It came too late to stop anything.
+                    return
+                reason, wanted = watch.verdict()
+                print(reason, file=sys.stderr, flush=True)
+                raise Stopped(reason) from error
+    except Stopped:
+        if wanted:
+            put_back(folder)
+        raise
+
+
+def await_signal(watch: Watch) -> None:
+    """Gives a signal that has killed a worker of the run already the time to arrive."""
+    with handled(watch), suppress(Stopped):
+        if watch.heard is None:
+            time.sleep(LATE_S)
+
+
+def put_back(folder: RunFolder) -> None:
+    """Requeues the job; the folder says so if that failed."""
+    job = current_job()
+    problem = None if job is None else requeue(job)
+    if problem is not None:
+        error = f"preempted, but scontrol requeue failed: {problem}; sermm retry submits it again"
+        folder.write_status("interrupted", error)
+        print(error, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """The body with a handler for the three signals; afterwards they are as before.
+
+    Once `handler` is a watch that has heard one, they stay ignored: the process is ending.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        heard = isinstance(handler, Watch) and handler.heard is not None
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_IGN if heard else old)
+
+
+@contextmanager
+def following() -> Iterator[None]:
+    """The body is another process of a run, which goes on until the first one has stopped.
+
+    So no collective operation of the first one waits for a process that is gone. Started by
+    Lightning, it dies with the first one even if that is killed.
+    """
+    job = current_job()
+    if sys.platform == "linux" and (job is None or job.tasks == 1):
+        ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+    told = threading.Event()
+
+    def end_later(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        told.set()
+        timer = threading.Timer(FOLLOWER_S, os._exit, [INTERRUPTED])
+        timer.daemon = True
+        timer.start()
+
+    with handled(end_later):
+        try:
+            yield
+        except Exception:
+            if told.is_set():
+                # Only that the first process has gone.
+                os._exit(INTERRUPTED)
+            raise
+
+
+class KeepSignals(Callback):
+    """Puts the handlers back over Lightning's, which forward SIGTERM in the midst of a batch."""
+
+    def __init__(self) -> None:
+        self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Before the first batch."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self.handlers.items():
+                signal.signal(number, handler)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:  # noqa: ARG002
+        """After every batch: did a signal come that could not be raised?"""
+        for handler in self.handlers.values():
+            if isinstance(handler, Watch):
+                handler.check()

@@ -1,0 +1,178 @@
+"""The Slurm job that this process belongs to, if any: what it is, what Slurm says of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.core.files import write_text
+
+# The names that Slurm gives to a shell in which somebody types.
+INTERACTIVE = ("bash", "interactive")
+ASK_S = 30
+READY = ".ready"
+READY_S = 1800
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A job, or one task of a job array.
+
+    Attributes:
+        id: of the job, for an array that of the whole array.
+        index: within the array; None outside one.
+        nodes: of the step.
+        tasks: processes that `srun` started side by side in this step; 1 without srun.
+        restarts: how often it has been requeued.
+    """
+
+    id: str
+    index: int | None
+    nodes: int
+    tasks: int
+    restarts: int
+
+    @property
+    def name(self) -> str:
+        """As `squeue` and `scontrol` call it."""
+        return self.id if self.index is None else f"{self.id}_{self.index}"
+
+
+def current_job() -> SlurmJob | None:
+    """The job of this process; a shell of Slurm in which somebody types is none."""
+    said = os.environ
+    if "SLURM_JOB_ID" not in said or said.get("SLURM_JOB_NAME") in INTERACTIVE:
+        return None
+    index = said.get("SLURM_ARRAY_TASK_ID")
+    in_step = said.get("SLURM_STEP_ID", "").isdigit()
+    return SlurmJob(
+        id=said.get("SLURM_ARRAY_JOB_ID", said["SLURM_JOB_ID"]),
+        index=None if index is None else int(index),
+        nodes=int(said.get("SLURM_STEP_NUM_NODES", "1")) if in_step else 1,
+        tasks=int(said.get("SLURM_STEP_NUM_TASKS", "1")) if in_step else 1,
+        restarts=int(said.get("SLURM_RESTART_COUNT", "0")),
+    )
+
+
+def preflight(devices: int) -> str | None:
+    """A line that says where the run is and what it has; None for one device outside Slurm.
+
+    Args:
+        devices: `trainer.devices`, on all nodes together.
+
+    Raises:
+        InputError: Slurm started another number of processes than the run has devices.
+    """
+    job = current_job()
+    if job is None:
+        return f"no Slurm job: 1 node, {devices} processes and devices" if devices > 1 else None
+    if job.tasks not in (1, devices) or job.tasks % job.nodes or job.nodes > job.tasks:
+        raise InputError(
+            f"Slurm job {job.name} started {job.tasks} processes on {job.nodes} nodes, but "
+            f"trainer.devices={devices}: every device needs one process. Give srun or sbatch "
+            f"--nodes={job.nodes} --ntasks-per-node={max(1, devices // job.nodes)}, or set "
+            f"trainer.devices={job.tasks}"
+        )
+    return (
+        f"Slurm job {job.name}: {job.nodes} node(s), {job.tasks} process(es) of srun, "
+        f"{devices} device(s), requeued {job.restarts} times"
+    )
+
+
+def say_ready(folder: Path) -> None:
+    """Tells the other processes of a run that srun started that they may prepare themselves.
+
+    They need what the first one writes, such as the tokenizer of the training transcripts.
+    """
+    job = current_job()
+    if job is not None and job.tasks > 1:
+        write_text(folder / READY, _attempt(job))
+
+
+def await_ready(folder: Path) -> None:
+    """Waits for `say_ready` of the first process of this attempt.
+
+    Raises:
+        InputError: it does not come.
+    """
+    job = current_job()
+    if job is None or job.tasks == 1:
+        return
+    limit_s = time.monotonic() + READY_S
+    while not (folder / READY).is_file() or (folder / READY).read_text() != _attempt(job):
+        if time.monotonic() > limit_s:
+            raise InputError(
+                f"the first process of Slurm job {job.name} is not ready after {READY_S} s, or "
+                f"its folder {folder} is not on a file system that all nodes share"
+            )
+        time.sleep(LOOK_S)
+
+
+def _attempt(job: SlurmJob) -> str:
+    return f"{job.name}, requeued {job.restarts} times, step {os.environ['SLURM_STEP_ID']}"
+
+
+def ask(job: str) -> dict[str, str]:
+    """What `scontrol show job` says of a job, as its own keys; empty where it cannot be asked."""
+    try:
+        answer = scontrol("show", "job", "--oneliner", job)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(re.findall(r"(\S+?)=(\S*)", answer))
+
+
+def requeue(job: SlurmJob) -> str | None:
+    """Puts the job back into the queue; returns what went wrong, if anything."""
+    try:
+        scontrol("requeue", job.name)
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr).strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return None
+
+
+def scontrol(*words: str) -> str:
+    """What `scontrol` prints.
+
+    Raises:
+        OSError: there is no scontrol.
+        subprocess.SubprocessError: it failed, or did not answer in time.
+    """
+    program = shutil.which("scontrol") or "scontrol"
+    done = subprocess.run(
+        [program, *words], capture_output=True, text=True, check=True, timeout=ASK_S
+    )
+    return done.stdout
+
+
+def ending(job: SlurmJob, said: dict[str, str]) -> str:
+    """Why Slurm is ending a job that runs no more, in words.
+
+    Args:
+        job: which.
+        said: what `ask` returned.
+    """
+    if int(said.get("Restarts", job.restarts)) > job.restarts:
+        return f"Slurm requeued job {job.name}"
+    if said.get("Reason") == "TimeLimit":
+        return f"the time limit {said['TimeLimit']} of Slurm job {job.name} was reached"
+    return f"Slurm job {job.name} was cancelled (scancel, or a preemption without requeue)"
+
+
+def seconds_of(time: str) -> int | None:
+    """Seconds of a time as Slurm prints it, `2-03:04:05`; None for UNLIMITED.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if time == "UNLIMITED":
+        return None
+    days, _, clock = time.rpartition("-")
+    hours, minutes, seconds = clock.split(":")
+    return ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)

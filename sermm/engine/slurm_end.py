@@ -1,0 +1,73 @@
+"""The last step of a job's script, `python -m sermm.engine.slurm_end STUDY STATUS JOB...`.
+
+A process that is killed cannot say so. When srun has ended with a failure, this marks the run
+folders of the job that still say that they run. A job that got its warning before Python was ready
+for it goes back into the queue.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sermm.core.files import read_json
+from sermm.engine.run_folder import RunFolder, State
+from sermm.engine.slurm import SlurmJob, ask, current_job, ending, requeue
+
+_DIED_OF = 128
+_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+def main(words: Sequence[str]) -> int:
+    """Marks the folders; returns the exit status."""
+    study_dir, status, ids = Path(words[0]), int(words[1]), set(words[2:])
+    job = current_job()
+    if job is None:
+        print("sermm.engine.slurm_end is for the scripts of Slurm jobs", file=sys.stderr)
+        return 2
+    said = ask(job.name)
+    state, reason = verdict(job, status, said)
+    for path in left_running(study_dir, ids, job.name):
+        RunFolder(path.parent, str(read_json(path)["job"])).write_status(state, reason)
+        print(f"{path.parent}: {state}: {reason}", file=sys.stderr, flush=True)
+    warned = status - _DIED_OF in _WARNINGS
+    if warned and said.get("JobState") == "RUNNING" and said.get("Requeue") == "1":
+        problem = requeue(job)
+        print(problem or f"requeued {job.name}", file=sys.stderr, flush=True)
+    return 0
+
+
+def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[State, str]:
+    """What a run came to whose process could not say it.
+
+    Args:
+        job: that the process belonged to.
+        status: the exit status of srun.
+        said: what Slurm says of the job.
+    """
+    if said.get("JobState") != "RUNNING":
+        return "interrupted", ending(job, said)
+    try:
+        name = signal.Signals(status - _DIED_OF).name
+    except ValueError:
+        return "failed", f"its process ended with exit status {status} in Slurm job {job.name}"
+    why = " (out of memory, or another process of the run failed)" if name == "SIGKILL" else ""
+    return "failed", f"its process was ended by {name} in Slurm job {job.name}{why}; see its log"
+
+
+def left_running(study_dir: Path, ids: set[str], name: str) -> list[Path]:
+    """The `status.json` of these jobs that say that this Slurm job is running them."""
+    found = []
+    for path in sorted(study_dir.glob("*/status.json")):
+        status = read_json(path)
+        if (
+            status.get("state") == "running"
+            and status.get("job") in ids
+            and status.get("slurm") == name
+        ):
+            found.append(path)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

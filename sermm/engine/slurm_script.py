@@ -1,0 +1,149 @@
+"""The script that `sermm submit` hands to sbatch: a job array of single runs."""
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.engine.plans import FOLDER, PlannedJob
+from sermm.engine.slurm_settings import Conduct, Resources
+
+
+def table(jobs: Sequence[PlannedJob]) -> str:
+    """A line for each job: its id, then its words as a shell reads them.
+
+    Raises:
+        InputError: a word holds a line break.
+    """
+    for job in jobs:
+        if broken := [word for word in job.words if "\n" in word]:
+            raise InputError(f"{broken[0]!r} holds a line break, which sermm submit cannot pass on")
+    return "".join(f"{job.id} {shlex.join(job.words)}\n" for job in jobs)
+
+
+def script(
+    study_dir: Path, table_path: Path, devices: int, resources: Resources, conduct: Conduct
+) -> str:
+    """The text of the script; its array runs over the lines of the table, from 1.
+
+    Args:
+        study_dir: of the runs, absolute.
+        table_path: what `table` made, absolute.
+        devices: of one run, on all its nodes together.
+        resources: of an array task.
+        conduct: of it.
+
+    Raises:
+        InputError: pack, nodes and devices do not go together.
+    """
+    check(devices, resources, conduct)
+    lines = [f"#SBATCH {option}" for option in options(study_dir, devices, resources, conduct)]
+    values = {
+        "python": conduct.python or sys.executable,
+        "study": str(study_dir),
+        "table": str(table_path),
+        "pack": str(conduct.pack),
+    }
+    text = _SCRIPT.replace("%OPTIONS%", "\n".join(lines))
+    text = text.replace("%VALUES%", "\n".join(f"{k}={shlex.quote(v)}" for k, v in values.items()))
+    setup = ["", "set -e", *conduct.setup, "set +e"] if conduct.setup else []
+    text = text.replace("%SETUP%", "\n".join(setup))
+    text = text.replace("%LINE%", _PACKED if conduct.pack > 1 else _SINGLE)
+    return text.replace("%KILL%", str(int(conduct.pack == 1)))
+
+
+def check(devices: int, resources: Resources, conduct: Conduct) -> None:
+    """Refuses numbers that do not go together.
+
+    Raises:
+        InputError: they do not.
+    """
+    if conduct.pack > 1 and (devices > 1 or resources.nodes > 1):
+        raise InputError(
+            f"pack={conduct.pack} is for runs on one device, and trainer.devices={devices}, "
+            f"nodes={resources.nodes}; leave pack out"
+        )
+    if devices % resources.nodes:
+        raise InputError(
+            f"trainer.devices={devices} (on all nodes together) cannot be shared by "
+            f"nodes={resources.nodes}; give a multiple"
+        )
+
+
+def options(study_dir: Path, devices: int, resources: Resources, conduct: Conduct) -> list[str]:
+    """The options of sbatch, one for each `#SBATCH` line."""
+    gpus = (devices if resources.gpus is None else resources.gpus) // resources.nodes
+    given = {
+        "account": resources.account,
+        "partition": resources.partition,
+        "time": resources.time,
+        "mem": resources.memory,
+        "gpus-per-node": gpus or None,
+        "signal": conduct.signal,
+    }
+    logs = Path(str(study_dir / FOLDER / "logs").replace("%", "%%"))
+    name = re.sub(r"[^\w.-]", "_", study_dir.name)
+    return [
+        f"--job-name=sermm-{name}",
+        f"--output={quoted(logs / 'slurm-%A_%a.log')}",
+        "--open-mode=append",
+        f"--chdir={quoted(Path.cwd())}",
+        f"--nodes={resources.nodes}",
+        f"--ntasks-per-node={conduct.pack if conduct.pack > 1 else devices // resources.nodes}",
+        f"--cpus-per-task={resources.cpus}",
+        *(f"--{key}={value}" for key, value in given.items() if value is not None),
+        "--requeue" if conduct.requeue else "--no-requeue",
+        *resources.options,
+    ]
+
+
+def quoted(path: Path) -> str:
+    """A path as an `#SBATCH` line takes it.
+
+    Raises:
+        InputError: it holds what such a line cannot.
+    """
+    text = str(path)
+    if "\\" in text or "\n" in text:
+        raise InputError(f"{text!r} holds a backslash or a line break, which sbatch cannot take")
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+_SINGLE = "line=$((before + SLURM_ARRAY_TASK_ID))"
+_PACKED = """line=$((before + (SLURM_ARRAY_TASK_ID - 1) * pack + SLURM_PROCID + 1))
+# Each process is a run of its own.
+export SLURM_NTASKS=1 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0"""
+_SCRIPT = r"""#!/bin/bash
+# Written by `sermm submit`: a job array of single runs, one for each line of the table.
+%OPTIONS%
+
+%VALUES%
+# How many lines of the table belong to arrays before this one.
+before=${1:-0}
+%SETUP%
+
+export python study table pack before
+export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK" OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"
+run='
+%LINE%
+words=$(sed -n "${line}p" "$table")
+[ -n "$words" ] || exit 0
+eval "set -- $words"
+log="$study/.sweeps/logs/$1.log"
+shift
+exec "$python" -m sermm.cli.main train "$@" hydra.mode=RUN >>"$log" 2>&1
+'
+# The runs get the signals too, and say why they stopped; this script outlives them.
+trap : TERM
+srun --wait=0 --kill-on-bad-exit=%KILL% bash -c "$run"
+status=$?
+if [ "$status" != 0 ]; then
+    # What a run that was killed could not write itself.
+    first=$((before + (SLURM_ARRAY_TASK_ID - 1) * pack + 1))
+    ids=$(sed -n "${first},$((first + pack - 1))p" "$table" | cut -d " " -f 1)
+    "$python" -m sermm.engine.slurm_end "$study" "$status" $ids
+fi
+exit "$status"
+"""

@@ -1,0 +1,176 @@
+"""What became of the runs that a study was asked for; imports nothing that takes time."""
+
+import csv
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sermm.core.files import read_json
+from sermm.engine.plans import PlannedJob, log_path, read_notes, read_plans
+from sermm.report.folders import heartbeat, run_folders, standing, title
+
+STATES = ("failed", "unreadable", "interrupted", "running", "waiting", "finished")
+# On a file system of many nodes it is the waiting for each file that takes the time.
+_THREADS = 8
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run of a study, or a job that has no run folder yet.
+
+    Attributes:
+        state: one of `STATES`.
+        reason: the last line of the error, or why a folder is unreadable; may be empty.
+        folder: None while it waits.
+        job: what it was planned as; None for runs that no sweep planned.
+        slurm: Slurm's name of its job.
+        heartbeat: the last sign of life.
+    """
+
+    state: str
+    reason: str = ""
+    folder: Path | None = None
+    job: PlannedJob | None = None
+    slurm: str | None = None
+    heartbeat: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The run's key, or the job's id while it waits."""
+        if self.folder is not None:
+            return self.folder.name
+        return self.job.id if self.job else ""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What else a run tells; None where it does not.
+
+    Attributes:
+        title: model, protocol, fold and seed; while it waits, only those that its words give.
+        started: when its configuration was last written.
+        epoch: the last whole one.
+        val_ua: of that epoch, a fraction.
+        test_ua: of a finished run, a fraction.
+        log: what its job printed.
+    """
+
+    title: dict[str, str]
+    started: datetime | None
+    epoch: int | None
+    val_ua: float | None
+    test_ua: float | None
+    log: Path | None
+
+
+def entries(study_dir: Path) -> list[Entry]:
+    """Every run folder by name, then the planned jobs that have none, oldest plan first.
+
+    Of each run only `status.json` is read, so this is quick for thousands; see `details`.
+    """
+    planned = {job.id: job for job in read_plans(study_dir)}
+    notes = read_notes(study_dir)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(lambda folder: _entry(folder, planned), run_folders(study_dir)))
+    begun = {entry.job for entry in found}
+    rest = {job: notes.get(job.id) for job in planned.values() if job not in begun}
+    waiting = [Entry("waiting", job=job) for job, note in rest.items() if note is None]
+    # Those that found their run finished, or ask for a fold that is not there, are no runs.
+    refused = [
+        Entry("failed", note.error, job=job)
+        for job, note in rest.items()
+        if note is not None and note.error and not note.left_out
+    ]
+    return [*found, *refused, *waiting]
+
+
+def missing(study_dir: Path) -> list[PlannedJob]:
+    """The planned jobs that are neither finished nor running, oldest plan first."""
+    there = {entry.job for entry in entries(study_dir) if entry.state in {"finished", "running"}}
+    notes = read_notes(study_dir)
+    settled = {name for name, note in notes.items() if note.key or note.left_out}
+    return [job for job in read_plans(study_dir) if job not in there and job.id not in settled]
+
+
+def details(entry: Entry, study_dir: Path) -> Details:
+    """Reads what else there is of one run: up to three more files."""
+    log = log_path(study_dir, entry.job) if entry.job else None
+    log = log if log and log.is_file() else None
+    folder = entry.folder
+    if folder is None:
+        return Details(_words(entry.job), None, None, None, None, log)
+    epoch, val_ua = _or_none(lambda: _progress(folder)) or (None, None)
+    return Details(
+        _or_none(lambda: title(folder)) or {},
+        _or_none(lambda: _written(folder / "config.yaml")),
+        epoch,
+        val_ua,
+        _or_none(lambda: _test_ua(folder)) if entry.state == "finished" else None,
+        log,
+    )
+
+
+def _entry(folder: Path, planned: Mapping[str, PlannedJob]) -> Entry:
+    try:
+        status = read_json(folder / "status.json")
+        state, reason = standing(status)
+        if state not in STATES:
+            raise ValueError(f"status.json: state is {state!r}")
+        beat = heartbeat(status) if status.get("heartbeat") else None
+    except FileNotFoundError:
+        return Entry("unreadable", "no status.json: half-written", folder)
+    except (OSError, ValueError) as error:
+        return Entry("unreadable", f"{type(error).__name__}: {error}", folder)
+    job, slurm = planned.get(str(status.get("job"))), status.get("slurm")
+    return Entry(state, reason, folder, job, str(slurm) if slurm else None, beat)
+
+
+def _words(job: PlannedJob | None) -> dict[str, str]:
+    pairs = [word.partition("=") for word in (job.words if job else ())]
+    return {key: value for key, _, value in pairs if key in {"model", "protocol", "fold", "seed"}}
+
+
+def _progress(folder: Path) -> tuple[int, float | None]:
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    value = last.get("val/ua")
+    return int(last["epoch"]), float(value) if value else None
+
+
+def _written(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _test_ua(folder: Path) -> float:
+    return float(read_json(folder / "result.json")["metrics"]["test/ua"])
+
+
+def _or_none(reading: Callable[[], _T]) -> _T | None:
+    """What a file says, unless it is not there, is being written or is of another version."""
+    try:
+        return reading()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def as_plain(entry: Entry, study_dir: Path) -> dict[str, Any]:
+    """Entry and details as one record, for JSON."""
+    told = details(entry, study_dir)
+    return {
+        "state": entry.state,
+        "key": entry.folder.name if entry.folder else None,
+        "job": entry.job.id if entry.job else None,
+        "slurm": entry.slurm,
+        **{name: told.title.get(name) for name in ("model", "protocol", "fold", "seed")},
+        "reason": entry.reason or None,
+        "log": str(told.log) if told.log else None,
+        "started": told.started.isoformat(timespec="seconds") if told.started else None,
+        "heartbeat": entry.heartbeat.isoformat(timespec="seconds") if entry.heartbeat else None,
+        "epoch": told.epoch,
+        "val_ua": told.val_ua,
+        "test_ua": told.test_ua,
+    }

@@ -1,0 +1,247 @@
+"""What the jobs of one `sermm train` come to: one run or many, in this process or in a pool."""
+
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from sermm.core.errors import InputError
+from sermm.data.protocol import NoSuchFoldError
+from sermm.engine.combine_sweep import combine_sweep, wish
+from sermm.engine.config import resolved
+from sermm.engine.plans import PlannedJob, log_path, write_plan
+from sermm.engine.pool import Job
+from sermm.engine.run_folder import RunFolder, State
+from sermm.engine.sweep_board import Board
+from sermm.engine.task import title
+from sermm.engine.train import place, run
+from sermm.report.tables import build
+from sermm.report.text import table_text
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run of a sweep that is to be made by a process of its own.
+
+    Attributes:
+        title: for people.
+        folder: of the run.
+    """
+
+    title: str
+    folder: RunFolder
+
+
+class Sweep:
+    """The runs that finished and those that did not, and what is made of them in the end.
+
+    Attributes:
+        error: what the only run raised, where there is only one.
+        searches: whether the runs are trials of a search: then only validation is shown.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.searches = False
+        self._many = False
+        # The finished runs by study, and what a study's runs are to be combined to.
+        self._studies: dict[Path, list[Path]] = {}
+        self._wishes: dict[Path, tuple[str, list[str]]] = {}
+        self._failures: list[str] = []
+        # Folds that a protocol does not have; a sweep over several protocols may ask for them.
+        self._no_folds: list[str] = []
+        self._protocols: set[str] = set()
+
+    def job(self, cfg: DictConfig) -> float | None:
+        """Makes a run here; if it is one of many a failure is noted and the others go on.
+
+        Hydra calls it.
+
+        Returns:
+            Validation UA, for sweepers that search; None if there is none.
+
+        Raises:
+            InputError: the configuration is wrong.
+        """
+        hydra = HydraConfig.get()
+        plain, words = resolved(cfg), list(hydra.overrides.task)
+        many = hydra.mode == RunMode.MULTIRUN
+        self._expect(plain, many)
+        if many and plain["trainer"]["devices"] != 1:
+            raise InputError(
+                "hydra/launcher=basic runs the jobs of a sweep inside one process, which cannot "
+                "use several devices; use hydra/launcher=gpu_pool, or trainer.devices=1"
+            )
+        try:
+            result = run(plain, words)
+        except Exception as error:
+            if many:
+                self._note(plain, error)
+            else:
+                # Raised after Hydra is done, which would print its own lines around it.
+                self.error = error
+            return None
+        return self._finished(plain, result)
+
+    def plan(self, plain: dict[str, Any], words: Sequence[str]) -> Planned | float | None:
+        """What is left to be done for a run of a sweep.
+
+        Returns:
+            A plan; or, if nothing is left, validation UA, or None where there is none.
+        """
+        self._expect(plain, many=True)
+        try:
+            placed = place(plain, words)
+            if placed.result is not None:
+                return self._finished(plain, placed.result)
+        except Exception as error:
+            self._note(plain, error)
+            return None
+        return Planned(title(plain), placed.folder)
+
+    def ended(self, plain: dict[str, Any], planned: Planned, job: Job) -> float | None:
+        """Takes in a run that a process of its own has made, or has left unfinished.
+
+        Returns:
+            As `job`.
+        """
+        result = planned.folder.result
+        if result is not None:
+            return self._finished(plain, result)
+        if planned.folder.state in (None, "running"):
+            state: State = "interrupted" if job.state == "interrupted" else "failed"
+            planned.folder.write_status(state, job.end)
+        self.fail(f"{planned.title}: {planned.folder.reason}; log: {job.log}")
+        return None
+
+    def status(self) -> int:
+        """Prints the table of a sweep and what failed; returns the exit status.
+
+        Raises:
+            Exception: what the only run raised.
+        """
+        if self.error is not None:
+            raise self.error
+        several = len(self._protocols) > 1
+        for line in dict.fromkeys(self._no_folds):
+            print(f"left out: {line}" if several else f"FAILED {line}", file=sys.stderr)
+        if self._many:
+            self._combine()
+            for study in () if self.searches else sorted(self._studies):
+                try:
+                    print(table_text(build(study, allow_missing=True)))
+                except InputError as error:
+                    print(f"no table: {error}", file=sys.stderr)
+        for failure in self._failures:
+            print(f"FAILED {failure}", file=sys.stderr)
+        return 1 if self._failures or (self._no_folds and not several) else 0
+
+    def _expect(self, plain: dict[str, Any], many: bool) -> None:
+        self._many = many
+        study = study_dir(plain)
+        self._studies.setdefault(study, [])
+        self._protocols.add(plain["protocol"]["name"])
+        if many and (wished := wish(plain)):
+            self._wishes[study] = wished
+
+    def _finished(self, plain: dict[str, Any], result: dict[str, Any]) -> float | None:
+        self._studies[study_dir(plain)].append(study_dir(plain) / result["key"])
+        ua = result["metrics"].get("val/ua")
+        told = f"validation UA {ua:.3f}, {result['key']}" if self.searches else summary(result)
+        print(f"{title(plain)}: {told}", flush=True)
+        return None if ua is None else float(ua)
+
+    def _note(self, plain: dict[str, Any], error: Exception) -> None:
+        if isinstance(error, NoSuchFoldError):
+            self._no_folds.append(str(error))
+            return
+        if not isinstance(error, InputError):
+            traceback.print_exception(error)
+        self.fail(f"{title(plain)}: {type(error).__name__}: {error}")
+
+    def fail(self, said: str) -> None:
+        """Notes a failure."""
+        self._failures.append(said)
+        print(f"FAILED {said}", file=sys.stderr, flush=True)
+
+    def _combine(self) -> None:
+        """Makes the combinations that were asked for; a run without a partner is a failure."""
+        for study, (name, models) in self._wishes.items():
+            try:
+                made, lonely = combine_sweep(name, models, self._studies[study], study)
+            except InputError as error:
+                self._failures.append(str(error))
+                continue
+            for result in made:
+                ua, key = result["metrics"]["test/ua"], result["key"]
+                where = f"{result['protocol']} fold {result['fold']}, seed {result['seed']}"
+                print(f"{name} of {' and '.join(models)}, {where}: test UA {ua:.3f}, {key}")
+            self._failures += [f"{name}: {problem.what}" for problem in lonely]
+
+
+class Launch:
+    """The jobs of a sweep on their way through a pool.
+
+    Args:
+        sweep: takes in what they come to.
+        folder: of the study.
+        words: of each job.
+        board: shows them.
+
+    Attributes:
+        values: validation UA of each job; None of those without one.
+    """
+
+    def __init__(
+        self, sweep: Sweep, folder: Path, words: Sequence[Sequence[str]], board: Board
+    ) -> None:
+        self._sweep, self._board = sweep, board
+        self._folder = folder
+        self._words = [tuple(one) for one in words]
+        self._running: dict[Job, tuple[int, dict[str, Any], Planned]] = {}
+        self.values: list[float | None] = [None] * len(words)
+        write_plan(folder, [PlannedJob(one) for one in self._words])
+
+    def jobs(self, configs: Iterable[DictConfig]) -> Iterator[Job]:
+        """What is left to do, each found out when there is a slot for it."""
+        for number, (words, cfg) in enumerate(zip(self._words, configs, strict=True)):
+            try:
+                plain = resolved(cfg)
+                planned = self._sweep.plan(plain, words)
+            except InputError as error:
+                self._sweep.fail(f"{' '.join(words)}: {error}")
+                planned = None
+            if not isinstance(planned, Planned):
+                self.values[number] = planned
+                self._board.skipped(planned is not None)
+                continue
+            log = log_path(self._folder, PlannedJob(words))
+            job = Job([*words, "hydra.mode=RUN"], log, planned.title, planned.folder.path)
+            self._running[job] = (number, plain, planned)
+            yield job
+
+    def ended(self, job: Job) -> None:
+        """Takes in a job whose process has ended."""
+        number, plain, planned = self._running.pop(job)
+        self._board.ended(job)
+        self.values[number] = self._sweep.ended(plain, planned, job)
+
+
+def study_dir(plain: dict[str, Any]) -> Path:
+    """The folder of a configuration's study."""
+    return Path(plain["runs_dir"]) / str(plain["study"])
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A finished run in one line."""
+    metrics, epochs, seconds = result["metrics"], result["epochs"], result["seconds"]
+    return (
+        f"test UA {metrics['test/ua']:.3f}, WA {metrics['test/wa']:.3f}; "
+        f"epoch {epochs['best']} of {epochs['last']}, {seconds['total']:.0f} s, {result['key']}"
+    )

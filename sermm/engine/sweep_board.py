@@ -1,0 +1,102 @@
+"""What a pool is doing, on a terminal: what runs, how far it is, how many are left."""
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from sermm.engine.pool import Job
+
+_MOST_ROWS = 20
+_DRAW_S = 0.5
+
+
+class Board:
+    """A table of the running jobs; nothing where there is no terminal.
+
+    Args:
+        total: how many jobs there are.
+        n_slots: how many run at a time.
+
+    Attributes:
+        done: how many have finished, or had before.
+        failed: how many have not.
+    """
+
+    def __init__(self, total: int, n_slots: int) -> None:
+        self.total, self.n_slots = total, n_slots
+        self.done = self.failed = 0
+        self._durations_s: list[float] = []
+        self._drawn_s = 0.0
+        console = Console()
+        live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = live if console.is_terminal else None
+
+    def __enter__(self) -> "Board":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def skipped(self, finished: bool) -> None:
+        """Counts a job for which there is nothing to do: it had finished, or cannot be started."""
+        self.done += finished
+        self.failed += not finished
+
+    def ended(self, job: Job) -> None:
+        """Counts a job."""
+        if job.state == "finished":
+            self.done += 1
+        else:
+            self.failed += 1
+        if job.started_s is not None and job.ended_s is not None:
+            self._durations_s.append(job.ended_s - job.started_s)
+
+    def show(self, running: Sequence[Job]) -> None:
+        """Draws, twice a second at most."""
+        now_s = time.monotonic()
+        if self._live is None or now_s - self._drawn_s < _DRAW_S:
+            return
+        self._drawn_s = now_s
+        table = Table("running", "epoch", "val UA", "s", box=None)
+        for job in running[:_MOST_ROWS]:
+            epoch, ua = progress(job.folder)
+            table.add_row(job.title, epoch, ua, f"{now_s - (job.started_s or now_s):.0f}")
+        self._live.update(Group(table, self.line(len(running))), refresh=True)
+
+    def line(self, n_running: int) -> str:
+        """Counts and time left in one line."""
+        waiting = self.total - self.done - self.failed - n_running
+        said = f"{self.done} done, {self.failed} failed, {n_running} running, {waiting} waiting"
+        if not self._durations_s:
+            return said
+        each_s = sum(self._durations_s) / len(self._durations_s)
+        # Those that run are taken to be half done.
+        left_s = each_s * (waiting + n_running / 2) / self.n_slots
+        left = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min"
+        return f"{said}; about {left} left"
+
+
+def progress(folder: Path) -> tuple[str, str]:
+    """The last epoch of a run and its validation UA, as its `metrics.csv` has them."""
+    try:
+        rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    except OSError:
+        return "", ""
+    if not rows:
+        return "", ""
+    ua = rows[-1].get("val/ua")
+    return rows[-1]["epoch"], f"{100 * float(ua):.1f}" if ua else ""

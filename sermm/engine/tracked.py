@@ -1,0 +1,93 @@
+"""The names under which runs and studies tell trackers what they know, in one list for all.
+
+A tracker is a view of the run folder, which stays the record: `history` is `metrics.csv` by epoch,
+`summary` is `result.json`, and the tables are `predictions.csv`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sermm.metrics.scores import METRICS
+
+EPOCH = "epoch"
+LOSSES = ("train/loss", "val/loss")
+SCORES = ("train/wa", "val/ua", "val/wa", "val/f1_macro")
+RATIOS = ("overfit/wa_ratio", "overfit/loss_ratio")
+SPLITS = ("val", "test")
+PREDICTIONS = "predictions"
+# Of the run that `sermm report STUDY wandb=true` writes.
+STUDY_ROWS = "study/rows"
+STUDY_FOLDS = "study/folds"
+STUDY_INTERVALS = "study/intervals"
+REPORT_JOB = "report"
+
+MODEL, PROTOCOL, DATA, FOLD, SEED, STUDY = (
+    "model/name",
+    "protocol/name",
+    "data/name",
+    "fold",
+    "seed",
+    "study",
+)
+CONFIG = (STUDY, MODEL, PROTOCOL, DATA, FOLD, SEED)
+
+
+def recalls(classes: Sequence[str], split: str) -> list[str]:
+    """Recall of each class on one part."""
+    return [f"{split}/recall_{name}" for name in classes]
+
+
+def history(classes: Sequence[str]) -> list[str]:
+    """What a run with validation says at the end of every epoch; systems may add losses."""
+    return [EPOCH, *LOSSES, *SCORES, *recalls(classes, "val"), *RATIOS]
+
+
+def confusion(split: str) -> str:
+    """The chart of the confusion matrix of one part."""
+    return f"{split}/confusion"
+
+
+def chart_table(chart: str) -> str:
+    """Where W&B keeps the table that a chart is drawn from."""
+    return f"{chart}_table"
+
+
+def summary(classes: Sequence[str]) -> list[str]:
+    """What a finished run says of both parts."""
+    scores = [f"{split}/{name}" for split in SPLITS for name in METRICS]
+    return scores + [name for split in SPLITS for name in recalls(classes, split)]
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, float]:
+    """What a finished run says of itself in numbers, out of its `result.json`."""
+    parts = {
+        f"{part}/{name}": value
+        for part in ("epochs", "seconds", "parameters")
+        for name, value in result[part].items()
+    }
+    return {name: v for name, v in {**result["metrics"], **parts}.items() if v is not None}
+
+
+def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A configuration with one level: `model/learning/lr`; lists stay as they are."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{above}{key}/")
+        else:
+            found[f"{above}{key}"] = value
+    return found
+
+
+def group(plain: Mapping[str, Any]) -> str:
+    """What the folds and seeds of one system have in common: study/model/protocol."""
+    return "/".join([plain["study"], plain["model"]["name"], plain["protocol"]["name"]])
+
+
+def tags(plain: Mapping[str, Any]) -> list[str]:
+    """What runs are filtered by."""
+    named = [plain["data"]["name"], plain["protocol"]["name"], plain["model"]["name"]]
+    of_text = plain["text"]["source"]
+    marks = ["leaky"] if plain["protocol"]["name"].endswith("_leaky") else []
+    marks += ["selected_on_test"] if plain["select_on_test"] else []
+    return list(dict.fromkeys([*named, plain["features"]["mode"], f"text_{of_text}", *marks]))

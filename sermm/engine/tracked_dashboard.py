@@ -1,0 +1,124 @@
+"""What a W&B workspace and report show of a study: plain data, so that it can be read offline.
+
+Every key is one of `sermm.engine.tracked`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sermm.engine import tracked
+from sermm.engine.tracked_study import Project
+
+Kind = Literal["curves", "bars", "matrix", "table"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    Attributes:
+        kind: curves over the epochs; bars: mean and standard deviation of a summary; matrix: a
+            confusion matrix; table.
+        keys: what runs have logged.
+        by: the key of the configuration whose values are put together.
+    """
+
+    kind: Kind
+    title: str
+    keys: tuple[str, ...]
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Panels under one heading."""
+
+    name: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What is created or updated.
+
+    Attributes:
+        columns: summaries that stand beside each run.
+        study_key: the key of the configuration that chooses the runs, those with `study`.
+        group_by: keys of the configuration that runs are grouped by.
+    """
+
+    name: str
+    project: str
+    entity: str | None
+    study: str
+    study_key: str
+    group_by: tuple[str, ...]
+    columns: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @property
+    def keys(self) -> set[str]:
+        """Everything that it needs of history and summary."""
+        return {*self.columns, *(k for s in self.sections for p in s.panels for k in p.keys)}
+
+    @property
+    def config_keys(self) -> set[str]:
+        """Everything that it needs of the configuration."""
+        by = {p.by for s in self.sections for p in s.panels if p.by is not None}
+        return {self.study_key, *self.group_by, *by}
+
+
+def dashboard(where: Project) -> Dashboard:
+    """The dashboard of a study."""
+    return Dashboard(
+        name=f"{where.study}: models x folds",
+        project=where.project,
+        entity=where.entity,
+        study=where.study,
+        study_key=tracked.STUDY,
+        group_by=(tracked.MODEL, tracked.PROTOCOL),
+        columns=("test/ua", "test/wa", "test/f1_macro", "val/ua", "epochs/best"),
+        sections=(_scores(), _curves(), _classes(where.classes)),
+    )
+
+
+def _scores() -> Section:
+    return Section(
+        "Scores",
+        (
+            Panel("table", "UA of models x folds", (tracked.STUDY_FOLDS,)),
+            Panel("table", "pooled UA with 95 % intervals", (tracked.STUDY_INTERVALS,)),
+            Panel("table", "all scores", (tracked.STUDY_ROWS,)),
+            Panel("bars", "UA on test: mean and sd of the runs", ("test/ua",), tracked.MODEL),
+            Panel("bars", "WA on test: mean and sd of the runs", ("test/wa",), tracked.MODEL),
+        ),
+    )
+
+
+def _curves() -> Section:
+    shown = (*tracked.LOSSES, *tracked.SCORES, *tracked.RATIOS)
+    return Section(
+        "Curves by fold", tuple(Panel("curves", name, (name,), tracked.FOLD) for name in shown)
+    )
+
+
+def _classes(classes: Sequence[str]) -> Section:
+    matrices = (
+        Panel("matrix", f"confusion, {split}", (tracked.chart_table(tracked.confusion(split)),))
+        for split in tracked.SPLITS
+    )
+    return Section(
+        "Classes",
+        (
+            *matrices,
+            Panel("curves", "recall on validation", tuple(tracked.recalls(classes, "val"))),
+            Panel("bars", "recall on test", tuple(tracked.recalls(classes, "test")), tracked.MODEL),
+            Panel("table", "predictions", (tracked.PREDICTIONS,)),
+        ),
+    )

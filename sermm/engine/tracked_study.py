@@ -1,0 +1,119 @@
+"""The one W&B run of a whole study: its table, its folds, and UA with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import wandb
+
+from sermm.core.digest import digest
+from sermm.core.errors import InputError
+from sermm.engine import tracked
+from sermm.engine.config import read_yaml
+from sermm.engine.tracked_wandb import begin, project_name, staged
+from sermm.report.runs import REPORT_FOLDER, read_study
+from sermm.report.systems import by_table, labels
+from sermm.report.tables import Report, summary
+
+TRACKER = "sermm.engine.tracked_wandb.Wandb"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where W&B has, or would have, the runs of a study.
+
+    Attributes:
+        study: as the runs call it.
+        entity: None = the default of whoever is logged in.
+        classes: of the first run, for recalls by class.
+    """
+
+    study: str
+    project: str
+    entity: str | None
+    classes: tuple[str, ...]
+
+
+def project_of(study_dir: Path, project: str | None, entity: str | None) -> Project:
+    """The project that the runs of a study were told to, unless another one is given.
+
+    Raises:
+        InputError: the study has no run.
+    """
+    folders = sorted(path.parent for path in study_dir.glob("*/config.yaml"))
+    if not folders:
+        raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
+    told = (f for f in folders if TRACKER in (f / "config.yaml").read_text(encoding="utf-8"))
+    plain = read_yaml(next(told, folders[0]) / "config.yaml")
+    logger = plain["logger"] if plain["logger"].get("_target_") == TRACKER else {}
+    return Project(
+        plain["study"],
+        project_name(project or logger.get("project") or plain["study"]),
+        entity or logger.get("entity"),
+        tuple(plain["protocol"]["classes"]),
+    )
+
+
+def tell(report: Report, study_dir: Path, where: Project) -> None:
+    """Writes the W&B run of the study, or writes it anew."""
+    folder = study_dir / REPORT_FOLDER
+    record = begin(
+        folder,
+        project=where.project,
+        entity=where.entity,
+        id=f"report-{digest(where.study)[:16]}",
+        name=f"{where.study} report",
+        group=where.study,
+        job_type=tracked.REPORT_JOB,
+        tags=sorted({tag for table in report.tables for tag in (table.data, table.protocol)}),
+        config={tracked.STUDY: where.study, "missing": list(report.missing)},
+    )
+    status = 1
+    try:
+        tables = {
+            tracked.STUDY_ROWS: _table(summary(report)),
+            tracked.STUDY_FOLDS: _table(folds(study_dir)),
+            tracked.STUDY_INTERVALS: _table(intervals(report)),
+        }
+        with staged(folder):
+            record.log(tables, record.next_step)
+        status = 0
+    finally:
+        wandb.finish(exit_code=status)
+
+
+def folds(study_dir: Path) -> list[dict[str, object]]:
+    """UA on the test part, a row each system and a column each fold: mean over the seeds."""
+    rows: list[dict[str, object]] = []
+    for systems in by_table(read_study(study_dir).runs).values():
+        names = labels(systems)
+        for system, runs in systems.items():
+            first = runs[0].result
+            row: dict[str, object] = {
+                "model": names[system],
+                "data": first.data,
+                "protocol": first.protocol,
+            }
+            for fold in sorted({run.result.fold for run in runs}):
+                ua = [r.result.metrics["test/ua"] for r in runs if r.result.fold == fold]
+                row[f"fold {fold}"] = fmean(ua)
+            rows.append(row)
+    return rows
+
+
+def intervals(report: Report) -> list[dict[str, object]]:
+    """Pooled UA of each system with its 95 % bootstrap interval."""
+    rows: list[dict[str, object]] = []
+    for table in report.tables:
+        for r in table.rows:
+            low, high = r.interval["ua"] if r.interval else (None, None)
+            place = {"model": r.label, "data": table.data, "protocol": table.protocol}
+            rows.append({**place, "ua": r.pooled["ua"], "low": low, "high": high})
+    return rows
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> wandb.Table:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    data = [[row.get(name) for name in names] for row in rows]
+    return wandb.Table(columns=list(names), data=data, allow_mixed_types=True)
