@@ -36,12 +36,20 @@ def _refuse_twins(runs: Sequence[Run]) -> None:
 
 
 def labels(systems: Systems) -> dict[str, str]:
-    """A label for each system: its model's name, and the settings that differ among namesakes."""
+    """A label for each system: its model's name, and the settings that differ among namesakes.
+
+    Namesakes whose settings do not tell them apart have their variants' names, if these do.
+    """
+    firsts = {system: runs[0].result for system, runs in systems.items()}
     apart = told_apart(systems, lambda result: result.model)
-    return {
-        system: f"{runs[0].result.model} {apart[system]}".strip()
-        for system, runs in systems.items()
-    }
+    named = {system: f"{firsts[system].model} {told}".strip() for system, told in apart.items()}
+    for model in {result.model for result in firsts.values()}:
+        same = [system for system, result in firsts.items() if result.model == model]
+        variants = {system: firsts[system].variant for system in same}
+        unclear = any(apart[system].endswith(_mark(system)) for system in same)
+        if unclear and len(set(variants.values())) == len(same):
+            named |= variants
+    return named
 
 
 def told_apart(systems: Systems, kind: Callable[[Result], str]) -> dict[str, str]:
@@ -54,9 +62,14 @@ def told_apart(systems: Systems, kind: Callable[[Result], str]) -> dict[str, str
         told = _differences({s: systems[s][0].result.settings for s in same})
         counts = Counter(told.values())
         for system in same:
-            twin = f"[{system[:8]}]" if counts[told[system]] > 1 else ""
+            twin = _mark(system) if counts[told[system]] > 1 else ""
             apart[system] = f"{told[system]} {twin}".strip()
     return apart
+
+
+def _mark(system: str) -> str:
+    """What tells a system apart when nothing else does."""
+    return f"[{system[:8]}]"
 
 
 def _differences(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -154,6 +154,14 @@ def test_namesakes_are_told_apart_by_their_settings(study, system):
     }
 
 
+def test_namesakes_that_settings_do_not_tell_apart_have_their_variants_names(study, system):
+    for step, settings in (("baseline", {}), ("whole", {}), ("lstm", {"model.step": "lstm"})):
+        system(study, "bilstm", [[[1, 1], [1, 1]]] * 5, system=f"{step}12345678",
+               settings=settings, variant=f"bilstm {step}")  # fmt: skip
+    found = {name for name in rows(build(study)) if "bilstm" in name}
+    assert found == {"bilstm baseline", "bilstm whole", "bilstm lstm"}
+
+
 def test_the_same_fold_twice_is_refused(study, a_run):
     a_run(study, "speech_only", [[1, 1], [0, 2]], fold=2, key="copy")
     with pytest.raises(InputError, match=r"copy .*speech_only, seed 1, fold 2; remove one"):
