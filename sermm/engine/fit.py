@@ -128,6 +128,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec.", FutureWarning)
     warnings.filterwarnings("ignore", "The .* does not have many workers")
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
+    # On a cluster's login node, where a run by hand is meant to be one.
+    warnings.filterwarnings("ignore", "The `srun` command is available")
 
 
 def learning(plain: dict[str, Any]) -> Learning:
