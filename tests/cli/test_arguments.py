@@ -1,0 +1,18 @@
+"""What of a command line is a word, a key of the verb's own, or for Hydra."""
+
+from sermm.cli.arguments import parse_own
+
+
+def test_a_text_of_500_words_is_a_value_and_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = " ".join(["word"] * 500)
+    words, own, others = parse_own(["run", f"text={text}", "fold=1"], {"text": None}, "usage")
+    assert words == ["run"]
+    assert own == {"text": text}
+    assert others == ["fold=1"]
+
+
+def test_an_existing_file_is_a_word_even_with_an_equals_sign(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text=a.wav").touch()
+    assert parse_own(["text=a.wav"], {"text": None}, "usage")[0] == ["text=a.wav"]
