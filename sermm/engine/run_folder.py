@@ -76,6 +76,17 @@ class RunFolder:
             return "not started"
         return error.splitlines()[-1] if error else str(self.state)
 
+    @property
+    def busy(self) -> bool:
+        """Whether another process works in it."""
+        if not (self.path / ".lock").exists():
+            return False
+        try:
+            with self._locked():
+                return False
+        except BusyError:
+            return True
+
     def start(self, config: str) -> None:
         """Makes the folder and writes the configuration.
 

@@ -17,7 +17,7 @@ from sermm.engine.combine_sweep import combine_sweep, wish
 from sermm.engine.config import resolved
 from sermm.engine.plans import PlannedJob, log_path, write_plan
 from sermm.engine.pool import Job
-from sermm.engine.run_folder import RunFolder, State
+from sermm.engine.run_folder import BusyError, RunFolder, State
 from sermm.engine.sweep_board import Board
 from sermm.engine.task import title
 from sermm.engine.train import place, run
@@ -56,6 +56,8 @@ class Sweep:
         self._failures: list[str] = []
         # Folds that a protocol does not have; a sweep over several protocols may ask for them.
         self._no_folds: list[str] = []
+        # Runs that another sweep of the same study is making.
+        self._elsewhere: list[str] = []
         self._protocols: set[str] = set()
 
     def job(self, cfg: DictConfig) -> float | None:
@@ -100,6 +102,9 @@ class Sweep:
             placed = place(plain, words)
             if placed.result is not None:
                 return self._finished(plain, placed.result)
+            if placed.folder.busy:
+                self._leave(title(plain))
+                return None
         except Exception as error:
             self._note(plain, error)
             return None
@@ -114,6 +119,9 @@ class Sweep:
         result = planned.folder.result
         if result is not None:
             return self._finished(plain, result)
+        if planned.folder.busy:
+            self._leave(planned.title)
+            return None
         if planned.folder.state in (None, "running"):
             state: State = "interrupted" if job.state == "interrupted" else "failed"
             planned.folder.write_status(state, job.end)
@@ -138,6 +146,8 @@ class Sweep:
                     print(table_text(build(study, allow_missing=True)))
                 except InputError as error:
                     print(f"no table: {error}", file=sys.stderr)
+        for name in self._elsewhere:
+            print(f"left to another process: {name}", file=sys.stderr)
         for failure in self._failures:
             print(f"FAILED {failure}", file=sys.stderr)
         return 1 if self._failures or (self._no_folds and not several) else 0
@@ -161,9 +171,16 @@ class Sweep:
         if isinstance(error, NoSuchFoldError):
             self._no_folds.append(str(error))
             return
+        if isinstance(error, BusyError):
+            self._leave(title(plain))
+            return
         if not isinstance(error, InputError):
             traceback.print_exception(error)
         self.fail(f"{title(plain)}: {type(error).__name__}: {error}")
+
+    def _leave(self, name: str) -> None:
+        self._elsewhere.append(name)
+        print(f"{name}: another process is at it", file=sys.stderr, flush=True)
 
     def fail(self, said: str) -> None:
         """Notes a failure."""

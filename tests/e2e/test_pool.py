@@ -95,6 +95,25 @@ def test_ctrl_c_leaves_every_run_resumable_and_no_process(sweep):
     assert all(p.read_text().count("\n") - 1 == 40 for p in done)
 
 
+def test_two_sweeps_of_one_study_share_its_runs(sweep):
+    study, words = sweep
+    words = [*words, "fold=1,2", "trainer.max_epochs=30", "trainer.patience=null"]
+    first = start(words)
+    limit = time.monotonic() + 240
+    while len(list(study.glob("*/metrics.csv"))) < 2:
+        assert first.poll() is None, first.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    status, _, errors = finish(words)
+    # It fails nothing, waits for nothing, and touches nothing of the other's.
+    assert status == 0, errors
+    assert "FAILED" not in errors
+    output, errors = first.communicate(timeout=300)
+    assert first.returncode == 0, errors
+    assert output.count("test UA") == 2
+    assert states(study) == ["finished", "finished"]
+
+
 def test_a_run_that_is_killed_is_a_failure_that_says_so(sweep):
     study, words = sweep
     process = start([*words, "fold=1,2", "trainer.max_epochs=60", "trainer.patience=null"])
