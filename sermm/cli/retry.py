@@ -4,6 +4,9 @@ Missing is what was planned and is neither finished, nor running, nor waiting in
 that failed, were cancelled, or died with their node. They are submitted with the settings of the
 last `sermm submit`; settings that are given, such as memory=64G, replace those. Each goes on after
 its last whole epoch. What Slurm does not run needs no retry: the sweep's own command goes on.
+
+  sermm retry first
+  sermm retry first time=12:00:00 memory=64G
 """
 
 from collections.abc import Sequence

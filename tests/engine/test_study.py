@@ -19,14 +19,17 @@ from sermm.engine.plans import (
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.study import as_plain, details, entries, missing
 
-NOW = datetime.now(UTC)
-
 
 def put(study, key, **status):
     """A run folder of which only the status matters."""
     folder = study / key
     folder.mkdir(parents=True)
-    known = {"host": "elsewhere", "pid": 1, "heartbeat": NOW.isoformat(), "error": None}
+    known = {
+        "host": "elsewhere",
+        "pid": 1,
+        "heartbeat": datetime.now(UTC).isoformat(),
+        "error": None,
+    }
     (folder / "status.json").write_text(json.dumps({**known, **status}))
     return folder
 
@@ -97,7 +100,7 @@ def test_a_job_with_several_folders_is_not_missing_if_one_finished(study):
     [(4, "running", ""), (6, "interrupted", "no sign of life since ")],
 )
 def test_without_a_sign_of_life_for_five_minutes_it_is_interrupted(study, age, state, reason):
-    beat = NOW - timedelta(minutes=age)
+    beat = datetime.now(UTC) - timedelta(minutes=age)
     put(study, "a", state="running", heartbeat=beat.isoformat())
     entry = only(study)
     assert entry.state == state
