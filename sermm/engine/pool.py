@@ -46,6 +46,7 @@ class Job:
         exit_status: of its process, minus the number of the signal that ended it; None before.
         started_s: on the monotonic clock; None while it waits.
         ended_s: likewise; None before it has ended.
+        stopped: the pool has told it to stop.
     """
 
     words: Sequence[str]
@@ -55,6 +56,7 @@ class Job:
     exit_status: int | None = None
     started_s: float | None = None
     ended_s: float | None = None
+    stopped: bool = False
 
     @property
     def state(self) -> State:
@@ -65,13 +67,15 @@ class Job:
             return "running"
         if self.exit_status == 0:
             return "finished"
-        stopped = (INTERRUPTED, *(-number for number in _STOPPING))
-        return "interrupted" if self.exit_status in stopped else "failed"
+        by_signal = (INTERRUPTED, *(-number for number in _STOPPING))
+        return "interrupted" if self.stopped or self.exit_status in by_signal else "failed"
 
     @property
     def end(self) -> str:
         """How its process ended, for people."""
         status = self.exit_status or 0
+        if self.stopped:
+            return "stopped with the sweep; run it again to resume"
         if status >= 0:
             return f"its process ended with status {status}"
         name = signal.Signals(-status).name
@@ -212,7 +216,8 @@ class Pool:
             self._ended(job)
 
     def _signal(self, number: signal.Signals) -> None:
-        for process in self._running:
+        for process, (job, _) in self._running.items():
+            job.stopped = True
             _kill_group(process, number)
 
     @contextmanager

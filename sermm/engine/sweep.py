@@ -125,6 +125,9 @@ class Sweep:
         if planned.folder.state in (None, "running"):
             state: State = "interrupted" if job.state == "interrupted" else "failed"
             planned.folder.write_status(state, job.end)
+        if job.stopped:
+            print(f"{planned.title}: stopped, to be resumed", file=sys.stderr, flush=True)
+            return None
         self.fail(f"{planned.title}: {planned.folder.reason}; log: {job.log}")
         return None
 

@@ -194,6 +194,8 @@ def test_a_second_signal_stops_at_once(tmp_path):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     wait_until_dead(found)
+    # Not for want of memory.
+    assert (tmp_path / "ended").read_text().split() == ["interrupted"] * 2
 
 
 def test_jobs_do_not_outlive_a_pool_that_is_killed(tmp_path):
