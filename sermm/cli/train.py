@@ -24,7 +24,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from sermm.engine.config import VERSION_BASE, compose, conf_dir, first_of_sweep, resolved
+from sermm.core.errors import InputError
+from sermm.engine.config import (
+    VERSION_BASE,
+    compose,
+    conf_dir,
+    explain,
+    first_of_sweep,
+    resolved,
+)
 from sermm.engine.run_folder import make_folder
 
 
@@ -52,8 +60,13 @@ def execute(words: list[str]) -> int:
 
 
 def launch(arguments: Sequence[str], job: Callable[[DictConfig], float | None]) -> None:
-    """Hands the arguments to Hydra, which calls `job` once or many times."""
+    """Hands the arguments to Hydra, which calls `job` once or many times.
+
+    Raises:
+        InputError: one of the runs cannot be composed.
+    """
     import hydra
+    from hydra.errors import HydraException
 
     os.environ["HYDRA_FULL_ERROR"] = "1"
     started = sys.modules["__main__"]
@@ -66,6 +79,8 @@ def launch(arguments: Sequence[str], job: Callable[[DictConfig], float | None]) 
         hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="train")(
             job
         )()
+    except HydraException as error:
+        raise InputError(f"{explain(error)} (given: {' '.join(arguments)})") from error
     finally:
         sys.argv, started.__spec__ = before
 

@@ -192,3 +192,11 @@ def test_two_folds_never_share_a_tracker_run(train_words, tmp_path, monkeypatch)
     keys = {p.parent.name for p in (tmp_path / "runs/default").glob("*/result.json")}
     assert {name.removeprefix("run-") for name in tracked} == keys
     assert len(keys) == 2
+
+
+def test_a_sweep_with_a_model_that_is_not_there_is_one_clear_line(train_words, capsys):
+    assert main([*train_words, "-m", "model=majority,nonsense"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Could not find 'model/nonsense'" in said
+    assert "late_fusion" in said
