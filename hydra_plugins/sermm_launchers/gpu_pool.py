@@ -12,9 +12,8 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+
+from hydra_plugins.sermm_launchers._launcher import SweepLauncher
 
 
 @dataclass
@@ -42,7 +41,7 @@ ConfigStore.instance().store(
 )
 
 
-class GpuPoolLauncher(Launcher):
+class GpuPoolLauncher(SweepLauncher):
     """Hands the jobs that are left to do to a `sermm.engine.pool.Pool`.
 
     Args:
@@ -59,12 +58,6 @@ class GpuPoolLauncher(Launcher):
         self.gpus_per_job, self.jobs_per_gpu = gpus_per_job, jobs_per_gpu
         self.cpu_slots = cpu_slots
         self.folds = [f"fold={fold}" for fold in folds or ()]
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Takes what Hydra gives every launcher."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(
         self,
@@ -83,7 +76,7 @@ class GpuPoolLauncher(Launcher):
 
         setup_globals()
         jobs = [[*words, *fold] for words in job_overrides for fold in self._parts()]
-        configs = (self._composed(words) for words in jobs)
+        configs = (self.composed(words) for words in jobs)
         shares = slots(visible_gpus(), self.gpus_per_job, self.jobs_per_gpu, self.cpu_slots)
         sweep: Any = getattr(self.task_function, "__self__", None)
         sweep.searches = bool(self.folds)
@@ -98,12 +91,6 @@ class GpuPoolLauncher(Launcher):
     def _parts(self) -> list[list[str]]:
         """What the jobs of one trial differ in."""
         return [[fold] for fold in self.folds] or [[]]
-
-    def _composed(self, words: Sequence[str]) -> DictConfig:
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
-        with read_write(cfg), open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
 
 
 def _returned(values: Sequence[float | None]) -> JobReturn:

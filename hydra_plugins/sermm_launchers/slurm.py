@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import OmegaConf
+
+from hydra_plugins.sermm_launchers._launcher import SweepLauncher
 
 
-class SlurmLauncher(Launcher):
+class SlurmLauncher(SweepLauncher):
     """Submits what is left to do, and waits for it.
 
     Args:
@@ -27,12 +27,6 @@ class SlurmLauncher(Launcher):
     def __init__(self, **settings: Any) -> None:
         plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
         self.settings: Any = plain
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Takes what Hydra gives every launcher."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(
         self,
@@ -48,7 +42,7 @@ class SlurmLauncher(Launcher):
         from sermm.engine.sweep_board import Board
 
         setup_globals()
-        configs = [self._composed(words) for words in job_overrides]
+        configs = [self.composed(words) for words in job_overrides]
         sweep: Any = getattr(self.task_function, "__self__", None)
         study_dir = (Path(str(self.config.runs_dir)) / str(self.config.study)).absolute()
         with Board(len(job_overrides), len(job_overrides)) as board:
@@ -74,12 +68,6 @@ class SlurmLauncher(Launcher):
         except KeyboardInterrupt:
             print(f"the runs go on in Slurm; scancel {' '.join(ids)} stops them", flush=True)
             raise
-
-    def _composed(self, words: Sequence[str]) -> DictConfig:
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
-        with read_write(cfg), open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
 
 
 def _returned(value: float | None) -> JobReturn:

@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
     allow_missing = flag(given["allow_missing"], "allow_missing")
     told = flag(given["wandb"], "wandb")
 
-    from sermm.report.runs import find_study
+    from sermm.report.folders import find_study
     from sermm.report.text import inserted
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
@@ -80,8 +80,8 @@ def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple[
     Raises:
         InputError: runs are missing.
     """
+    from sermm.report.folders import REPORT_FOLDER
     from sermm.report.page import write
-    from sermm.report.runs import REPORT_FOLDER
     from sermm.report.tables import build
 
     report = build(study_dir, allow_missing)

@@ -11,7 +11,7 @@ import torch
 
 from sermm.core.batch import Batch
 from sermm.data.dataset import UtteranceDataset
-from sermm.engine.inference import precision_for
+from sermm.engine.inference import logits_of, precision_for
 from sermm.engine.task import Task
 from sermm.models.base import CountingSystem, System
 
@@ -84,10 +84,8 @@ def measured(
 def _predict(system: System, batch: Batch, device: torch.device, half: bool) -> float:
     """Seconds from the batch in main memory to the probabilities there."""
     start_s = time.perf_counter()
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        logits = system(batch.to(device)).logits
     # fetching them waits for the GPU
-    logits.float().softmax(-1).cpu()
+    logits_of(system, batch, device, half).softmax(-1).cpu()
     return time.perf_counter() - start_s
 
 

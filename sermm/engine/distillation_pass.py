@@ -13,7 +13,7 @@ from sermm.core.files import write_text
 from sermm.engine.config import levels_of
 from sermm.engine.corpus import load
 from sermm.engine.distillation import Distillation, strength
-from sermm.engine.inference import device_for, precision_for
+from sermm.engine.inference import device_for, logits_of, precision_for
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.objectives import Objective
 from sermm.engine.progress import Progress
@@ -75,9 +75,7 @@ def predicted(task: Task) -> dict[str, list[float]]:
     restored.system.to(device)
     with Progress("asking the teacher", total_s) as progress, torch.inference_mode():
         for batch in data.loader(fold.train):
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                logits = restored.system(batch.to(device)).logits
-            said = logits.float().log_softmax(-1).cpu()
+            said = logits_of(restored.system, batch, device, half).log_softmax(-1).cpu()
             if not said.isfinite().all():
                 worst = batch.ids[int((~said.isfinite()).any(-1).nonzero()[0])]
                 raise InputError(f"the teacher {folder} says no number of utterance {worst}")

@@ -13,8 +13,8 @@ from sermm.engine.config import read_yaml, run_key
 from sermm.engine.distillation import strength
 from sermm.engine.run_folder import RunFolder, find_run
 from sermm.models.base import CountingSystem
+from sermm.report.folders import find_study
 from sermm.report.rows import FLOORS
-from sermm.report.runs import find_study
 
 # What the runs of a study are told apart by, when it has one for each fold and seed.
 PLACE = ("data", "protocol", "fold", "seed")

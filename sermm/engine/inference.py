@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
-from sermm.core.batch import Batch
+from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.precision import Precision
 from sermm.models.base import System
@@ -58,9 +58,16 @@ def predict(
     half = precision_for(precision, device).startswith("bf16")
     found = []
     for batch in batches:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            logits = system(batch.to(device)).logits
-        probabilities = logits.float().softmax(-1).cpu().numpy()
+        probabilities = logits_of(system, batch, device, half).softmax(-1).cpu().numpy()
         found += [Prediction(i, p) for i, p in zip(batch.ids, probabilities, strict=True)]
     system.cpu()
     return found
+
+
+def logits_of(
+    system: System, batch: Batch, device: torch.device, half: bool
+) -> Float[torch.Tensor, "b k"]:
+    """Logits of a batch in float32, on the device of the system; `half` computes in bfloat16."""
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        output: Output = system(batch.to(device))
+    return output.logits.float()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
-from sermm.engine.plans import FOLDER, PlannedJob, read_notes, read_plans
+from sermm.engine.plans import FOLDER, PlannedJob
 from sermm.engine.slurm_settings import Settings
-from sermm.report.folders import standing
+from sermm.engine.study import missing_and_running
 
 ASK_S = 60
 
@@ -35,16 +35,9 @@ def missing(study_dir: Path) -> tuple[list[PlannedJob], int]:
     is nothing to do for one that found its run finished, or whose protocol has no such fold.
     """
     busy = queued(study_dir)
-    states: dict[str | None, str] = {}
-    for path in study_dir.glob("*/status.json"):
-        status = read_json(path)
-        states[status.get("job")] = standing(status)[0]
-    for name, note in read_notes(study_dir).items():
-        if note.key is not None or note.left_out:
-            states[name] = "finished"
-    left = [job for job in read_plans(study_dir) if states.get(job.id) != "finished"]
-    lost = [job for job in left if job.id not in busy and states.get(job.id) != "running"]
-    return lost, len(left) - len(lost)
+    left, running = missing_and_running(study_dir)
+    lost = [job for job in left if job.id not in busy]
+    return lost, len(left) + len(running) - len(lost)
 
 
 def queued(study_dir: Path) -> set[str]:

@@ -90,10 +90,24 @@ def entries(study_dir: Path) -> list[Entry]:
 
 def missing(study_dir: Path) -> list[PlannedJob]:
     """The planned jobs that are neither finished nor running, oldest plan first."""
-    there = {entry.job for entry in entries(study_dir) if entry.state in {"finished", "running"}}
+    return missing_and_running(study_dir)[0]
+
+
+def missing_and_running(study_dir: Path) -> tuple[list[PlannedJob], list[PlannedJob]]:
+    """As `missing`, and the planned jobs that run."""
+    by_state: dict[str, set[PlannedJob | None]] = {"finished": set(), "running": set()}
+    for entry in entries(study_dir):
+        if entry.state in by_state:
+            by_state[entry.state].add(entry.job)
     notes = read_notes(study_dir)
     settled = {name for name, note in notes.items() if note.key or note.left_out}
-    return [job for job in read_plans(study_dir) if job not in there and job.id not in settled]
+    left = [
+        job
+        for job in read_plans(study_dir)
+        if job not in by_state["finished"] and job.id not in settled
+    ]
+    running = [job for job in left if job in by_state["running"]]
+    return [job for job in left if job not in by_state["running"]], running
 
 
 def details(entry: Entry, study_dir: Path) -> Details:

@@ -12,7 +12,8 @@ from sermm.core.errors import InputError
 from sermm.engine import tracked
 from sermm.engine.config import read_yaml
 from sermm.engine.tracked_wandb import begin, project_name, staged
-from sermm.report.runs import REPORT_FOLDER, read_study
+from sermm.report.folders import REPORT_FOLDER
+from sermm.report.runs import read_study
 from sermm.report.systems import by_table, labels
 from sermm.report.tables import Report, summary
 

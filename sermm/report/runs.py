@@ -17,8 +17,6 @@ from sermm.core.records import Problem
 from sermm.metrics.scores import METRICS
 from sermm.report.costs import checked
 from sermm.report.fields import typed
-from sermm.report.folders import REPORT_FOLDER as REPORT_FOLDER
-from sermm.report.folders import find_study as find_study
 from sermm.report.folders import run_folders, standing, title
 from sermm.report.paper_curves import PaperCurve
 from sermm.report.papers import PaperTable

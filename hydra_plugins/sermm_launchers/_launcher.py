@@ -1,0 +1,24 @@
+"""What the launchers of this project share."""
+
+from collections.abc import Sequence
+
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+
+class SweepLauncher(Launcher):
+    """Takes what Hydra gives every launcher, and composes the configuration of a job from it."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keeps it."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def composed(self, words: Sequence[str]) -> DictConfig:
+        """The configuration of a job, without Hydra's own part."""
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
+        with read_write(cfg), open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
