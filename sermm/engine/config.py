@@ -20,6 +20,7 @@ from sermm.core.records import LEVELS, Level
 from sermm.engine.papers import with_papers
 
 VERSION_BASE = "1.3"
+OWN_PACKAGE = "sermm"
 
 # What cannot change a run's result, and so does not enter its key.
 NOT_IDENTITY = (
@@ -149,7 +150,8 @@ def with_streams(model: dict[str, Any]) -> dict[str, Any]:
 def identity(plain: dict[str, Any]) -> dict[str, Any]:
     """What of a resolved configuration can change the result of a run.
 
-    The unused encoders fall away, and devices, batch and accumulation enter as one product.
+    The unused encoders fall away, and devices, batch and accumulation enter as one product. Where
+    classes and the cache lie does not count: see `without_places`.
     """
     left_out = {"encoder"} if levels_of(plain["model"]) else {"encoder", "align"}
     teacher = plain["teacher"]
@@ -173,7 +175,33 @@ def identity(plain: dict[str, Any]) -> dict[str, Any]:
         node = OmegaConf.select(kept, parent) if parent else kept
         if node is not None and leaf in node:
             del node[leaf]
-    return _as_mapping(OmegaConf.to_container(kept))
+    found = _as_mapping(OmegaConf.to_container(kept))
+    return _as_mapping(without_places(found, plain["cache_dir"]))
+
+
+def without_places(config: Any, cache_dir: str) -> Any:
+    """A configuration without the places of what it names, for keys that outlive a move.
+
+    A class of sermm is called by its own name, one of another package by the package's and its own
+    (`torch.AdamW`), whatever module holds it; what lies in the cache is called by its place there.
+    """
+    if isinstance(config, Mapping):
+        return {
+            key: class_name(value) if key == "_target_" else without_places(value, cache_dir)
+            for key, value in config.items()
+        }
+    if isinstance(config, list):
+        return [without_places(value, cache_dir) for value in config]
+    if isinstance(config, str) and config.startswith(f"{cache_dir}/"):
+        return f"cache_dir{config.removeprefix(cache_dir)}"
+    return config
+
+
+def class_name(target: str) -> str:
+    """What a class or function is called in a key: its name, and its package if not ours."""
+    package, _, rest = target.partition(".")
+    name = rest.rpartition(".")[2]
+    return name if package == OWN_PACKAGE else f"{package}.{name}"
 
 
 def feature_options(plain: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.core.records import Fold
-from sermm.engine.config import compose, levels_of, resolved
+from sermm.engine.config import compose, levels_of, resolved, without_places
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.inference import device_for, predict
 from sermm.engine.normalisation import observe, observers
@@ -63,7 +63,9 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
         "metrics": named(score(found, targets, classes), classes, split),
         "cut": data.cut,
     }
-    target = restored.folder.path / "evaluations" / digest([plain["data"], fold.digest, split])[:12]
+    corpus = without_places(plain["data"], plain["cache_dir"])
+    name = digest([corpus, fold.digest, split])[:12]
+    target = restored.folder.path / "evaluations" / name
     by_id = {u.id: u for u in loaded.reading.utterances}
     write_predictions(
         target / "predictions.csv",

@@ -1,9 +1,11 @@
 import copy
+import re
 
 import pytest
 
 from sermm.core.errors import InputError
 from sermm.engine.config import (
+    class_name,
     compose,
     conf_dir,
     first_of_sweep,
@@ -77,6 +79,69 @@ def test_identity_leaves_the_configuration_as_it_was():
     before = copy.deepcopy(BASE)
     identity(BASE)
     assert before == BASE
+
+
+# A key may change only with what it says: moving or renaming modules must leave these as they are.
+# After a change of the configuration itself, say so in CHANGELOG and take the new ones.
+@pytest.mark.parametrize(
+    ("key", "overrides"),
+    [
+        ("c079f4cdb2744a21", []),
+        ("c5f655b2d803b81f", ["model=deberta_bilstm", "encoder/speech=mfcc", "protocol=groups5"]),
+        (
+            "f3e083aa47dd85b8",
+            ["experiment=zhao2022/table1_smoke", "model.streams=[phone]", "features=cached"],
+        ),
+    ],
+)
+def test_the_keys_of_three_configurations_outlive_a_move(key, overrides):
+    assert run_key(plain("cache_dir=/tmp/cache", *overrides)) == key
+
+
+def moved(config, places):
+    """The configuration with every class of sermm in another module."""
+    if isinstance(config, dict):
+        changed = {name: moved(value, places) for name, value in config.items()}
+        if str(changed.get("_target_")).startswith("sermm."):
+            places.append(changed["_target_"])
+            changed["_target_"] = "sermm.elsewhere." + changed["_target_"].rpartition(".")[2]
+        return changed
+    return [moved(value, places) for value in config] if isinstance(config, list) else config
+
+
+def test_where_a_class_lies_is_no_part_of_a_key():
+    config, places = plain("experiment=zhao2022/table1_smoke"), []
+    there = moved(config, places)
+    assert len(places) > 5
+    assert run_key(there) == run_key(config)
+    assert system_key(there) == system_key(config)
+
+
+def test_another_class_is_another_run():
+    for target in ("sermm.models.late_fusion.Other", "mine.LateFusion", "yours.LateFusion"):
+        other = copy.deepcopy(BASE)
+        other["model"]["system"]["_target_"] = target
+        assert run_key(other) != run_key(BASE)
+    assert class_name("torch.optim.AdamW") == class_name("torch.optim.adamw.AdamW")
+    assert class_name("torch.optim.AdamW") == "torch.AdamW"
+
+
+def test_where_the_cache_lies_is_no_part_of_a_key():
+    demo = ["encoder/speech=demo", "encoder/text=demo", "features=cached"]
+    one, other = plain(*demo, "cache_dir=/here"), plain(*demo, "cache_dir=/there/it/is")
+    assert run_key(one) == run_key(other)
+    assert run_key(one) != run_key(plain(*demo, "encoder.speech.root=/elsewhere"))
+
+
+def test_no_two_classes_of_the_configuration_share_a_name_in_keys():
+    found = re.compile(r"_target_: ([\w.]+)")
+    targets = {
+        target
+        for file in conf_dir().rglob("*.yaml")
+        for target in found.findall(file.read_text(encoding="utf-8"))
+    }
+    assert len(targets) > 30
+    assert len({class_name(target) for target in targets}) == len(targets)
 
 
 def test_folds_and_seeds_of_a_system_share_its_key():
