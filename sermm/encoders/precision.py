@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
+
+from sermm.core.errors import InputError
 
 Precision = Literal["32-true", "bf16-mixed", "bf16-true"]
 
@@ -45,3 +47,26 @@ def bfloat16_is_fast(device_type: str) -> bool:
     if device_type != "cpu":
         return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def device_for(accelerator: str) -> torch.device:
+    """The device that a trainer with this `accelerator` would use."""
+    gpu = accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available()
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def precision_for(precision: str, device: torch.device) -> Precision:
+    """Resolves `auto`: bf16-mixed on a GPU, 32-true elsewhere.
+
+    Raises:
+        InputError: no such precision.
+    """
+    if precision == "auto":
+        return "bf16-mixed" if device.type == "cuda" else "32-true"
+    for known in get_args(Precision):
+        if precision == known:
+            return cast(Precision, known)
+    raise InputError(
+        f"trainer.precision must be auto or one of {', '.join(get_args(Precision))}, got "
+        f"{precision!r}"
+    )

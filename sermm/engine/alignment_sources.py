@@ -9,9 +9,9 @@ from sermm.core.ragged import Ragged
 from sermm.core.records import Level, Span, Utterance
 from sermm.data.audio import load as load_audio
 from sermm.data.batching import BatchPlan
+from sermm.encoders.precision import device_for
 from sermm.engine.alignment_store import AlignmentStore, key_of
 from sermm.engine.corpus import Loaded
-from sermm.engine.inference import device_for
 from sermm.engine.progress import Progress
 from sermm.units.aligned import Aligned
 from sermm.units.textgrid import TextGrids

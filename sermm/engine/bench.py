@@ -2,42 +2,12 @@
 
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import cast
 
-from sermm.core.seeding import generator
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One line of the table.
-
-    Attributes:
-        case: of `sermm bench`.
-        what: was measured.
-        value: with its unit.
-        unit: s, MB, x ...
-        limit: what it should stay under; None = for information.
-    """
-
-    case: str
-    what: str
-    value: float
-    unit: str
-    limit: float | None = None
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="sermm-bench-") as folder:
-        yield Path(folder)
+from sermm.engine.bench_measures import Measure, scratch, write_layout
+from sermm.engine.bench_timing import best_of, ratio, run
 
 
 def help_case() -> list[Measure]:
@@ -135,66 +105,3 @@ CASES: dict[str, Callable[[], list[Measure]]] = {
 }
 # What replaces a case with `full=true`: all of it, however long it takes.
 FULL = {"fusion": _later("sermm.engine.bench_fusion", "full_case")}
-
-
-def best_of(n: int, action: Callable[[], object]) -> float:
-    """The shortest of n times, in seconds."""
-    times = []
-    for _ in range(n):
-        start_s = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start_s)
-    return min(times)
-
-
-def ratio(first: float, second: float) -> float:
-    """How many times longer the first took."""
-    return first / second
-
-
-def run(command: list[str]) -> None:
-    """Runs a command silently."""
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process, 10^6 bytes.
-
-    Linux only: `getrusage` would give the peak of the process that started this one, if larger.
-    """
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
-def write_layout(root: Path, dialogues: int = 151, turns: int = 10039) -> None:
-    """A tree of IEMOCAP's layout and size with made-up text and empty wavs."""
-    from sermm.core.records import Attributes, Vote
-    from sermm.corpora import iemocap_layout as layout
-
-    rng = generator(0, "layout")
-    for number in range(dialogues):
-        session, index = 1 + number % 5, number // 5
-        name = f"Ses0{session}{'FM'[index % 2]}_impro{index:02d}"
-        count = turns // dialogues + (number < turns % dialogues)
-        ids = [f"{name}_{'FM'[n % 2]}{n:03d}" for n in range(count)]
-        labels = rng.choice(["ang", "hap", "sad", "neu", "xxx"], count)
-        votes = (Vote("C-E1", ("Anger",)),) * 3
-        said = [
-            layout.Turn(i, 5.0 * n, 5.0 * n + 4, str(labels[n]), Attributes(3.0, 3.0, 3.0), votes)
-            for n, i in enumerate(ids)
-        ]
-        write(layout.evaluation_path(root, name), layout.evaluation_text(said))
-        lines = [
-            layout.transcription_line(t.id, t.start_s, t.end_s, "made up words to read")
-            for t in said
-        ]
-        write(layout.transcription_path(root, name), "\n".join(lines))
-        for i in ids:
-            write(layout.sentence_path(root, i), "")
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a scratch file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)

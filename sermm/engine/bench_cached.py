@@ -24,14 +24,16 @@ from sermm.data.folds import TalkerGroups
 from sermm.data.protocol import Protocol
 from sermm.encoders.layer_mix import LayerMix
 from sermm.engine.assembly import build, save_assets
-from sermm.engine.bench import Measure, best_of, ratio, scratch
 from sermm.engine.bench_epoch import Silent, bare_epochs, lightning_epochs
+from sermm.engine.bench_measures import Measure, scratch
 from sermm.engine.bench_padded import PaddedCoAttention, PaddedLateFusion, padded
+from sermm.engine.bench_timing import best_of, ratio
 from sermm.engine.config import compose, resolved
-from sermm.engine.corpus import HUMAN, Loaded
+from sermm.engine.corpus import Loaded
 from sermm.engine.fit import learning
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.task import Task, data_module
+from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion

@@ -18,13 +18,14 @@ from sermm.core.seeding import generator
 from sermm.data.folds import TalkerGroups
 from sermm.data.protocol import Protocol
 from sermm.engine.assembly import build, save_assets
-from sermm.engine.bench import peak_mb
+from sermm.engine.bench_timing import peak_mb
 from sermm.engine.config import compose, resolved
-from sermm.engine.corpus import HUMAN, Loaded
+from sermm.engine.corpus import Loaded
 from sermm.engine.fit import class_counts, fit, learning
 from sermm.engine.learner import Learner, parameter_groups
 from sermm.engine.run_folder import RunFolder
 from sermm.engine.task import Task, data_module
+from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
 from sermm.models.base import labels_of
 

@@ -33,8 +33,8 @@ from sermm.data.batching import BatchPlan
 from sermm.encoders.base import Encoder, Needs
 from sermm.encoders.hf_speech import SAMPLING_RATE_HZ, zero_mean_unit_variance
 from sermm.encoders.precision import bfloat16_is_fast
-from sermm.engine.bench import Measure, ratio
 from sermm.engine.bench_features import noise
+from sermm.engine.bench_measures import Measure
 from sermm.engine.bench_models import (
     Sizes,
     bert,
@@ -44,6 +44,7 @@ from sermm.engine.bench_models import (
     recogniser,
     utterances,
 )
+from sermm.engine.bench_timing import ratio
 from sermm.models.base import System, labels_of
 from sermm.recognisers.ctc import collapse
 

@@ -27,7 +27,7 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
-from sermm.engine.bench import Measure, scratch
+from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.bench_fusion_rows import (
     ALONE,
     ASR,
@@ -43,6 +43,7 @@ from sermm.engine.bench_fusion_rows import (
     savings,
     shares,
 )
+from sermm.engine.bench_measures import Measure, scratch
 from sermm.engine.bench_models import (
     Sizes,
     bert,
@@ -54,7 +55,6 @@ from sermm.engine.bench_models import (
     utterances,
 )
 from sermm.engine.bench_timing import Stopwatch, Times
-from sermm.engine.inference import device_for, precision_for
 from sermm.models.base import System, labels_of
 from sermm.recognisers.ctc import CTCModel
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from sermm.engine.bench import Measure, best_of, ratio, run, scratch
+from sermm.engine.bench_measures import Measure, scratch
+from sermm.engine.bench_timing import best_of, ratio, run
 from sermm.engine.pool import PRELOAD, Job, Pool, Slot
 
 _JOBS = 20

@@ -18,7 +18,8 @@ from sermm.core.seeding import generator
 from sermm.data.feature_store import FeatureStore
 from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
-from sermm.engine.bench import Measure, best_of, ratio, scratch
+from sermm.engine.bench_measures import Measure, scratch
+from sermm.engine.bench_timing import best_of, ratio
 from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import load
 from sermm.engine.extraction import extract, wanted

@@ -2,9 +2,11 @@
 
 import math
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -92,3 +94,33 @@ class Stopwatch:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def best_of(n: int, action: Callable[[], object]) -> float:
+    """The shortest of n times, in seconds."""
+    times = []
+    for _ in range(n):
+        start_s = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start_s)
+    return min(times)
+
+
+def ratio(first: float, second: float) -> float:
+    """How many times longer the first took."""
+    return first / second
+
+
+def run(command: list[str]) -> None:
+    """Runs a command silently."""
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process, 10^6 bytes.
+
+    Linux only: `getrusage` would give the peak of the process that started this one, if larger.
+    """
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6

@@ -7,9 +7,8 @@ import numpy as np
 
 from sermm.core.digest import digest
 from sermm.engine.combine_parts import Plan, Row
-from sermm.engine.inference import Prediction
 from sermm.engine.papers import combined, figures, tables_with
-from sermm.engine.predictions import named, score
+from sermm.engine.predictions import Prediction, named, score
 from sermm.engine.versions import git_state, versions
 
 

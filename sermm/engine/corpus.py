@@ -14,8 +14,7 @@ from sermm.core.records import Reading, Utterance
 from sermm.core.transcripts import spoken
 from sermm.data.checks import check
 from sermm.data.protocol import Protocol as EvaluationProtocol
-
-HUMAN = "human"
+from sermm.engine.texts import HUMAN
 
 
 @runtime_checkable
@@ -72,7 +71,7 @@ def load(plain: dict[str, Any]) -> Loaded:
     texts = {u.id: spoken(u.transcript) for u in good}
     source: dict[str, Any] = {"source": HUMAN}
     if plain.get("text", {"source": HUMAN})["source"] != HUMAN:
-        from sermm.engine.transcription import texts_of
+        from sermm.engine.texts import texts_of
 
         texts, source = texts_of(plain, good, digests)
     return Loaded(

@@ -11,7 +11,8 @@ import torch
 
 from sermm.core.batch import Batch
 from sermm.data.dataset import UtteranceDataset
-from sermm.engine.inference import logits_of, precision_for
+from sermm.encoders.precision import precision_for
+from sermm.engine.inference import logits_of
 from sermm.engine.task import Task
 from sermm.models.base import CountingSystem, System
 

@@ -10,10 +10,11 @@ import torch
 
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
+from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.config import levels_of
 from sermm.engine.corpus import load
 from sermm.engine.distillation import Distillation, strength
-from sermm.engine.inference import device_for, logits_of, precision_for
+from sermm.engine.inference import logits_of
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.objectives import Objective
 from sermm.engine.progress import Progress

@@ -8,9 +8,10 @@ from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.core.records import Fold
+from sermm.encoders.precision import device_for
 from sermm.engine.config import compose, levels_of, resolved, without_places
 from sermm.engine.corpus import Loaded, load
-from sermm.engine.inference import device_for, predict
+from sermm.engine.inference import predict
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.restore import Restored

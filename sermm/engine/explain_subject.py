@@ -17,9 +17,9 @@ from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load as decode
+from sermm.encoders.precision import device_for
 from sermm.engine.config import levels_of
 from sermm.engine.corpus import Loaded, load
-from sermm.engine.inference import device_for
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.predict import batch_of
 from sermm.engine.restore import Restored

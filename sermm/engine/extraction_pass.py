@@ -26,11 +26,10 @@ from sermm.core.ragged import Ragged
 from sermm.data.batching import BatchPlan
 from sermm.data.feature_store import FeatureStore, Writer
 from sermm.encoders.base import Encoder, TextEncoder
-from sermm.encoders.precision import computing
+from sermm.encoders.precision import computing, precision_for
 from sermm.encoders.segments import segment_means
 from sermm.engine.encoders import make_encoder
 from sermm.engine.extraction_sources import Source, Spoken, Written
-from sermm.engine.inference import precision_for
 from sermm.engine.memory import freed_memory_kept
 from sermm.engine.progress import Progress
 from sermm.engine.streams import Stream

@@ -14,11 +14,11 @@ from lightning import Callback, Trainer
 from sermm.core.errors import InputError
 from sermm.core.seeding import seed_of
 from sermm.encoders.hf_base import transformers_in
+from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly import read_weights, save_weights
 from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls
 from sermm.engine.contrastive import contrastive
 from sermm.engine.distillation_pass import distillation
-from sermm.engine.inference import device_for, precision_for
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.memory_estimate import MemoryNote
 from sermm.engine.out_of_memory import memory_watched

@@ -10,7 +10,8 @@ from sermm.core.ragged import Ragged
 from sermm.core.records import LEVELS
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load
-from sermm.engine.inference import device_for, predict
+from sermm.encoders.precision import device_for
+from sermm.engine.inference import predict
 from sermm.engine.inputs import as_ids, unit_times
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.restore import Restored

@@ -3,18 +3,27 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from sermm.core.digest import digest
 from sermm.core.files import write_text
 from sermm.core.records import Utterance
-from sermm.engine.inference import Prediction
 from sermm.metrics.scores import METRICS, Scores, confusion, scores
 
 FIRST_COLUMNS = ("utterance_id", "split", "label", "predicted")
 LAST_COLUMNS = ("fold", "group", "dialogue", "talker", "act", "transcript_digest")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the system says of one utterance: probabilities `[k]`."""
+
+    utterance_id: str
+    probabilities: Float[np.ndarray, " k"]
 
 
 def write_predictions(

@@ -18,8 +18,8 @@ from sermm.data.audio import AudioError
 from sermm.data.audio import load as load_audio
 from sermm.data.batching import BatchPlan
 from sermm.data.feature_claims import Claims, claims_of
+from sermm.encoders.precision import device_for
 from sermm.engine.corpus import Loaded
-from sermm.engine.inference import device_for
 from sermm.engine.progress import Progress
 from sermm.recognisers.base import Recogniser
 from sermm.recognisers.transcript_store import TranscriptStore

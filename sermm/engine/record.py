@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sermm.core.records import Fold
+from sermm.encoders.precision import device_for
 from sermm.engine.callbacks import overfit_at
 from sermm.engine.config import feature_options, system_key
 from sermm.engine.cost import cost
 from sermm.engine.distillation import taught, teacher_setting
-from sermm.engine.inference import device_for, predict
+from sermm.engine.inference import predict
 from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.streams import streams
 from sermm.engine.task import Task

@@ -10,8 +10,8 @@ from hydra.utils import get_class
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.records import LEVELS
+from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.encoders import encoder_configs, innermost
-from sermm.engine.inference import device_for, precision_for
 from sermm.engine.work import Work
 
 # What computes or reads the values; their versions are part of a store's name.

@@ -14,13 +14,13 @@ from sermm.data.augment import OF_WORDS, Augment
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
 from sermm.data.synonyms import Reworded, Synonyms
+from sermm.encoders.precision import device_for
 from sermm.engine.assembly import build, save_assets
 from sermm.engine.config import levels_of
 from sermm.engine.corpus import Loaded
 from sermm.engine.distillation import teacher_name
 from sermm.engine.encoders import refuse_features
 from sermm.engine.extraction import ready
-from sermm.engine.inference import device_for
 from sermm.engine.inputs import augmentation, inputs_of, rewording
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.remedies import Remedies, remedies_of

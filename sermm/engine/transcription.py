@@ -1,45 +1,21 @@
 """What is said, by machine: recognised once, kept by content, and scored against the human's."""
 
-import re
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_class
 
 from sermm.core.errors import InputError
-from sermm.core.records import Utterance
-from sermm.core.transcripts import spoken
-from sermm.engine.corpus import HUMAN, Loaded
+from sermm.engine.corpus import Loaded
 from sermm.engine.recognition import Recognition, Transcribed
+from sermm.engine.texts import _checked, _folder
 from sermm.recognisers.base import Recogniser
 from sermm.recognisers.transcript_store import TranscriptStore
-from sermm.recognisers.word_errors import word_errors
 
-_MACHINE = "asr:"
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 # Not the recogniser's business, but that of who runs it.
 _NOT_ITS_OWN = {"_target_", "name", "batch_seconds"}
-
-
-@dataclass(frozen=True)
-class Transcripts:
-    """What a store holds.
-
-    Attributes:
-        name: of the store.
-        identity: what determines the texts.
-        asked: the configuration of the recogniser, as it was first asked for.
-        texts: by digest of the audio.
-    """
-
-    name: str
-    identity: dict[str, Any]
-    asked: dict[str, Any]
-    texts: dict[str, str]
 
 
 def transcribe(plain: Mapping[str, Any], loaded: Loaded, recogniser: Recogniser) -> Transcribed:
@@ -90,74 +66,6 @@ def make_recogniser(config: Mapping[str, Any]) -> Recogniser:
     return made
 
 
-def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
-    """What is kept by a name.
-
-    Raises:
-        InputError: there is nothing by it.
-    """
-    store = TranscriptStore(_folder(cache_dir, _checked(name)))
-    if store.identity is None:
-        there = sorted(folder.parent.name for folder in store.folder.parent.glob("*/source.json"))
-        raise InputError(
-            f"text.source={_MACHINE}{name}: there are no transcripts by that name in "
-            f"{store.folder.parent}; there are {', '.join(there) or 'none'}. Make them: sermm "
-            f"transcribe data=... recogniser=ctc recogniser.name={name}"
-        )
-    for message in store.damaged.values():
-        print(message, file=sys.stderr)
-    return Transcripts(name, store.identity, store.asked, store.texts)
-
-
-def texts_of(
-    plain: Mapping[str, Any], utterances: Sequence[Utterance], digests: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """What text encoders read of each utterance, and the record of where it comes from.
-
-    Args:
-        plain: a resolved configuration with `text`, `cache_dir` and `data`.
-        utterances: whose texts are wanted.
-        digests: of their audio, by id.
-
-    Returns:
-        Texts by id; and `source`, and for a machine's texts `identity`, `wer` (over those that
-        have a human transcript) and `n`.
-
-    Raises:
-        InputError: the source is not known, or texts are missing.
-    """
-    source = str(plain["text"]["source"])
-    if source == HUMAN:
-        return {u.id: spoken(u.transcript) for u in utterances}, {"source": HUMAN}
-    if not source.startswith(_MACHINE):
-        raise InputError(
-            f"text.source={source}: expected {HUMAN}, or {_MACHINE}<name> of a recogniser that "
-            "`sermm transcribe` has run"
-        )
-    kept = read_transcripts(plain["cache_dir"], source.removeprefix(_MACHINE))
-    if missing := [u.id for u in utterances if digests[u.id] not in kept.texts]:
-        raise InputError(
-            f"text.source={source}: {len(missing)} of {len(utterances)} utterances have not been "
-            f"recognised (first: {missing[0]}); give `{_command(plain, kept)}` first"
-        )
-    texts = {u.id: kept.texts[digests[u.id]] for u in utterances}
-    errors = word_errors((u.transcript, texts[u.id]) for u in utterances)
-    record = {"source": source, "identity": kept.identity, "wer": errors.wer, "n": len(texts)}
-    return texts, record
-
-
-def _folder(cache_dir: str | Path, name: str) -> Path:
-    return Path(cache_dir) / "transcripts" / name
-
-
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"recogniser.name={name}: a name has letters, digits, `.`, `_` and `-` only"
-        )
-    return name
-
-
 def _positive(value: Any, key: str) -> float | None:
     if value is None and key == "max_seconds":
         return None
@@ -172,25 +80,3 @@ def _asked(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     if place is not None and Path(place).expanduser().is_dir():
         return {**config, "name": name, "id": str(Path(place).expanduser().resolve())}
     return {**config, "name": name}
-
-
-def _command(plain: Mapping[str, Any], kept: Transcripts) -> str:
-    """What makes the missing texts of this corpus with the recogniser of a store."""
-    data = plain["data"]
-    words = [f"data={_module(data)}"]
-    words += [f"data.{key}={data[key]}" for key in ("root", "manifest") if data.get(key)]
-    words += [f"protocol={plain['protocol']['name']}", f"recogniser={_module(kept.asked)}"]
-    words += [
-        f"recogniser.{key}={'null' if value is None else value}"
-        for key, value in kept.asked.items()
-        if key != "_target_"
-    ]
-    if kept.identity["max_seconds"] is not None:
-        words.append(f"max_seconds={kept.identity['max_seconds']:g}")
-    words.append(f"cache_dir={plain['cache_dir']}")
-    return shlex.join(["sermm", "transcribe", *words])
-
-
-def _module(config: Mapping[str, Any]) -> str:
-    """The file of `conf/` that a `_target_` stands in: it bears the module's name."""
-    return str(config["_target_"]).rsplit(".", 2)[-2]

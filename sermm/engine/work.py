@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from sermm.core.records import Level, Utterance
+from sermm.encoders.precision import device_for
 from sermm.engine.corpus import Loaded
-from sermm.engine.inference import device_for
 from sermm.engine.inputs import UnitTimes, unit_times
 
 

@@ -15,12 +15,8 @@ import soundfile
 from sermm.core.errors import InputError
 from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import load
-from sermm.engine.transcription import (
-    make_recogniser,
-    read_transcripts,
-    texts_of,
-    transcribe,
-)
+from sermm.engine.texts import read_transcripts, texts_of
+from sermm.engine.transcription import make_recogniser, transcribe
 
 STAND_IN = '''
 import os, time
