@@ -28,7 +28,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import size_text
 
 if TYPE_CHECKING:
-    from sermm.data.feature_upkeep import Pruned, StoreInfo, Verdict
+    from sermm.store.upkeep import Pruned, StoreInfo, Verdict
 
 _HEADER = ["store", "encoder", "level", "dtype", "weights", "layers"]
 _FIRST_NUMBER = len(_HEADER)
@@ -66,7 +66,7 @@ def features_folder(cache_dir: str | None) -> Path:
 
 
 def _list(root: Path, output: str) -> int:
-    from sermm.data.feature_upkeep import stores
+    from sermm.store.upkeep import stores
 
     found = stores(root)
     free = _free_bytes(root)
@@ -86,7 +86,7 @@ def _list(root: Path, output: str) -> int:
 
 
 def _verify(root: Path, names: list[str]) -> int:
-    from sermm.data.feature_upkeep import verify
+    from sermm.store.upkeep import verify
 
     verdicts = verify(root, names)
     for verdict in verdicts:
@@ -100,7 +100,7 @@ def _verify(root: Path, names: list[str]) -> int:
 
 
 def _prune(root: Path, names: list[str], unused_days: str | None, dry_run: bool) -> int:
-    from sermm.data.feature_upkeep import prune
+    from sermm.store.upkeep import prune
 
     done = prune(root, _days(unused_days), names, dry_run)
     for one in done:

@@ -15,8 +15,8 @@ from sermm.core.records import Utterance
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
 from sermm.data.augment import Augment
 from sermm.data.batching import Planned
-from sermm.data.feature_store import FeatureStore
 from sermm.data.synonyms import Reworded
+from sermm.store.features import FeatureStore
 
 _FULL_SCALE: Final = 32768
 

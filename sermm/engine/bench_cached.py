@@ -19,7 +19,6 @@ from sermm.core.ragged import Ragged
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
 from sermm.data.dataset import StoredStream
-from sermm.data.feature_store import FeatureStore
 from sermm.data.folds import TalkerGroups
 from sermm.data.protocol import Protocol
 from sermm.encoders.layer_mix import LayerMix
@@ -37,6 +36,7 @@ from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
+from sermm.store.features import FeatureStore
 
 _CLASSES = ("ang", "hap", "neu", "sad")
 _RATES_HZ = {"text": 3.3, "frame": 50.0, "phone": 9.0}

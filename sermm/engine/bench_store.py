@@ -15,7 +15,6 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
-from sermm.data.feature_store import FeatureStore
 from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
 from sermm.engine.bench_measures import Measure, scratch
@@ -25,6 +24,7 @@ from sermm.engine.corpus import load
 from sermm.engine.extraction import extract, wanted
 from sermm.engine.streams import streams_asked
 from sermm.engine.work import work_of
+from sermm.store.features import FeatureStore
 
 _LAYERS, _WIDTH, _FRAMES = 13, 768, 225
 _UTTERANCES = 5531

@@ -8,10 +8,10 @@ from typing import Any
 
 from sermm.core.errors import InputError
 from sermm.data.dataset import StoredStream
-from sermm.data.feature_store import FeatureStore
 from sermm.engine.extraction_pass import Extracted, Pass, Wanted
 from sermm.engine.streams import Stream
 from sermm.engine.work import Work
+from sermm.store.features import FeatureStore
 
 
 def features_root(plain: Mapping[str, Any]) -> Path:

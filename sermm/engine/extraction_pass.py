@@ -24,7 +24,6 @@ from sermm.core.errors import InputError
 from sermm.core.files import size_text
 from sermm.core.ragged import Ragged
 from sermm.data.batching import BatchPlan
-from sermm.data.feature_store import FeatureStore, Writer
 from sermm.encoders.base import Encoder, TextEncoder
 from sermm.encoders.precision import computing, precision_for
 from sermm.encoders.segments import segment_means
@@ -34,6 +33,7 @@ from sermm.engine.memory import freed_memory_kept
 from sermm.engine.progress import Progress
 from sermm.engine.streams import Stream
 from sermm.engine.work import Work
+from sermm.store.features import FeatureStore, Writer
 
 # What is to be written must leave this share of itself free.
 _SPARE = 0.02

@@ -17,12 +17,12 @@ from sermm.core.records import Utterance
 from sermm.data.audio import AudioError
 from sermm.data.audio import load as load_audio
 from sermm.data.batching import BatchPlan
-from sermm.data.feature_claims import Claims, claims_of
 from sermm.encoders.precision import device_for
 from sermm.engine.corpus import Loaded
 from sermm.engine.progress import Progress
 from sermm.recognisers.base import Recogniser
-from sermm.recognisers.transcript_store import TranscriptStore
+from sermm.store.claims import Claims, claims_of
+from sermm.store.transcripts import TranscriptStore
 
 _WAIT_S = 0.5
 

@@ -11,8 +11,8 @@ from typing import Any
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
 from sermm.core.transcripts import spoken
-from sermm.recognisers.transcript_store import TranscriptStore
 from sermm.recognisers.word_errors import word_errors
+from sermm.store.transcripts import TranscriptStore
 
 HUMAN = "human"
 

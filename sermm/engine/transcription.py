@@ -12,7 +12,7 @@ from sermm.engine.corpus import Loaded
 from sermm.engine.recognition import Recognition, Transcribed
 from sermm.engine.texts import _checked, _folder
 from sermm.recognisers.base import Recogniser
-from sermm.recognisers.transcript_store import TranscriptStore
+from sermm.store.transcripts import TranscriptStore
 
 # Not the recogniser's business, but that of who runs it.
 _NOT_ITS_OWN = {"_target_", "name", "batch_seconds"}

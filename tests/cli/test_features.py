@@ -9,8 +9,8 @@ from sermm.cli import features
 from sermm.cli.features import features_folder, run
 from sermm.core.errors import InputError
 from sermm.core.files import size_text
-from sermm.data.feature_index import STORE_FILE
-from sermm.data.feature_store import FeatureStore
+from sermm.store.features import FeatureStore
+from sermm.store.index import STORE_FILE
 
 DESCRIPTION = {
     "dtype": "float16",

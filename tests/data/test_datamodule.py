@@ -12,7 +12,7 @@ from sermm.core.records import Fold, Utterance
 from sermm.data.augment import Augment
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import Inputs, StoredStream
-from sermm.data.feature_store import FeatureStore
+from sermm.store.features import FeatureStore
 
 CLASSES = ("ang", "hap")
 PARTS = {"train": range(24), "val": range(24, 30), "test": range(30, 40)}

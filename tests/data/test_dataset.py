@@ -10,7 +10,7 @@ from sermm.data.augment import Augment
 from sermm.data.batching import Planned
 from sermm.data.characters import ALPHABET, N_CHARACTERS, spelled
 from sermm.data.dataset import Inputs, KeptAudio, StoredStream, UtteranceDataset
-from sermm.data.feature_store import FeatureStore
+from sermm.store.features import FeatureStore
 
 
 def utterance(path, name="u1"):

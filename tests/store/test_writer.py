@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from sermm.core.errors import InputError
-from sermm.data import feature_claims
-from sermm.data.feature_store import FeatureStore
+from sermm.store import claims as feature_claims
+from sermm.store.features import FeatureStore
 
 DESCRIPTION = {"dtype": "float32", "encoder": "tiny"}
 KEYS = [f"{n:064x}" for n in range(40)]
@@ -21,7 +21,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 import torch
-from sermm.data.feature_store import FeatureStore
+from sermm.store.features import FeatureStore
 
 root, pause_s = Path(sys.argv[1]), float(sys.argv[2])
 store = FeatureStore(root, {"dtype": "float32", "encoder": "tiny"})
@@ -136,7 +136,7 @@ def test_claims_keep_other_processes_away_until_stored_or_left(tmp_path):
 def test_a_shard_is_written_when_it_is_full_or_old(tmp_path, monkeypatch):
     store = FeatureStore(tmp_path, DESCRIPTION)
     now = [0.0]
-    monkeypatch.setattr("sermm.data.feature_writer.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sermm.store.writer.time.monotonic", lambda: now[0])
     with store.writing(shard_bytes=24 * 10, shard_seconds=30.0) as writer:
         writer.add([item(key, 4) for key in KEYS[:2]])
         assert shards(store) == []

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sermm.core.errors import InputError
-from sermm.data.feature_claims import Claims, claims_of
-from sermm.data.feature_index import (
+from sermm.store.claims import Claims, claims_of
+from sermm.store.index import (
     Index,
     Stamp,
     read_description,
@@ -21,8 +21,8 @@ from sermm.data.feature_index import (
     stamp_use,
     write_description,
 )
-from sermm.data.feature_leftovers import remove_leftovers
-from sermm.data.feature_shards import SUFFIX, checksum, new_values, write_shard
+from sermm.store.leftovers import remove_leftovers
+from sermm.store.shards import SUFFIX, checksum, new_values, write_shard
 
 SHARD_BYTES = 64 << 20
 SHARD_SECONDS = 30.0

@@ -4,8 +4,8 @@ One store is one folder, named by the digest of its description: all that determ
 Anything else in the description is another store. An item is one utterance: its key is a digest of
 what goes into the encoder, its values are `[n layers d]`.
 
-Items lie in shards (`sermm.data.feature_shards`) that are written whole or not at all and never
-changed; several processes fill a store together (`sermm.data.feature_claims`).
+Items lie in shards (`sermm.store.shards`) that are written whole or not at all and never
+changed; several processes fill a store together (`sermm.store.claims`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ import torch
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.data.feature_index import Index, read_description, stamp_use, store_name
-from sermm.data.feature_shards import DTYPES, as_bytes, mapped, new_values
-from sermm.data.feature_writer import SHARD_BYTES, SHARD_SECONDS, Writer, writing
+from sermm.store.index import Index, read_description, stamp_use, store_name
+from sermm.store.shards import DTYPES, as_bytes, mapped, new_values
+from sermm.store.writer import SHARD_BYTES, SHARD_SECONDS, Writer, writing
 
 __all__ = ["FeatureStore", "Writer"]
 

@@ -7,9 +7,9 @@ import torch
 from safetensors import safe_open
 
 from sermm.core.errors import InputError
-from sermm.data import feature_index
-from sermm.data.feature_index import STORE_FILE
-from sermm.data.feature_store import FeatureStore
+from sermm.store import index as feature_index
+from sermm.store.features import FeatureStore
+from sermm.store.index import STORE_FILE
 
 DESCRIPTION = {"dtype": "float32", "encoder": "tiny", "layers": [0, 1]}
 
@@ -169,7 +169,7 @@ def test_values_are_read_again_only_if_the_file_has_changed(tmp_path, monkeypatc
     looked_at = []
     find_damage = feature_index.find_damage
     monkeypatch.setattr(
-        "sermm.data.feature_index.find_damage",
+        "sermm.store.index.find_damage",
         lambda shard: looked_at.append(shard.path) or find_damage(shard),
     )
     assert store.check() == []
@@ -258,7 +258,7 @@ def test_silent_damage_is_left_to_verify(tmp_path):
     store = fill(tmp_path, [3])
     flip_silently(shard_paths(store)[0], -1)
     assert store.check() == []
-    from sermm.data.feature_upkeep import verify
+    from sermm.store.upkeep import verify
 
     (verdict,) = verify(tmp_path)
     assert "the values of 1 of its 1 utterances are damaged; deleted" in verdict.damaged[0]

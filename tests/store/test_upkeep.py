@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from sermm.core.errors import InputError
-from sermm.data.feature_index import STORE_FILE
-from sermm.data.feature_store import FeatureStore
-from sermm.data.feature_upkeep import prune, stores, verify
+from sermm.store.features import FeatureStore
+from sermm.store.index import STORE_FILE
+from sermm.store.upkeep import prune, stores, verify
 
 DAY_S = 86400
 WRITER = """
 import sys
 from pathlib import Path
-from sermm.data.feature_store import FeatureStore
+from sermm.store.features import FeatureStore
 with FeatureStore(Path(sys.argv[1]), {"dtype": "float32", "encoder": "a"}).writing():
     print("ready", flush=True)
     sys.stdin.readline()

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.recognisers import transcript_store
-from sermm.recognisers.transcript_store import TranscriptStore
+from sermm.store import transcripts as transcript_store
+from sermm.store.transcripts import TranscriptStore
 
 IDENTITY = {"kind": "fake", "weights": "folder:1"}
 

@@ -3,7 +3,7 @@
 store.json               the description that the folder is named by, and the format version
 <writer>-<number>.safetensors    the shards
 verified.json            size and time of change of the shards whose values were found right
-claims.lock              see `sermm.data.feature_claims`
+claims.lock              see `sermm.store.claims`
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import read_json, write_json
-from sermm.data.feature_shards import (
+from sermm.store.shards import (
     FORMAT,
     SUFFIX,
     DamagedError,

@@ -6,7 +6,7 @@ import safetensors
 import torch
 
 from sermm.core.errors import InputError
-from sermm.data.feature_shards import (
+from sermm.store.shards import (
     DamagedError,
     as_bytes,
     checksum,
@@ -86,7 +86,7 @@ def test_cut_at_any_place(path, left):
 
 
 def test_newer_format_and_other_store_are_named_not_called_damaged(path, monkeypatch):
-    monkeypatch.setattr("sermm.data.feature_shards.FORMAT", 2)
+    monkeypatch.setattr("sermm.store.shards.FORMAT", 2)
     write(path)
     monkeypatch.undo()
     with pytest.raises(InputError, match=r"newer sermm \(feature format 2.*upgrade.*cache_dir="):

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from sermm.data.feature_claims import Claims
+from sermm.store.claims import Claims
 
 _TEMPORARY = re.compile(r"\.(?:(?P<token>[0-9a-f]{16})-\d+\.safetensors|\w+\.json)\..*\.tmp")
 _OLD_S = 86400.0

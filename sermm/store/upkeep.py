@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from sermm.core.errors import InputError
-from sermm.data.feature_claims import BusyError, Claims, claims_of
-from sermm.data.feature_index import (
+from sermm.store.claims import BusyError, Claims, claims_of
+from sermm.store.index import (
     STORE_FILE,
     DamagedDescriptionError,
     Index,
     last_used,
     read_description,
 )
-from sermm.data.feature_leftovers import leftovers
+from sermm.store.leftovers import leftovers
 
 _STORE = re.compile(r"[0-9a-f]{16}")
 _PRUNED = re.compile(r"\.[0-9a-f]{16}\.pruned-[0-9a-f]+")

@@ -1,0 +1,1 @@
+"""Content-addressed stores that processes share: hidden states, transcripts by machine."""
