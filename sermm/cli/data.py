@@ -30,9 +30,9 @@ def run(arguments: list[str]) -> int:
     Raises:
         InputError: the corpus or the protocol cannot be used.
     """
-    from sermm.data.summary import classes_by_fold, length_s, summarise
     from sermm.engine.config import compose, resolved
     from sermm.engine.corpus import load
+    from sermm.protocols.summary import classes_by_fold, length_s, summarise
 
     plain = resolved(compose("data_report", arguments))
     choice(plain["format"], "format", ("table", "json"))
@@ -58,7 +58,7 @@ def render(
 
     Args:
         title: printed first.
-        summary: of `sermm.data.summary.summarise`.
+        summary: of `sermm.protocols.summary.summarise`.
         tested: counts by class of each fold's test part.
         length: total, shortest, median and longest duration in seconds; may be empty.
     """

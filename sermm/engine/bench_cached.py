@@ -19,8 +19,6 @@ from sermm.core.ragged import Ragged
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
 from sermm.data.dataset import StoredStream
-from sermm.data.folds import TalkerGroups
-from sermm.data.protocol import Protocol
 from sermm.encoders.layer_mix import LayerMix
 from sermm.engine.assembly import build, save_assets
 from sermm.engine.bench_epoch import Silent, bare_epochs, lightning_epochs
@@ -36,6 +34,8 @@ from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
+from sermm.protocols.folds import TalkerGroups
+from sermm.protocols.protocol import Protocol
 from sermm.store.features import FeatureStore
 
 _CLASSES = ("ang", "hap", "neu", "sad")

@@ -15,8 +15,6 @@ from lightning import Callback, LightningModule, Trainer
 
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
-from sermm.data.folds import TalkerGroups
-from sermm.data.protocol import Protocol
 from sermm.engine.assembly import build, save_assets
 from sermm.engine.bench_timing import peak_mb
 from sermm.engine.config import compose, resolved
@@ -28,6 +26,8 @@ from sermm.engine.task import Task, data_module
 from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
 from sermm.models.base import labels_of
+from sermm.protocols.folds import TalkerGroups
+from sermm.protocols.protocol import Protocol
 
 WARM_UP = 1
 

@@ -13,8 +13,8 @@ from sermm.core.errors import InputError
 from sermm.core.records import Reading, Utterance
 from sermm.core.transcripts import spoken
 from sermm.data.checks import check
-from sermm.data.protocol import Protocol as EvaluationProtocol
 from sermm.engine.texts import HUMAN
+from sermm.protocols.protocol import Protocol as EvaluationProtocol
 
 
 @runtime_checkable

@@ -12,7 +12,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from sermm.core.errors import InputError
-from sermm.data.protocol import NoSuchFoldError
 from sermm.engine.combine_sweep import combine_sweep, wish
 from sermm.engine.config import resolved
 from sermm.engine.plans import PlannedJob, log_path, write_plan
@@ -21,6 +20,7 @@ from sermm.engine.run_folder import BusyError, RunFolder, State
 from sermm.engine.sweep_board import Board
 from sermm.engine.task import title
 from sermm.engine.train import place, run
+from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.tables import build
 from sermm.report.text import table_text
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.data.protocol import NoSuchFoldError
 from sermm.engine.config import as_yaml, run_key, settings
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.distillation_teacher import with_teacher
@@ -22,6 +21,7 @@ from sermm.engine.run_folder import RunFolder
 from sermm.engine.slurm import await_ready, preflight, say_ready
 from sermm.engine.task import prepare
 from sermm.engine.trackers import tracked
+from sermm.protocols.protocol import NoSuchFoldError
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def test_select_on_test_is_stamped(train_words, tmp_path):
 def test_without_validation_the_last_epoch_is_taken(train_words, tmp_path):
     no_validation = [
         "protocol=loso4_noval",
-        "protocol.fold_rule._target_=sermm.data.folds.TalkerGroups",
+        "protocol.fold_rule._target_=sermm.protocols.folds.TalkerGroups",
     ]
     assert main([*train_words, *no_validation, "trainer.max_epochs=2"]) == 0
     record = result(tmp_path / "runs")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sermm.core.errors import InputError
-from sermm.data.folds import Division, Rounding, draw, group_of, grouped, part_size
+from sermm.protocols.folds import Division, Rounding, draw, group_of, grouped, part_size
 
 
 class ValidationRule(ABC):

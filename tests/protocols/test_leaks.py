@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from sermm.core.records import Fold, Utterance
-from sermm.data.leaks import Leaks, leaks
+from sermm.protocols.leaks import Leaks, leaks
 
 
 def utterance(uid, speaker, dialogue, transcript):

@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 from sermm.core.records import Fold, Reading, Utterance
-from sermm.data.folds import natural
-from sermm.data.leaks import leaks
-from sermm.data.protocol import Protocol
+from sermm.protocols.folds import natural
+from sermm.protocols.leaks import leaks
+from sermm.protocols.protocol import Protocol
 
 
 def summarise(reading: Reading, protocol: Protocol, seed: int, ids: bool = False) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sermm.core.errors import InputError
 from sermm.core.records import Act, Fold, Utterance
 from sermm.core.seeding import generator
-from sermm.data.folds import FoldRule
-from sermm.data.validation import ValidationRule
+from sermm.protocols.folds import FoldRule
+from sermm.protocols.validation import ValidationRule
 
 
 class NoSuchFoldError(InputError):

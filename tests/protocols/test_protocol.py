@@ -6,7 +6,7 @@ import pytest
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
 from sermm.core.seeding import generator
-from sermm.data.folds import (
+from sermm.protocols.folds import (
     FixedTestGroup,
     LeaveOneGroupOut,
     LeaveOneTalkerOut,
@@ -17,8 +17,8 @@ from sermm.data.folds import (
     natural,
     part_size,
 )
-from sermm.data.protocol import Protocol
-from sermm.data.validation import NextFold, NextGroup, RandomShare, StratifiedShare
+from sermm.protocols.protocol import Protocol
+from sermm.protocols.validation import NextFold, NextGroup, RandomShare, StratifiedShare
 
 LABELS = {"ang": "ang", "hap": "hap", "exc": "hap"}
 

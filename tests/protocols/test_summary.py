@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from sermm.core.records import Problem, Reading, Utterance
-from sermm.data.folds import LeaveOneGroupOut
-from sermm.data.protocol import Protocol
-from sermm.data.summary import classes_by_fold, length_s, summarise
-from sermm.data.validation import NextFold
+from sermm.protocols.folds import LeaveOneGroupOut
+from sermm.protocols.protocol import Protocol
+from sermm.protocols.summary import classes_by_fold, length_s, summarise
+from sermm.protocols.validation import NextFold
 
 PROTOCOL = Protocol(
     "p", {"ang": "ang", "exc": "hap"}, ("hap", "ang"), LeaveOneGroupOut(), NextFold()

@@ -1,0 +1,1 @@
+"""Which utterances train, choose and test: label schemes, folds, validation, leaks."""
