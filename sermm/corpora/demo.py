@@ -15,8 +15,8 @@ from sermm.core.files import read_json
 from sermm.core.records import Level, Reading, Span, Utterance
 from sermm.corpora.demo_corpus import COUNTS, write_corpus
 from sermm.corpora.demo_plan import Settings
-from sermm.corpora.iemocap import Iemocap
-from sermm.corpora.iemocap_counts import Counts
+from sermm.corpora.iemocap.counts import Counts
+from sermm.corpora.iemocap.reader import Iemocap
 
 _DIGITS: Final = 12
 

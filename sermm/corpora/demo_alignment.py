@@ -11,7 +11,7 @@ from typing import Final
 
 from sermm.core.records import Level, Span
 from sermm.corpora.demo_speech import Event
-from sermm.corpora.iemocap_layout import FRAMES_PER_S
+from sermm.corpora.iemocap.layout import FRAMES_PER_S
 
 # A zero-width joiner between words keeps espeak-ng from speaking two of them as one entry of its
 # dictionary ("with the"), for which it reports one word.

@@ -15,7 +15,7 @@ from sermm.core.errors import InputError
 from sermm.core.seeding import generator
 from sermm.corpora.demo_prosody import FEELINGS, TALKERS, Prosody, draw_prosody
 from sermm.corpora.demo_sentences import WORDINGS, draw_sentence
-from sermm.corpora.iemocap_layout import SESSIONS
+from sermm.corpora.iemocap.layout import SESSIONS
 
 FOUR: Final = ("ang", "hap", "sad", "neu")
 LAUGHTER: Final = "[LAUGHTER]"

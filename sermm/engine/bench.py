@@ -26,7 +26,7 @@ def help_case() -> list[Measure]:
 
 def index_case() -> list[Measure]:
     """Reading the 10,039-turn layout, against reading the same files' bytes."""
-    from sermm.corpora.iemocap import Iemocap
+    from sermm.corpora.iemocap.reader import Iemocap
 
     with scratch() as root:
         write_layout(root)

@@ -38,7 +38,7 @@ def scratch() -> Iterator[Path]:
 def write_layout(root: Path, dialogues: int = 151, turns: int = 10039) -> None:
     """A tree of IEMOCAP's layout and size with made-up text and empty wavs."""
     from sermm.core.records import Attributes, Vote
-    from sermm.corpora import iemocap_layout as layout
+    from sermm.corpora.iemocap import layout
 
     rng = generator(0, "layout")
     for number in range(dialogues):

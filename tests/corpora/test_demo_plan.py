@@ -12,8 +12,8 @@ from sermm.corpora.demo_plan import FOUR, Settings, plan
 from sermm.corpora.demo_prosody import FEELINGS, TALKERS, draw_prosody
 from sermm.corpora.demo_ratings import draw_attributes, draw_votes
 from sermm.corpora.demo_sentences import draw_sentence
-from sermm.corpora.iemocap_counts import Counts
-from sermm.corpora.iemocap_layout import UTTERANCE_ID, act_of, speaker_of
+from sermm.corpora.iemocap.counts import Counts
+from sermm.corpora.iemocap.layout import UTTERANCE_ID, act_of, speaker_of
 
 
 def settings(**changes):

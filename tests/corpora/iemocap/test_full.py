@@ -6,8 +6,7 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.core.records import Attributes, Vote
-from sermm.corpora.iemocap import Iemocap
-from sermm.corpora.iemocap_layout import (
+from sermm.corpora.iemocap.layout import (
     Turn,
     dialogue_of,
     evaluation_path,
@@ -16,6 +15,7 @@ from sermm.corpora.iemocap_layout import (
     transcription_line,
     transcription_path,
 )
+from sermm.corpora.iemocap.reader import Iemocap
 
 # Published by session: turns, then ang hap exc sad neu fru, then scripted turns of the 4 classes,
 # scripted turns of the 6 labels, 4-class turns of the actress, scripted turns, dialogues.

@@ -1,7 +1,7 @@
 from sermm.core.records import Attributes, Vote
-from sermm.corpora.iemocap_evaluation import read_evaluation
-from sermm.corpora.iemocap_layout import Turn, evaluation_text
-from sermm.corpora.iemocap_transcription import read_transcription
+from sermm.corpora.iemocap.evaluation import read_evaluation
+from sermm.corpora.iemocap.layout import Turn, evaluation_text
+from sermm.corpora.iemocap.transcription import read_transcription
 
 # Invented values in the form of the release.
 WHOLE = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]

@@ -6,8 +6,8 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.core.records import Attributes
-from sermm.corpora.iemocap import Iemocap
-from sermm.corpora.iemocap_counts import IEMOCAP_COUNTS, Counts
+from sermm.corpora.iemocap.counts import IEMOCAP_COUNTS, Counts
+from sermm.corpora.iemocap.reader import Iemocap
 
 IMPRO = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sermm.core.records import Problem
-from sermm.corpora.iemocap_evaluation import read_evaluation
-from sermm.corpora.iemocap_layout import (
+from sermm.corpora.iemocap.evaluation import read_evaluation
+from sermm.corpora.iemocap.layout import (
     DIALOGUE_ID,
     SESSIONS,
     UTTERANCE_ID,
@@ -22,7 +22,7 @@ from sermm.corpora.iemocap_layout import (
     transcription_folder,
     transcription_path,
 )
-from sermm.corpora.iemocap_transcription import read_transcription
+from sermm.corpora.iemocap.transcription import read_transcription
 
 
 @dataclass(frozen=True)

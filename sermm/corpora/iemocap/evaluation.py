@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from sermm.core.records import Attributes, Problem, Vote
-from sermm.corpora.iemocap_layout import UTTERANCE_ID, Turn, dialogue_of
+from sermm.corpora.iemocap.layout import UTTERANCE_ID, Turn, dialogue_of
 
 LABELS: Final = ("ang", "hap", "exc", "sad", "neu", "fru", "fea", "sur", "dis", "oth", "xxx")
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from sermm.core.records import Problem
-from sermm.corpora.iemocap_layout import UTTERANCE_ID
+from sermm.corpora.iemocap.layout import UTTERANCE_ID
 
 _LINE = re.compile(r"(?P<id>\S+)\s+\[[^\]]*\]:[ ]?(?P<text>.*)")
 # The other actor's words, and turns that were heard but not segmented: no wav and no label.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sermm.core.records import Level, Span
-from sermm.corpora.iemocap_layout import FRAMES_PER_S
+from sermm.corpora.iemocap.layout import FRAMES_PER_S
 
 # wdseg: one label; phseg: the phone, then its context; syseg: all of the rest, score or not.
 _ROWS: Final[dict[Level, re.Pattern[str]]] = {

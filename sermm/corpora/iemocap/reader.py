@@ -12,10 +12,10 @@ from typing import Final
 
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Problem, Reading, Span, Utterance
-from sermm.corpora.iemocap_alignment import read_alignment
-from sermm.corpora.iemocap_counts import IEMOCAP_COUNTS, Counts, compared
-from sermm.corpora.iemocap_index import Index, gaps, index_corpus
-from sermm.corpora.iemocap_layout import (
+from sermm.corpora.iemocap.alignment import read_alignment
+from sermm.corpora.iemocap.counts import IEMOCAP_COUNTS, Counts, compared
+from sermm.corpora.iemocap.index import Index, gaps, index_corpus
+from sermm.corpora.iemocap.layout import (
     SESSIONS,
     act_of,
     alignment_path,

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sermm.corpora.iemocap import Iemocap
+from sermm.corpora.iemocap.reader import Iemocap
 
 pytestmark = [
     pytest.mark.corpus,

@@ -1,8 +1,8 @@
 import pytest
 
 from sermm.core.records import Span
-from sermm.corpora.iemocap_alignment import read_alignment
-from sermm.corpora.iemocap_layout import phseg_text, syseg_text, wdseg_text
+from sermm.corpora.iemocap.alignment import read_alignment
+from sermm.corpora.iemocap.layout import phseg_text, syseg_text, wdseg_text
 
 WORDS = """\t SFrm  EFrm    SegAScr Word
 \t    0    37   -1132211 <s>

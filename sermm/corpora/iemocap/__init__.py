@@ -1,0 +1,1 @@
+"""IEMOCAP in the release's own files, checked against the published counts."""
