@@ -8,11 +8,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from sermm.core.errors import InputError
-from sermm.encoders import hf_speech, hf_text
 from sermm.encoders.base import Trainable
-from sermm.encoders.gdes import Gdes
-from sermm.encoders.hf_base import Layers
-from sermm.encoders.hf_loading import Source, load_config, random_model
+from sermm.encoders.hf import speech as hf_speech
+from sermm.encoders.hf import text as hf_text
+from sermm.encoders.hf.base import Layers
+from sermm.encoders.hf.gdes import Gdes
+from sermm.encoders.hf.loading import Source, load_config, random_model
 
 SpeechKind = Literal["wav2vec2", "hubert", "wavlm", "data2vec"]
 TextKind = Literal["bert", "roberta", "deberta-v2"]

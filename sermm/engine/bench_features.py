@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sermm.core.seeding import generator
-from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision, bfloat16_is_fast
 from sermm.engine.bench_measures import Measure
 from sermm.engine.bench_timing import best_of, ratio

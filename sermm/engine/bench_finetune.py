@@ -31,7 +31,7 @@ from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
 from sermm.data.batching import BatchPlan
 from sermm.encoders.base import Encoder, Needs
-from sermm.encoders.hf_speech import SAMPLING_RATE_HZ, zero_mean_unit_variance
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, zero_mean_unit_variance
 from sermm.encoders.precision import bfloat16_is_fast
 from sermm.engine.bench_features import noise
 from sermm.engine.bench_measures import Measure

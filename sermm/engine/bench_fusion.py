@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.bench_fusion_rows import (
     ALONE,

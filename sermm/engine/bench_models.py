@@ -24,9 +24,9 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
 from sermm.encoders.base import Encoder
-from sermm.encoders.hf_loading import random_model
-from sermm.encoders.hf_speech import SAMPLING_RATE_HZ, SpeechTransformer
-from sermm.encoders.hf_text import TextTransformer
+from sermm.encoders.hf.loading import random_model
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, SpeechTransformer
+from sermm.encoders.hf.text import TextTransformer
 from sermm.engine.assembly import build
 from sermm.engine.config import compose, resolved
 from sermm.engine.encoders import encoder_configs

@@ -15,7 +15,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
-from sermm.encoders.hf_speech import SAMPLING_RATE_HZ
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
 from sermm.engine.bench_measures import Measure, scratch
 from sermm.engine.bench_timing import best_of, ratio

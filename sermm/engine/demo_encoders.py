@@ -15,11 +15,11 @@ from sermm.core.digest import digest, digest_file
 from sermm.core.seeding import seed_of
 from sermm.corpora.demo_sentences import vocabulary
 from sermm.encoders.base import Trainable
-from sermm.encoders.gdes import Gdes
-from sermm.encoders.hf_base import Layers
-from sermm.encoders.hf_loading import quiet
-from sermm.encoders.hf_speech import HFSpeechEncoder
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.base import Layers
+from sermm.encoders.hf.gdes import Gdes
+from sermm.encoders.hf.loading import quiet
+from sermm.encoders.hf.speech import HFSpeechEncoder
+from sermm.encoders.hf.text import HFTextEncoder
 
 SIZES: Final = {
     "hidden_size": 64,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sermm.core.ragged import Ragged
 from sermm.data.audio import SAMPLE_RATE_HZ
-from sermm.encoders.spectra import HOP_SAMPLES, framed
+from sermm.encoders.spectral.spectra import HOP_SAMPLES, framed
 
 HIGH_HZ = 4000
 HOP_S = HOP_SAMPLES / SAMPLE_RATE_HZ

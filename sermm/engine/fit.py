@@ -13,7 +13,7 @@ from lightning import Callback, Trainer
 
 from sermm.core.errors import InputError
 from sermm.core.seeding import seed_of
-from sermm.encoders.hf_base import transformers_in
+from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly import read_weights, save_weights
 from sermm.engine.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls

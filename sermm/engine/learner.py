@@ -17,8 +17,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
-from sermm.encoders.gdes import residuals_in
-from sermm.encoders.hf_base import transformers_in
+from sermm.encoders.hf.base import transformers_in
+from sermm.encoders.hf.gdes import residuals_in
 from sermm.encoders.modality_dropout import ModalityDropout, lost
 from sermm.engine.assembly import load_weights, weights
 from sermm.engine.objectives import Objective

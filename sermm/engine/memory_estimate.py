@@ -17,7 +17,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from sermm.encoders.hf_base import transformers_in
+from sermm.encoders.hf.base import transformers_in
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.out_of_memory import ways_out
 from sermm.engine.task import Task

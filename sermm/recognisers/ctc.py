@@ -20,8 +20,8 @@ from transformers import AutoModelForCTC, Wav2Vec2CTCTokenizer
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf_loading import CONFIG, WEIGHTS, Source, load_config
-from sermm.encoders.hf_speech import (
+from sermm.encoders.hf.loading import CONFIG, WEIGHTS, Source, load_config
+from sermm.encoders.hf.speech import (
     FAMILIES,
     PREPROCESSOR,
     SAMPLING_RATE_HZ,

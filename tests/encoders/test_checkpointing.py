@@ -6,8 +6,8 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf_speech import HFSpeechEncoder, SpeechTransformer
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.speech import HFSpeechEncoder, SpeechTransformer
+from sermm.encoders.hf.text import HFTextEncoder
 from sermm.engine.memory_estimate import saved_bytes
 
 SECONDS = (0.7, 0.02, 0.4)

@@ -8,10 +8,11 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders import hf_speech, ragged_attention
-from sermm.encoders.front_end import features_of, positions, strips
-from sermm.encoders.hf_speech import HFSpeechEncoder
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf import ragged_attention
+from sermm.encoders.hf import speech as hf_speech
+from sermm.encoders.hf.front_end import features_of, positions, strips
+from sermm.encoders.hf.speech import HFSpeechEncoder
+from sermm.encoders.hf.text import HFTextEncoder
 from sermm.encoders.precision import computing
 
 # IEMOCAP's longest next to its shortest, one frame, less than a frame, nothing, two of a length.

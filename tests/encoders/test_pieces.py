@@ -3,7 +3,7 @@
 import pytest
 
 from sermm.encoders.base import Piece
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.text import HFTextEncoder
 from sermm.encoders.pieces import found_again, of_offsets
 from sermm.encoders.tiny import TinyTextEncoder
 from sermm.encoders.words import Words

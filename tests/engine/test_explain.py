@@ -18,7 +18,7 @@ from sermm.core.records import Fold
 from sermm.encoders.base import Piece
 from sermm.encoders.normalised import Normalised
 from sermm.encoders.segments import Segments
-from sermm.encoders.spectral import SpectralEncoder
+from sermm.encoders.spectral.encoder import SpectralEncoder
 from sermm.encoders.stored import Stored
 from sermm.encoders.words import Words
 from sermm.engine.config import compose, conf_dir

@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, Wav2Vec2FeatureEx
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf_speech import HFSpeechEncoder
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.speech import HFSpeechEncoder
+from sermm.encoders.hf.text import HFTextEncoder
 
 SIZES = {
     "hidden_size": 24,

@@ -10,8 +10,8 @@ from transformers import AutoConfig, AutoModel
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf_speech import HFSpeechEncoder, receptive_field, zero_mean_unit_variance
-from sermm.encoders.spec_augment import masked_positions
+from sermm.encoders.hf.spec_augment import masked_positions
+from sermm.encoders.hf.speech import HFSpeechEncoder, receptive_field, zero_mean_unit_variance
 
 SECONDS = (0.1, 8.0, 0.7, 3.3, 0.02)
 

@@ -12,9 +12,9 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Piece, TextEncoder, Trainable
-from sermm.encoders.gdes import Gdes, with_residual
-from sermm.encoders.hf_base import HFEncoder, Layers
-from sermm.encoders.hf_loading import Source, load_config, load_model, random_model, staged
+from sermm.encoders.hf.base import HFEncoder, Layers
+from sermm.encoders.hf.gdes import Gdes, with_residual
+from sermm.encoders.hf.loading import Source, load_config, load_model, random_model, staged
 from sermm.encoders.pieces import found_again, of_offsets
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "distilbert")

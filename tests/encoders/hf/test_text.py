@@ -4,7 +4,7 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.text import HFTextEncoder
 
 TEXTS = ["I am so happy!", "", "Go away. " * 12, "No, no.", "Yes!"]
 

@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders import ragged_attention, wavlm_attention
 from sermm.encoders.base import Needs, Trainable
-from sermm.encoders.front_end import features_of, positions, strips
-from sermm.encoders.hf_base import HFEncoder, Layers, recomputed
-from sermm.encoders.hf_loading import Source, load_config, load_model, random_model, staged
-from sermm.encoders.positional_gaps import gaps_between
-from sermm.encoders.spec_augment import masked_positions
+from sermm.encoders.hf import ragged_attention, wavlm_attention
+from sermm.encoders.hf.base import HFEncoder, Layers, recomputed
+from sermm.encoders.hf.front_end import features_of, positions, strips
+from sermm.encoders.hf.loading import Source, load_config, load_model, random_model, staged
+from sermm.encoders.hf.positional_gaps import gaps_between
+from sermm.encoders.hf.spec_augment import masked_positions
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 SAMPLING_RATE_HZ = 16_000

@@ -21,9 +21,9 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Needs
-from sermm.encoders.perturb import change_speed, mask_features, mask_frames
 from sermm.encoders.recurrent import BiLSTM
-from sermm.encoders.spectra import (
+from sermm.encoders.spectral.perturb import change_speed, mask_features, mask_frames
+from sermm.encoders.spectral.spectra import (
     HOP_SAMPLES,
     SAMPLE_RATE_HZ,
     Pitch,

@@ -21,8 +21,8 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Needs
-from sermm.encoders.spectra import HOP_SAMPLES, SAMPLE_RATE_HZ, Spectrum
-from sermm.encoders.spectral import RaggedNorm, thinned
+from sermm.encoders.spectral.encoder import RaggedNorm, thinned
+from sermm.encoders.spectral.spectra import HOP_SAMPLES, SAMPLE_RATE_HZ, Spectrum
 
 Truncation = Literal["none", "every10", "head10", "max10"]
 _TENTH = 10

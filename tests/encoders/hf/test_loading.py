@@ -8,9 +8,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from sermm.core.errors import InputError
-from sermm.encoders.hf_loading import staged
-from sermm.encoders.hf_speech import HFSpeechEncoder
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.loading import staged
+from sermm.encoders.hf.speech import HFSpeechEncoder
+from sermm.encoders.hf.text import HFTextEncoder
 
 
 @pytest.fixture

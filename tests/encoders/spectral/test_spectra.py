@@ -8,7 +8,7 @@ from torchaudio.transforms import MFCC, MelSpectrogram
 
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.spectra import Pitch, Spectrum, deltas, framed, trimmed
+from sermm.encoders.spectral.spectra import Pitch, Spectrum, deltas, framed, trimmed
 
 MEL = {"n_fft": 512, "win_length": 400, "hop_length": 160, "f_min": 20.0, "pad_mode": "constant"}
 

@@ -6,8 +6,8 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.mfcc_frames import MfccFrames
-from sermm.encoders.spectra import Spectrum
+from sermm.encoders.spectral.mfcc_frames import MfccFrames
+from sermm.encoders.spectral.spectra import Spectrum
 
 
 def batch_of(*seconds):

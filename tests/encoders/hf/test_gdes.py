@@ -7,8 +7,8 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.gdes import ResidualEmbedding, residuals_in
-from sermm.encoders.hf_text import HFTextEncoder
+from sermm.encoders.hf.gdes import ResidualEmbedding, residuals_in
+from sermm.encoders.hf.text import HFTextEncoder
 
 TEXTS = ["I am so happy!", "Go away.", ""]
 

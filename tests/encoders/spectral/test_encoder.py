@@ -6,10 +6,10 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.perturb import change_speed, mask_features, mask_frames
 from sermm.encoders.recurrent import BiLSTM
-from sermm.encoders.spectra import deltas
-from sermm.encoders.spectral import RaggedNorm, SpectralEncoder, StridedConv, thinned
+from sermm.encoders.spectral.encoder import RaggedNorm, SpectralEncoder, StridedConv, thinned
+from sermm.encoders.spectral.perturb import change_speed, mask_features, mask_frames
+from sermm.encoders.spectral.spectra import deltas
 
 SAMPLES = (9000, 16000, 300, 0, 24001)
 

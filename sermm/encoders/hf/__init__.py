@@ -1,0 +1,1 @@
+"""Pre-trained encoders in Hugging Face's files."""

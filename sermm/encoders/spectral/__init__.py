@@ -1,0 +1,1 @@
+"""Encoders trained from scratch over log-mel and cepstral frames."""
