@@ -8,7 +8,7 @@ import torch
 from transformers import DebertaV2Config, DebertaV2Model
 
 from sermm.cli.main import main
-from sermm.corpora.demo_sentences import vocabulary
+from sermm.demo.sentences import vocabulary
 
 pytestmark = pytest.mark.slow
 

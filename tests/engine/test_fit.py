@@ -12,8 +12,8 @@ from lightning import Callback
 
 from sermm.cli.main import main
 from sermm.core.errors import InputError
+from sermm.demo.encoders import checkpoint
 from sermm.engine.bench_epoch import speech_task
-from sermm.engine.demo_encoders import checkpoint
 from sermm.engine.fit import fit
 from sermm.engine.learner import Learner
 

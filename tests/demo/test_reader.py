@@ -16,9 +16,9 @@ import soundfile
 
 from sermm.core.errors import InputError
 from sermm.core.transcripts import spoken
-from sermm.corpora import demo_corpus
-from sermm.corpora.demo import Demo
-from sermm.corpora.demo_speech import Synthesiser
+from sermm.demo import corpus as demo_corpus
+from sermm.demo.reader import Demo
+from sermm.demo.speech import Synthesiser
 
 REPOSITORY = Path(__file__).parents[2]
 without_espeak = importlib.util.find_spec("espeakng_loader") is None
@@ -62,7 +62,7 @@ class TestWithSynthesiser:
 
     def test_another_process_makes_the_same_bytes(self, corpus, tmp_path):
         program = (
-            "import sys; from sermm.corpora.demo import Demo; "
+            "import sys; from sermm.demo.reader import Demo; "
             "print(Demo(sys.argv[1], utterances=40).read() and '')"
         )
         environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(REPOSITORY)}
@@ -186,7 +186,7 @@ class TestWithSynthesiser:
         assert list(tmp_path.iterdir()) == []
 
     def test_killed_half_way_leaves_no_half_corpus(self, tmp_path):
-        program = "import sys; from sermm.corpora.demo import Demo; Demo(sys.argv[1]).read()"
+        program = "import sys; from sermm.demo.reader import Demo; Demo(sys.argv[1]).read()"
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], env=environment)
         while not list(tmp_path.rglob("*.wav")):
@@ -208,7 +208,7 @@ class TestWithSynthesiser:
             demo(tmp_path).read()
 
     def test_a_synthesiser_that_dies_is_an_error_not_a_hang(self, monkeypatch):
-        from sermm.corpora.demo_prosody import Prosody
+        from sermm.demo.prosody import Prosody
 
         strange = Prosody("no-such-voice", 50, 50, 175, -26.0, 0.0)
         with Synthesiser() as synthesiser, pytest.raises(InputError, match="ended with status 1"):
@@ -236,5 +236,5 @@ def test_a_root_that_cannot_be_written(tmp_path):
 def test_nothing_else_loads_the_synthesiser():
     package = REPOSITORY / "sermm"
     naming = [p.name for p in package.rglob("*.py") if "import espeakng_loader" in p.read_text()]
-    assert naming == ["demo_synthesiser.py"]
-    assert "demo_synthesiser" not in Path(demo_corpus.__file__).read_text()
+    assert naming == ["synthesiser.py"]
+    assert "demo.synthesiser" not in Path(demo_corpus.__file__).read_text()

@@ -13,10 +13,10 @@ from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
 from sermm.core.records import Level, Reading, Span, Utterance
-from sermm.corpora.demo_corpus import COUNTS, write_corpus
-from sermm.corpora.demo_plan import Settings
 from sermm.corpora.iemocap.counts import Counts
 from sermm.corpora.iemocap.reader import Iemocap
+from sermm.demo.corpus import COUNTS, write_corpus
+from sermm.demo.plan import Settings
 
 _DIGITS: Final = 12
 
@@ -61,7 +61,7 @@ class Demo:
     @cached_property
     def folder(self) -> Path:
         """Where this corpus lies: named by its options and by the program that writes it."""
-        programs = sorted(Path(__file__).parent.glob("demo*.py"))
+        programs = sorted(Path(__file__).parent.glob("*.py"))
         options = [repr(self._settings), *(digest_file(program) for program in programs)]
         return self._root / digest(options)[:_DIGITS]
 

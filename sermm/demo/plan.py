@@ -13,9 +13,9 @@ import numpy as np
 
 from sermm.core.errors import InputError
 from sermm.core.seeding import generator
-from sermm.corpora.demo_prosody import FEELINGS, TALKERS, Prosody, draw_prosody
-from sermm.corpora.demo_sentences import WORDINGS, draw_sentence
 from sermm.corpora.iemocap.layout import SESSIONS
+from sermm.demo.prosody import FEELINGS, TALKERS, Prosody, draw_prosody
+from sermm.demo.sentences import WORDINGS, draw_sentence
 
 FOUR: Final = ("ang", "hap", "sad", "neu")
 LAUGHTER: Final = "[LAUGHTER]"

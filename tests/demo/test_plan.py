@@ -7,13 +7,13 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
-from sermm.corpora.demo_corpus import expected_counts
-from sermm.corpora.demo_plan import FOUR, Settings, plan
-from sermm.corpora.demo_prosody import FEELINGS, TALKERS, draw_prosody
-from sermm.corpora.demo_ratings import draw_attributes, draw_votes
-from sermm.corpora.demo_sentences import draw_sentence
 from sermm.corpora.iemocap.counts import Counts
 from sermm.corpora.iemocap.layout import UTTERANCE_ID, act_of, speaker_of
+from sermm.demo.corpus import expected_counts
+from sermm.demo.plan import FOUR, Settings, plan
+from sermm.demo.prosody import FEELINGS, TALKERS, draw_prosody
+from sermm.demo.ratings import draw_attributes, draw_votes
+from sermm.demo.sentences import draw_sentence
 
 
 def settings(**changes):

@@ -13,7 +13,7 @@ import torch
 
 from sermm.core.digest import digest, digest_file
 from sermm.core.seeding import seed_of
-from sermm.corpora.demo_sentences import vocabulary
+from sermm.demo.sentences import vocabulary
 from sermm.encoders.base import Trainable
 from sermm.encoders.hf.base import Layers
 from sermm.encoders.hf.gdes import Gdes

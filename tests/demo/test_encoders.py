@@ -2,7 +2,7 @@ import torch
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
-from sermm.engine.demo_encoders import DemoSpeechEncoder, DemoTextEncoder, checkpoint
+from sermm.demo.encoders import DemoSpeechEncoder, DemoTextEncoder, checkpoint
 
 
 def test_checkpoints_are_written_once_and_are_the_same_everywhere(tmp_path, capsys):
@@ -35,6 +35,6 @@ def test_text_knows_the_words_of_the_demo_and_speech_has_four_layers(tmp_path):
 
 def test_other_words_are_another_checkpoint(tmp_path, monkeypatch):
     before = checkpoint(tmp_path, "text")
-    monkeypatch.setattr("sermm.engine.demo_encoders.vocabulary", lambda: ["hello"])
+    monkeypatch.setattr("sermm.demo.encoders.vocabulary", lambda: ["hello"])
     assert checkpoint(tmp_path, "text") != before
     assert len(DemoTextEncoder(tmp_path).tokenize(["hello"])[0]) == 3

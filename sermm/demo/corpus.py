@@ -26,12 +26,12 @@ from sermm.core.files import write_json
 from sermm.core.records import Span, Utterance
 from sermm.core.seeding import generator
 from sermm.core.transcripts import spoken
-from sermm.corpora.demo_alignment import Alignment, align, speakable, speech_end_s
-from sermm.corpora.demo_plan import LAUGHTER, PlannedDialogue, PlannedTurn, Settings, plan
-from sermm.corpora.demo_ratings import draw_attributes, draw_votes
-from sermm.corpora.demo_speech import SAMPLE_RATE_HZ, Speech, Synthesiser
 from sermm.corpora.iemocap import layout
 from sermm.corpora.iemocap.counts import Counts
+from sermm.demo.alignment import Alignment, align, speakable, speech_end_s
+from sermm.demo.plan import LAUGHTER, PlannedDialogue, PlannedTurn, Settings, plan
+from sermm.demo.ratings import draw_attributes, draw_votes
+from sermm.demo.speech import SAMPLE_RATE_HZ, Speech, Synthesiser
 
 TREE: Final = "IEMOCAP_full_release"
 COUNTS: Final = "counts.json"

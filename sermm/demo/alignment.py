@@ -10,8 +10,8 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from sermm.core.records import Level, Span
-from sermm.corpora.demo_speech import Event
 from sermm.corpora.iemocap.layout import FRAMES_PER_S
+from sermm.demo.speech import Event
 
 # A zero-width joiner between words keeps espeak-ng from speaking two of them as one entry of its
 # dictionary ("with the"), for which it reports one word.

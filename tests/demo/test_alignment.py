@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sermm.core.records import Span
-from sermm.corpora.demo_alignment import align, speakable, speech_end_s
-from sermm.corpora.demo_speech import Event, resampled
+from sermm.demo.alignment import align, speakable, speech_end_s
+from sermm.demo.speech import Event, resampled
 
 
 def events(*rows):

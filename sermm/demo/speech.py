@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sermm.core.errors import InputError
-from sermm.corpora.demo_prosody import Prosody
+from sermm.demo.prosody import Prosody
 
 SAMPLE_RATE_HZ: Final = 16_000
 _TAPS: Final = 48
@@ -57,7 +57,7 @@ class Synthesiser:
                 'run pip install "sermm[demo]"'
             )
         # By its path and with -P: its own folder must not become a place to import from.
-        program = Path(__file__).with_name("demo_synthesiser.py")
+        program = Path(__file__).with_name("synthesiser.py")
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(program)],
             stdin=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""The demo: a synthetic corpus in IEMOCAP's layout, and small random checkpoints."""
