@@ -11,10 +11,10 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
 from sermm.core.seeding import seed_of
-from sermm.data.augment import Augment
+from sermm.data.augment.augment import Augment
+from sermm.data.augment.synonyms import Reworded
 from sermm.data.batching import BatchPlan, refuse_limits
 from sermm.data.dataset import Inputs, KeptAudio, UtteranceDataset, as_it_is
-from sermm.data.synonyms import Reworded
 
 
 class EmotionDataModule(LightningDataModule):

@@ -13,9 +13,9 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.records import Utterance
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
-from sermm.data.augment import Augment
+from sermm.data.augment.augment import Augment
+from sermm.data.augment.synonyms import Reworded
 from sermm.data.batching import Planned
-from sermm.data.synonyms import Reworded
 from sermm.store.features import FeatureStore
 
 _FULL_SCALE: Final = 32768

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Span
-from sermm.data.augment import OF_WORDS, Augment
+from sermm.data.augment.augment import OF_WORDS, Augment
+from sermm.data.augment.synonyms import Synonyms
 from sermm.data.characters import spelled
 from sermm.data.dataset import Inputs, StoredStream
-from sermm.data.synonyms import Synonyms
 from sermm.encoders.segments import UNITS_PER_S
 from sermm.engine.config import levels_of
 from sermm.models.base import System

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from sermm.core.records import Fold
-from sermm.data.augment import OF_WORDS, Augment
+from sermm.data.augment.augment import OF_WORDS, Augment
+from sermm.data.augment.synonyms import Reworded, Synonyms
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
-from sermm.data.synonyms import Reworded, Synonyms
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly import build, save_assets
 from sermm.engine.config import levels_of

@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
-from sermm.data.augment import Augment
+from sermm.data.augment.augment import Augment
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import Inputs, StoredStream
 from sermm.store.features import FeatureStore

@@ -6,7 +6,7 @@ import torch
 from sermm.core.records import Utterance
 from sermm.data import dataset as module
 from sermm.data.audio import AudioError
-from sermm.data.augment import Augment
+from sermm.data.augment.augment import Augment
 from sermm.data.batching import Planned
 from sermm.data.characters import ALPHABET, N_CHARACTERS, spelled
 from sermm.data.dataset import Inputs, KeptAudio, StoredStream, UtteranceDataset

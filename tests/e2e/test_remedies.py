@@ -14,7 +14,7 @@ import torch
 from hydra.utils import get_class
 
 from sermm.cli.main import main
-from sermm.data.wordnet import DEBIAN
+from sermm.data.augment.wordnet import DEBIAN
 from sermm.engine.config import compose, conf_dir, resolved
 from sermm.engine.encoders import encoded_by, encoder_configs
 from sermm.models.base import CountingSystem
@@ -50,9 +50,9 @@ def of_both():
 @pytest.fixture
 def thesaurus(monkeypatch):
     """Stands in for WordNet."""
-    monkeypatch.setattr("sermm.data.synonyms.folder_of", lambda given: Path("/fake"))
+    monkeypatch.setattr("sermm.data.augment.synonyms.folder_of", lambda given: Path("/fake"))
     monkeypatch.setattr(
-        "sermm.data.synonyms.synonyms",
+        "sermm.data.augment.synonyms.synonyms",
         lambda folder, words: {word: FAKE[word] for word in words if word in FAKE},
     )
 

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sermm.data.augment_settings import Settings
-from sermm.data.augment_stretch import WINDOW, stretched
+from sermm.data.augment.settings import Settings
+from sermm.data.augment.stretch import WINDOW, stretched
 
 _GRID: Final = 100
 _SEMITONES: Final = 12.0

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sermm.core.errors import InputError
 from sermm.core.seeding import generator
-from sermm.data.augment_kinds import Gain, Mask, Pitch, Speed, Variation
-from sermm.data.augment_noise import Noise
-from sermm.data.augment_settings import Settings
+from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed, Variation
+from sermm.data.augment.noise import Noise
+from sermm.data.augment.settings import Settings
 
 # In the order in which they are applied: the talker, the place, the recording.
 KINDS: Final[Mapping[str, type[Variation]]] = {
@@ -37,7 +37,7 @@ class Augment:
 
     Args:
         settings: of each kind (`conf/augment`); None: this kind is off. What is of words is left
-            to `sermm.data.synonyms`.
+            to `sermm.data.augment.synonyms`.
         seed: of the run.
 
     Attributes:

@@ -8,10 +8,10 @@ from torch.utils.data import DataLoader
 
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
+from sermm.data.augment.synonyms import Reworded, Synonyms, in_case_of, words_of
+from sermm.data.augment.wordnet import DEBIAN, folder_of, inflected, synonyms
 from sermm.data.batching import BatchPlan
 from sermm.data.dataset import Inputs, UtteranceDataset, as_it_is
-from sermm.data.synonyms import Reworded, Synonyms, in_case_of, words_of
-from sermm.data.wordnet import DEBIAN, folder_of, inflected, synonyms
 
 KNOWN = {"terrible": ("awful", "dreadful"), "stop": ("halt",), "jack": ("knave",)}
 TEXTS = {

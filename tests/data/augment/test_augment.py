@@ -8,10 +8,10 @@ import torch
 from sermm.core.errors import InputError
 from sermm.core.seeding import generator
 from sermm.data.audio import AudioError
-from sermm.data.augment import KINDS, OF_WORDS, Augment
-from sermm.data.augment_kinds import Gain, Mask, Pitch, Speed
-from sermm.data.augment_noise import Noise, recordings
-from sermm.data.augment_stretch import stretched
+from sermm.data.augment.augment import KINDS, OF_WORDS, Augment
+from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed
+from sermm.data.augment.noise import Noise, recordings
+from sermm.data.augment.stretch import stretched
 from sermm.engine.config import compose, resolved
 
 RATE = 16000

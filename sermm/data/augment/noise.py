@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sermm.core.errors import InputError
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
-from sermm.data.augment_kinds import Variation
-from sermm.data.augment_settings import Settings
+from sermm.data.augment.kinds import Variation
+from sermm.data.augment.settings import Settings
 
 _SUFFIXES: Final = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 # No less is read of a file: of a few samples of speech nothing may be left at its sampling rate.

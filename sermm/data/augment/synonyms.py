@@ -1,7 +1,7 @@
 """Words of transcripts replaced by synonyms on the fly, for training batches only.
 
 Source: Li 2025, section 5.1, names synonym replacement and no more. Ours: each word that has
-synonyms (`sermm.data.wordnet`) is replaced with probability p, by any of them alike.
+synonyms (`sermm.data.augment.wordnet`) is replaced with probability p, by any of them alike.
 """
 
 import re
@@ -13,8 +13,8 @@ import torch
 
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
-from sermm.data.augment_settings import Settings
-from sermm.data.wordnet import folder_of, synonyms
+from sermm.data.augment.settings import Settings
+from sermm.data.augment.wordnet import folder_of, synonyms
 
 Thesaurus = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
 # A word with its apostrophes and hyphens: "don't" is one word, and none that has synonyms.

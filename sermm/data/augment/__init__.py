@@ -1,0 +1,1 @@
+"""What varies audio and words in training, by seed, epoch and utterance."""
