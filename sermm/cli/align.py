@@ -42,8 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         InputError: wrong use, or a corpus or a source that cannot be had.
     """
+    from sermm.configuration.compose import compose, resolved
     from sermm.engine.alignment import units
-    from sermm.engine.config import compose, resolved
     from sermm.engine.corpus import load
 
     plain = resolved(compose("align_report", arguments))

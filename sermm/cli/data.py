@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     Raises:
         InputError: the corpus or the protocol cannot be used.
     """
-    from sermm.engine.config import compose, resolved
+    from sermm.configuration.compose import compose, resolved
     from sermm.engine.corpus import load
     from sermm.protocols.summary import classes_by_fold, length_s, summarise
 

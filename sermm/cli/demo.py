@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sermm.cli import report, train
-from sermm.engine.config import compose, first_of_sweep
+from sermm.configuration.compose import compose, first_of_sweep
 
 
 def run(arguments: Sequence[str]) -> int:

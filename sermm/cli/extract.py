@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         InputError: wrong use, a corpus or an encoder that cannot be had, a disk that is too small.
     """
-    from sermm.engine.config import compose, resolved
+    from sermm.configuration.compose import compose, resolved
 
     plain = resolved(compose("extract", arguments))
     choice(plain["format"], "format", ("table", "json"))

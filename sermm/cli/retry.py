@@ -19,7 +19,7 @@ USAGE = "sermm retry STUDY [time=... memory=... ...] [dry_run=true] [runs_dir=..
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse, runs_folder
-    from sermm.engine.config import compose, resolved
+    from sermm.configuration.compose import compose, resolved
     from sermm.engine.slurm_queue import last_settings, missing
     from sermm.engine.slurm_settings import Settings
     from sermm.engine.slurm_submit import submit, write

@@ -28,7 +28,7 @@ _MULTIRUN = ("-m", "--multirun")
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse_own
-    from sermm.engine.config import compose, resolved
+    from sermm.configuration.compose import compose, resolved
     from sermm.engine.expansion import expand
     from sermm.engine.plans import write_plan
     from sermm.engine.run_folder import make_folder

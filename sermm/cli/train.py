@@ -24,8 +24,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from sermm.core.errors import InputError
-from sermm.engine.config import (
+from sermm.configuration.compose import (
     VERSION_BASE,
     compose,
     conf_dir,
@@ -33,6 +32,7 @@ from sermm.engine.config import (
     first_of_sweep,
     resolved,
 )
+from sermm.core.errors import InputError
 from sermm.engine.run_folder import make_folder
 
 

@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> int:
     Raises:
         InputError: the corpus or the recogniser cannot be used.
     """
-    from sermm.engine.config import compose, resolved
+    from sermm.configuration.compose import compose, resolved
     from sermm.engine.corpus import load
     from sermm.engine.transcript_scores import summarise
     from sermm.engine.transcription import make_recogniser, transcribe

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from sermm.core.errors import InputError
+from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
 from sermm.core.records import Level, Span, Utterance
 from sermm.data.audio import load as load_audio
@@ -12,7 +13,6 @@ from sermm.data.batching import BatchPlan
 from sermm.encoders.precision import device_for
 from sermm.engine.alignment_store import AlignmentStore, key_of
 from sermm.engine.corpus import Loaded
-from sermm.engine.progress import Progress
 from sermm.units.aligned import Aligned
 from sermm.units.textgrid import TextGrids
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.digest import digest
 from sermm.core.ragged import Ragged
 from sermm.core.records import Fold, Reading, Utterance
@@ -25,7 +26,6 @@ from sermm.engine.bench_epoch import Silent, bare_epochs, lightning_epochs
 from sermm.engine.bench_measures import Measure, scratch
 from sermm.engine.bench_padded import PaddedCoAttention, PaddedLateFusion, padded
 from sermm.engine.bench_timing import best_of, ratio
-from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import Loaded
 from sermm.engine.fit import learning
 from sermm.engine.run_folder import RunFolder

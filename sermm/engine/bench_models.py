@@ -20,6 +20,7 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
@@ -28,7 +29,6 @@ from sermm.encoders.hf.loading import random_model
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, SpeechTransformer
 from sermm.encoders.hf.text import TextTransformer
 from sermm.engine.assembly import build
-from sermm.engine.config import compose, resolved
 from sermm.engine.encoders import encoder_configs
 from sermm.models.base import System
 

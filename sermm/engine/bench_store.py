@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
 from sermm.engine.bench_measures import Measure, scratch
 from sermm.engine.bench_timing import best_of, ratio
-from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import load
 from sermm.engine.extraction import extract, wanted
 from sermm.engine.streams import streams_asked

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from sermm.configuration.compose import as_yaml, compose, resolved
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
-from sermm.engine.config import as_yaml, compose, resolved
 from sermm.engine.plans import PlannedJob, write_plan
 from sermm.engine.predictions import FIRST_COLUMNS, LAST_COLUMNS, named
 from sermm.engine.versions import versions

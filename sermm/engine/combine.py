@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from sermm.configuration.compose import as_yaml
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
 from sermm.engine.combine_parts import Part, Plan, Row
 from sermm.engine.combine_record import config, record
-from sermm.engine.config import as_yaml
 from sermm.engine.run_folder import RunFolder
 
 # The smallest normal float32, the type that a run's softmax was computed in.

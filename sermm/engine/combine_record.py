@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from sermm.configuration.papers import combined, figures, tables_with
 from sermm.core.digest import digest
 from sermm.engine.combine_parts import Plan, Row
-from sermm.engine.papers import combined, figures, tables_with
 from sermm.engine.predictions import Prediction, named, score
 from sermm.engine.versions import git_state, versions
 

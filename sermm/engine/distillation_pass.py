@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
+from sermm.configuration.compose import levels_of
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
+from sermm.core.progress import Progress
 from sermm.encoders.precision import device_for, precision_for
-from sermm.engine.config import levels_of
 from sermm.engine.corpus import load
 from sermm.engine.distillation import Distillation, strength
 from sermm.engine.inference import logits_of
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.objectives import Objective
-from sermm.engine.progress import Progress
 from sermm.engine.restore import restore
 from sermm.engine.task import Task, data_module
 from sermm.engine.work import work_of

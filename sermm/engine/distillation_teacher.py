@@ -7,9 +7,9 @@ from typing import Any
 
 from hydra.utils import get_class
 
+from sermm.configuration.compose import read_yaml, run_key
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.engine.config import read_yaml, run_key
 from sermm.engine.distillation import strength
 from sermm.engine.run_folder import RunFolder, find_run
 from sermm.models.base import CountingSystem

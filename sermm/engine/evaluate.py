@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from sermm.configuration.compose import compose, levels_of, resolved, without_places
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
-from sermm.engine.config import compose, levels_of, resolved, without_places
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.inference import predict
 from sermm.engine.normalisation import observe, observers

@@ -11,8 +11,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from sermm.configuration.compose import VERSION_BASE, conf_dir, explain, first_of_sweep
 from sermm.core.errors import InputError
-from sermm.engine.config import VERSION_BASE, conf_dir, explain, first_of_sweep
 from sermm.engine.plans import PlannedJob
 
 _BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from jaxtyping import Float
 from torch import Tensor
 
+from sermm.configuration.compose import levels_of
 from sermm.core.batch import Batch
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
@@ -18,7 +19,6 @@ from sermm.core.records import Fold
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
-from sermm.engine.config import levels_of
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.predict import batch_of

@@ -22,6 +22,7 @@ from torch import Tensor
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.files import size_text
+from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
 from sermm.data.batching import BatchPlan
 from sermm.encoders.base import Encoder, TextEncoder
@@ -30,7 +31,6 @@ from sermm.encoders.segments import segment_means
 from sermm.engine.encoders import make_encoder
 from sermm.engine.extraction_sources import Source, Spoken, Written
 from sermm.engine.memory import freed_memory_kept
-from sermm.engine.progress import Progress
 from sermm.engine.streams import Stream
 from sermm.engine.work import Work
 from sermm.store.features import FeatureStore, Writer

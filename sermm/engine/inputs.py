@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from sermm.configuration.compose import levels_of
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Span
 from sermm.data.augment.augment import OF_WORDS, Augment
@@ -15,7 +16,6 @@ from sermm.data.augment.synonyms import Synonyms
 from sermm.data.characters import spelled
 from sermm.data.dataset import Inputs, StoredStream
 from sermm.encoders.segments import UNITS_PER_S
-from sermm.engine.config import levels_of
 from sermm.models.base import System
 
 UnitTimes = Mapping[str, Mapping[str, Int[Tensor, "k 2"]]]

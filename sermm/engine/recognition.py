@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
 from sermm.core.records import Utterance
 from sermm.data.audio import AudioError
@@ -19,7 +20,6 @@ from sermm.data.audio import load as load_audio
 from sermm.data.batching import BatchPlan
 from sermm.encoders.precision import device_for
 from sermm.engine.corpus import Loaded
-from sermm.engine.progress import Progress
 from sermm.recognisers.base import Recogniser
 from sermm.store.claims import Claims, claims_of
 from sermm.store.transcripts import TranscriptStore

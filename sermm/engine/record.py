@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from sermm.configuration.compose import feature_options, system_key
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
 from sermm.engine.callbacks import overfit_at
-from sermm.engine.config import feature_options, system_key
 from sermm.engine.cost import cost
 from sermm.engine.distillation import taught, teacher_setting
 from sermm.engine.inference import predict

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sermm.configuration.compose import read_yaml
 from sermm.core.errors import InputError
 from sermm.engine.assembly import build, read_weights
-from sermm.engine.config import read_yaml
 from sermm.engine.run_folder import RunFolder
 from sermm.models.base import System
 

@@ -11,9 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from sermm.configuration.compose import resolved
 from sermm.core.errors import InputError
 from sermm.engine.combine_sweep import combine_sweep, wish
-from sermm.engine.config import resolved
 from sermm.engine.plans import PlannedJob, log_path, write_plan
 from sermm.engine.pool import Job
 from sermm.engine.run_folder import BusyError, RunFolder, State

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sermm.configuration.compose import levels_of
 from sermm.core.records import Fold
 from sermm.data.augment.augment import OF_WORDS, Augment
 from sermm.data.augment.synonyms import Reworded, Synonyms
@@ -16,7 +17,6 @@ from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly import build, save_assets
-from sermm.engine.config import levels_of
 from sermm.engine.corpus import Loaded
 from sermm.engine.distillation import teacher_name
 from sermm.engine.encoders import refuse_features

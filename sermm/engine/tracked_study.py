@@ -7,10 +7,10 @@ from statistics import fmean
 
 import wandb
 
+from sermm.configuration.compose import read_yaml
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.engine import tracked
-from sermm.engine.config import read_yaml
 from sermm.engine.tracked_wandb import begin, project_name, staged
 from sermm.report.folders import REPORT_FOLDER
 from sermm.report.runs import read_study

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from sermm.configuration.compose import as_yaml
 from sermm.core.errors import InputError
 from sermm.engine import tracked
-from sermm.engine.config import as_yaml
 from sermm.engine.trackers import Ended, Figures, Tracker, since
 from sermm.metrics.scores import confusion
 

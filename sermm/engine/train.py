@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sermm.configuration.compose import as_yaml, run_key, settings
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.engine.config import as_yaml, run_key, settings
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.distillation_teacher import with_teacher
 from sermm.engine.fit import fit, learn

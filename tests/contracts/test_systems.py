@@ -8,11 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.data.characters import spelled
 from sermm.engine.assembly import build
-from sermm.engine.config import compose, conf_dir, resolved
 from sermm.models.base import CountingSystem
 
 K = 4

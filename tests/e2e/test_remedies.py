@@ -14,8 +14,8 @@ import torch
 from hydra.utils import get_class
 
 from sermm.cli.main import main
+from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.data.augment.wordnet import DEBIAN
-from sermm.engine.config import compose, conf_dir, resolved
 from sermm.engine.encoders import encoded_by, encoder_configs
 from sermm.models.base import CountingSystem
 

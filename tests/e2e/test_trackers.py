@@ -16,8 +16,8 @@ import soundfile
 from wandb.proto import wandb_internal_pb2
 
 from sermm.cli.main import main
+from sermm.configuration.compose import read_yaml
 from sermm.engine import tracked
-from sermm.engine.config import read_yaml
 from sermm.engine.tracked import flat
 from sermm.engine.tracked_dashboard import dashboard
 from sermm.engine.tracked_study import project_of

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.errors import InputError
 from sermm.core.records import Problem, Span
 from sermm.engine import alignment_sources
 from sermm.engine.alignment import sources_asked, units, units_from
 from sermm.engine.alignment_report import agreement, counts, matched
 from sermm.engine.alignment_sources import HeardSource, make_source
-from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import load
 from sermm.units.aligned import Aligned
 from sermm.units.textgrid import write_textgrid

@@ -4,11 +4,11 @@ import json
 import numpy as np
 import pytest
 
+from sermm.configuration.compose import read_yaml
 from sermm.core.errors import InputError
 from sermm.engine.combine import average, combine
 from sermm.engine.combine_choice import chosen, matched
 from sermm.engine.combine_parts import Plan, read_part
-from sermm.engine.config import read_yaml
 from sermm.report.runs import Run, read_study
 
 CLASSES = ("ang", "neu", "sad")

@@ -10,10 +10,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from sermm.core.batch import Batch, Output
-from sermm.core.errors import InputError
-from sermm.core.records import Fold
-from sermm.engine.config import (
+from sermm.configuration.compose import (
     as_yaml,
     compose,
     conf_dir,
@@ -23,6 +20,9 @@ from sermm.engine.config import (
     settings,
     system_key,
 )
+from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
+from sermm.core.records import Fold
 from sermm.engine.distillation import Distillation, strength, taught, teacher_setting
 from sermm.engine.distillation_pass import as_today, read, write
 from sermm.engine.distillation_teacher import with_teacher

@@ -11,6 +11,7 @@ import torch
 from hydra.utils import get_class
 from matplotlib.figure import Figure
 
+from sermm.configuration.compose import compose, conf_dir
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
@@ -21,7 +22,6 @@ from sermm.encoders.segments import Segments
 from sermm.encoders.spectral.encoder import SpectralEncoder
 from sermm.encoders.stored import Stored
 from sermm.encoders.words import Words
-from sermm.engine.config import compose, conf_dir
 from sermm.engine.explain import MODELS
 from sermm.engine.explain_axes import Axis, axis_of
 from sermm.engine.explain_measures import (

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
-from sermm.engine.config import compose, resolved
+from sermm.configuration.compose import compose, resolved
 from sermm.engine.corpus import load
 from sermm.engine.extraction import extract, wanted
 from sermm.engine.streams import streams_asked

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from sermm.configuration.compose import compose, resolved, run_key
 from sermm.core.errors import InputError
-from sermm.engine.config import compose, resolved, run_key
 from sermm.engine.inputs import augmentation, inputs_of
 from sermm.models.base import System
 

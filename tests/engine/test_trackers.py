@@ -10,9 +10,9 @@ import pytest
 import wandb
 from lightning import LightningModule, Trainer
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.errors import InputError
 from sermm.engine import tracked, tracked_tensorboard, tracked_wandb
-from sermm.engine.config import compose, resolved
 from sermm.engine.tracked_dashboard import dashboard
 from sermm.engine.tracked_study import Project, project_of
 from sermm.engine.tracked_wandb import NOTE, Wandb, project_name, uploaded

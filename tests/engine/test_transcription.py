@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.errors import InputError
-from sermm.engine.config import compose, resolved
 from sermm.engine.corpus import load
 from sermm.engine.texts import read_transcripts, texts_of
 from sermm.engine.transcription import make_recogniser, transcribe

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.stored import Stored
 from sermm.engine.assembly import build
-from sermm.engine.config import compose, resolved
 from sermm.models.caf import CrossAttentionFusion
 
 

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 
+from sermm.configuration.compose import compose, resolved
 from sermm.core.errors import InputError
 from sermm.core.seeding import generator
 from sermm.data.audio import AudioError
@@ -12,7 +13,6 @@ from sermm.data.augment.augment import KINDS, OF_WORDS, Augment
 from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed
 from sermm.data.augment.noise import Noise, recordings
 from sermm.data.augment.stretch import stretched
-from sermm.engine.config import compose, resolved
 
 RATE = 16000
 SPEECH = resolved(compose("train", ["augment=speech"]))["augment"]

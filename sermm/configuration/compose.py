@@ -14,10 +14,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sermm.configuration.papers import with_papers
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.records import LEVELS, Level
-from sermm.engine.papers import with_papers
 
 VERSION_BASE = "1.3"
 OWN_PACKAGE = "sermm"

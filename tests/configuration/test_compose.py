@@ -3,8 +3,7 @@ import re
 
 import pytest
 
-from sermm.core.errors import InputError
-from sermm.engine.config import (
+from sermm.configuration.compose import (
     class_name,
     compose,
     conf_dir,
@@ -15,6 +14,7 @@ from sermm.engine.config import (
     settings,
     system_key,
 )
+from sermm.core.errors import InputError
 
 DEMO = ["data=demo", "encoder/speech=tiny", "encoder/text=tiny"]
 

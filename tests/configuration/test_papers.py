@@ -6,8 +6,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from sermm.engine.config import compose, conf_dir, resolved
-from sermm.engine.papers import combined, figures, tables_with, variant_of
+from sermm.configuration.compose import compose, conf_dir, resolved
+from sermm.configuration.papers import combined, figures, tables_with, variant_of
 from sermm.report.papers import PaperTable
 
 TABLE = {
