@@ -53,10 +53,10 @@ class SlurmLauncher(SweepLauncher):
         return [_returned(value) for value in launch.values]
 
     def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
-        from sermm.engine.plans import PlannedJob
         from sermm.engine.slurm_settings import Settings
         from sermm.engine.slurm_submit import submit, write
         from sermm.engine.slurm_wait import await_jobs
+        from sermm.runs.plans import PlannedJob
 
         trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
         planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]

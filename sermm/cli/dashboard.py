@@ -44,7 +44,7 @@ def run(arguments: list[str]) -> int:
     from sermm.engine.tracked_dashboard import dashboard
     from sermm.engine.tracked_study import project_of
     from sermm.engine.tracked_wandb import reachable
-    from sermm.report.folders import REPORT_FOLDER, find_study
+    from sermm.runs.reading.folders import REPORT_FOLDER, find_study
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     board = dashboard(project_of(study_dir, given["project"], given["entity"]))

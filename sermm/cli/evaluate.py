@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from sermm.engine.evaluate import default_split, evaluate
     from sermm.engine.restore import restore
-    from sermm.engine.run_folder import find_run
+    from sermm.runs.folder import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
     split = own["split"] or default_split(restored, overrides)

@@ -52,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.explain_page import write
     from sermm.engine.explain_words import negative_words
     from sermm.engine.restore import restore
-    from sermm.engine.run_folder import find_run
+    from sermm.runs.folder import find_run
 
     negative = negative_words(Path(own["lexicon"]) if own["lexicon"] else None)
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))

@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.core.records import LEVELS
     from sermm.engine.predict import label_files
     from sermm.engine.restore import restore
-    from sermm.engine.run_folder import find_run
+    from sermm.runs.folder import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
     if restored.system.text_encoder is not None and own["text"] is None:

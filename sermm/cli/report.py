@@ -58,8 +58,8 @@ def run(arguments: list[str]) -> int:
     allow_missing = flag(given["allow_missing"], "allow_missing")
     told = flag(given["wandb"], "wandb")
 
-    from sermm.report.folders import find_study
     from sermm.report.text import inserted
+    from sermm.runs.reading.folders import find_study
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     report, folder = write_report(study_dir, given["to"], allow_missing)
@@ -80,9 +80,9 @@ def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple[
     Raises:
         InputError: runs are missing.
     """
-    from sermm.report.folders import REPORT_FOLDER
     from sermm.report.page import write
     from sermm.report.tables import build
+    from sermm.runs.reading.folders import REPORT_FOLDER
 
     report = build(study_dir, allow_missing)
     folder = study_dir / REPORT_FOLDER if to is None else Path(to)

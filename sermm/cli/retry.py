@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.slurm_queue import last_settings, missing
     from sermm.engine.slurm_settings import Settings
     from sermm.engine.slurm_submit import submit, write
-    from sermm.report.folders import find_study
+    from sermm.runs.reading.folders import find_study
 
     defaults = resolved(compose("submit", []))
     known = dict.fromkeys([*defaults, "runs_dir"], None)

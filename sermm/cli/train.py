@@ -33,7 +33,7 @@ from sermm.configuration.compose import (
     resolved,
 )
 from sermm.core.errors import InputError
-from sermm.engine.run_folder import make_folder
+from sermm.runs.folder import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -28,7 +28,6 @@ from sermm.engine.bench_padded import PaddedCoAttention, PaddedLateFusion, padde
 from sermm.engine.bench_timing import best_of, ratio
 from sermm.engine.corpus import Loaded
 from sermm.engine.fit import learning
-from sermm.engine.run_folder import RunFolder
 from sermm.engine.task import Task, data_module
 from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
@@ -36,6 +35,7 @@ from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
 from sermm.protocols.folds import TalkerGroups
 from sermm.protocols.protocol import Protocol
+from sermm.runs.folder import RunFolder
 from sermm.store.features import FeatureStore
 
 _CLASSES = ("ang", "hap", "neu", "sad")

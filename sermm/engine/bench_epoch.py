@@ -21,13 +21,13 @@ from sermm.engine.bench_timing import peak_mb
 from sermm.engine.corpus import Loaded
 from sermm.engine.fit import class_counts, fit, learning
 from sermm.engine.learner import Learner, parameter_groups
-from sermm.engine.run_folder import RunFolder
 from sermm.engine.task import Task, data_module
 from sermm.engine.texts import HUMAN
 from sermm.engine.work import work_of
 from sermm.models.base import labels_of
 from sermm.protocols.folds import TalkerGroups
 from sermm.protocols.protocol import Protocol
+from sermm.runs.folder import RunFolder
 
 WARM_UP = 1
 

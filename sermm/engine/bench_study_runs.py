@@ -13,10 +13,10 @@ import numpy as np
 from sermm.configuration.compose import as_yaml, compose, resolved
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
-from sermm.engine.plans import PlannedJob, write_plan
-from sermm.engine.predictions import FIRST_COLUMNS, LAST_COLUMNS, named
-from sermm.engine.versions import versions
 from sermm.metrics.scores import confusion, scores
+from sermm.runs.plans import PlannedJob, write_plan
+from sermm.runs.predictions import FIRST_COLUMNS, LAST_COLUMNS, named
+from sermm.runs.versions import versions
 
 CLASSES = ("ang", "hap", "neu", "sad")
 # Utterances and dialogues of IEMOCAP's five sessions under `loso4`.

@@ -16,9 +16,9 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from sermm.core.files import whole_file, write_text
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly import save_weights
-from sermm.engine.run_folder import RunFolder
 from sermm.metrics.scores import scores
 from sermm.models.base import System
+from sermm.runs.folder import RunFolder
 
 VAL_LOSS = "val/loss"
 

@@ -29,7 +29,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import write_text
 from sermm.engine.combine_parts import Part, Plan, Row
 from sermm.engine.combine_record import config, record
-from sermm.engine.run_folder import RunFolder
+from sermm.runs.folder import RunFolder
 
 # The smallest normal float32, the type that a run's softmax was computed in.
 SMALLEST = float(np.finfo(np.float32).tiny)

@@ -7,11 +7,11 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.engine.combine_parts import described, read_part
-from sermm.engine.run_folder import find_run
-from sermm.report.folders import find_study
 from sermm.report.rows import FLOORS
-from sermm.report.runs import Result, Run, Study, read_study
 from sermm.report.systems import Systems, by_table, labels
+from sermm.runs.folder import find_run
+from sermm.runs.reading.folders import find_study
+from sermm.runs.reading.runs import Result, Run, Study, read_study
 
 Place = tuple[str, str, tuple[str, ...], int, int]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
-from sermm.engine.run_folder import RunFolder
 from sermm.report.rows import FLOORS
-from sermm.report.runs import Result
+from sermm.runs.folder import RunFolder
+from sermm.runs.reading.runs import Result
 
 Row = dict[str, str]
 SAME = ("data", "protocol", "classes", "seed", "fold", "split_digest")

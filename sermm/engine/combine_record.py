@@ -8,8 +8,8 @@ import numpy as np
 from sermm.configuration.papers import combined, figures, tables_with
 from sermm.core.digest import digest
 from sermm.engine.combine_parts import Plan, Row
-from sermm.engine.predictions import Prediction, named, score
-from sermm.engine.versions import git_state, versions
+from sermm.runs.predictions import Prediction, named, score
+from sermm.runs.versions import git_state, versions
 
 
 def config(plan: Plan, study: str) -> dict[str, Any]:

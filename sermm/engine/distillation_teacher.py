@@ -11,10 +11,10 @@ from sermm.configuration.compose import read_yaml, run_key
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.distillation import strength
-from sermm.engine.run_folder import RunFolder, find_run
 from sermm.models.base import CountingSystem
-from sermm.report.folders import find_study
 from sermm.report.rows import FLOORS
+from sermm.runs.folder import RunFolder, find_run
+from sermm.runs.reading.folders import find_study
 
 # What the runs of a study are told apart by, when it has one for each fold and seed.
 PLACE = ("data", "protocol", "fold", "seed")

@@ -13,10 +13,10 @@ from sermm.encoders.precision import device_for
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.inference import predict
 from sermm.engine.normalisation import observe, observers
-from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.restore import Restored
 from sermm.engine.task import data_module
 from sermm.engine.work import work_of
+from sermm.runs.predictions import named, score, write_predictions
 
 SPLITS = ("train", "val", "test", "all")
 

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.compose import VERSION_BASE, conf_dir, explain, first_of_sweep
 from sermm.core.errors import InputError
-from sermm.engine.plans import PlannedJob
+from sermm.runs.plans import PlannedJob
 
 _BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
 

@@ -22,10 +22,10 @@ from sermm.engine.distillation_pass import distillation
 from sermm.engine.learner import Learner, Learning
 from sermm.engine.memory_estimate import MemoryNote
 from sermm.engine.out_of_memory import memory_watched
-from sermm.engine.preemption import KeepSignals
-from sermm.engine.slurm_environment import cluster, nodes
 from sermm.engine.task import Task
 from sermm.models.base import CountingSystem
+from sermm.runs.processes import cluster, nodes
+from sermm.runs.stopping import KeepSignals
 
 
 def learn(task: Task, watchers: Sequence[Callback] = ()) -> dict[str, int]:

@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from sermm.core.batch import Batch, Output
 from sermm.encoders.precision import precision_for
-from sermm.engine.predictions import Prediction
 from sermm.models.base import System
+from sermm.runs.predictions import Prediction
 
 
 @torch.inference_mode()

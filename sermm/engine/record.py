@@ -11,11 +11,11 @@ from sermm.engine.callbacks import overfit_at
 from sermm.engine.cost import cost
 from sermm.engine.distillation import taught, teacher_setting
 from sermm.engine.inference import predict
-from sermm.engine.predictions import named, score, write_predictions
 from sermm.engine.streams import streams
 from sermm.engine.task import Task
-from sermm.engine.versions import git_state, versions
 from sermm.models.base import System
+from sermm.runs.predictions import named, score, write_predictions
+from sermm.runs.versions import git_state, versions
 
 
 def record(

@@ -7,8 +7,8 @@ from typing import Any
 from sermm.configuration.compose import read_yaml
 from sermm.core.errors import InputError
 from sermm.engine.assembly import build, read_weights
-from sermm.engine.run_folder import RunFolder
 from sermm.models.base import System
+from sermm.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

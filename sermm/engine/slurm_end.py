@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sermm.core.files import read_json
-from sermm.engine.run_folder import RunFolder, State
-from sermm.engine.slurm import SlurmJob, ask, current_job, ending, requeue
+from sermm.runs.folder import RunFolder, State
+from sermm.runs.slurm_job import SlurmJob, ask, current_job, ending, requeue
 
 _DIED_OF = 128
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)

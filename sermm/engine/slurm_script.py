@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.engine.plans import FOLDER, PlannedJob
 from sermm.engine.slurm_settings import Conduct, Resources
+from sermm.runs.plans import FOLDER, PlannedJob
 
 
 def table(jobs: Sequence[PlannedJob]) -> str:

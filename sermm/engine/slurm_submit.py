@@ -9,10 +9,10 @@ from pathlib import Path
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json, write_text
-from sermm.engine.plans import FOLDER, PlannedJob
-from sermm.engine.slurm import scontrol
 from sermm.engine.slurm_script import script, table
 from sermm.engine.slurm_settings import Settings
+from sermm.runs.plans import FOLDER, PlannedJob
+from sermm.runs.slurm_job import scontrol
 
 # Slurm's own default; an index must be below it.
 MAX_ARRAY = 1001

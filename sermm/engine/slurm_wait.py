@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.engine.plans import job_id
 from sermm.engine.pool import Job
-from sermm.engine.run_folder import RunFolder
 from sermm.engine.slurm_queue import queued
+from sermm.runs.folder import RunFolder
+from sermm.runs.plans import job_id
 
 LOOK_S = 5.0
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sermm.core.files import read_json
-from sermm.engine.plans import PlannedJob, log_path, read_notes, read_plans
-from sermm.report.folders import heartbeat, run_folders, standing, title
+from sermm.runs.plans import PlannedJob, log_path, read_notes, read_plans
+from sermm.runs.reading.folders import heartbeat, run_folders, standing, title
 
 STATES = ("failed", "unreadable", "interrupted", "running", "waiting", "finished")
 # On a file system of many nodes it is the waiting for each file that takes the time.

@@ -14,15 +14,15 @@ from omegaconf import DictConfig
 from sermm.configuration.compose import resolved
 from sermm.core.errors import InputError
 from sermm.engine.combine_sweep import combine_sweep, wish
-from sermm.engine.plans import PlannedJob, log_path, write_plan
 from sermm.engine.pool import Job
-from sermm.engine.run_folder import BusyError, RunFolder, State
 from sermm.engine.sweep_board import Board
 from sermm.engine.task import title
 from sermm.engine.train import place, run
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.tables import build
 from sermm.report.text import table_text
+from sermm.runs.folder import BusyError, RunFolder, State
+from sermm.runs.plans import PlannedJob, log_path, write_plan
 
 
 @dataclass(frozen=True)

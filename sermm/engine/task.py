@@ -24,10 +24,10 @@ from sermm.engine.extraction import ready
 from sermm.engine.inputs import augmentation, inputs_of, rewording
 from sermm.engine.normalisation import observe, observers
 from sermm.engine.remedies import Remedies, remedies_of
-from sermm.engine.run_folder import RunFolder
 from sermm.engine.streams import streams
 from sermm.engine.work import Work, work_of
 from sermm.models.base import CountingSystem, System
+from sermm.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from sermm.core.records import Fold
 from sermm.engine.corpus import Loaded, load
 from sermm.engine.distillation_teacher import with_teacher
 from sermm.engine.fit import fit, learn
-from sermm.engine.plans import Note, forget_note, job_id, write_note
-from sermm.engine.preemption import following, stoppable
 from sermm.engine.record import record
-from sermm.engine.run_folder import RunFolder
-from sermm.engine.slurm import await_ready, preflight, say_ready
 from sermm.engine.task import prepare
 from sermm.engine.trackers import tracked
 from sermm.protocols.protocol import NoSuchFoldError
+from sermm.runs.folder import RunFolder
+from sermm.runs.plans import Note, forget_note, job_id, write_note
+from sermm.runs.slurm_job import await_ready, preflight, say_ready
+from sermm.runs.stopping import following, stoppable
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from sermm.report.rows import Row, run_scores
-from sermm.report.runs import Run
 from sermm.report.systems import Systems, labels
+from sermm.runs.reading.runs import Run
 
 _ROUNDING = 1e-4
 

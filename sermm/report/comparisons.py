@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sermm.core.digest import digest
 from sermm.report.measures import MEASURES, Figure, Measure
-from sermm.report.papers import PaperCell, PaperTable, merged
 from sermm.report.rows import Row
 from sermm.report.systems import Systems, told_apart
+from sermm.runs.reading.papers import PaperCell, PaperTable, merged
 
 
 @dataclass(frozen=True)

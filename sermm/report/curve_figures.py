@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from sermm.core.files import whole_file
 from sermm.report.learning_curves import LOSS, PARTS, Curve, LearningCurves
 from sermm.report.measures import metric_text
-from sermm.report.paper_curves import PaperCurve
 from sermm.report.rows import Row
+from sermm.runs.reading.paper_curves import PaperCurve
 
 
 @dataclass(frozen=True)

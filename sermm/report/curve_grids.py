@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sermm.report.grids import NOTHING, Grid
 from sermm.report.learning_curves import LOSS, PARTS, RATIOS, LearningCurves
 from sermm.report.measures import metric_text
-from sermm.report.paper_curves import PaperCurve, PaperPoint
 from sermm.report.paper_grids import unlike
 from sermm.report.tables import Table
+from sermm.runs.reading.paper_curves import PaperCurve, PaperPoint
 
 
 @dataclass(frozen=True)

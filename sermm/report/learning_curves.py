@@ -10,9 +10,9 @@ from typing import NamedTuple, TextIO
 
 from sermm.core.errors import InputError
 from sermm.metrics.scores import METRICS
-from sermm.report.paper_curves import PaperCurve
 from sermm.report.rows import Row
-from sermm.report.runs import Run
+from sermm.runs.reading.paper_curves import PaperCurve
+from sermm.runs.reading.runs import Run
 
 LOSS = "loss"
 PARTS = {"train": "training", "val": "validation"}

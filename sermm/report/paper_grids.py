@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sermm.report.comparisons import Comparison, Pair, Side
 from sermm.report.grids import NOTHING, Grid
 from sermm.report.measures import MEASURES
-from sermm.report.paper_curves import PaperCurve
-from sermm.report.papers import PaperCell, PaperTable
 from sermm.report.rows import Row
 from sermm.report.tables import Table
+from sermm.runs.reading.paper_curves import PaperCurve
+from sermm.runs.reading.papers import PaperCell, PaperTable
 
 
 @dataclass(frozen=True)

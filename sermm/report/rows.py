@@ -10,8 +10,8 @@ import polars as pl
 
 from sermm.core.seeding import generator
 from sermm.metrics.scores import METRICS, averages, intervals, resamples, scores
-from sermm.report.costs import Cost, costs
-from sermm.report.runs import Run
+from sermm.runs.reading.costs import Cost, costs
+from sermm.runs.reading.runs import Run
 
 FLOORS = ("majority", "lookup")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sermm.core.errors import InputError
-from sermm.report.runs import Result, Run
+from sermm.runs.reading.runs import Result, Run
 
 Systems = dict[str, list[Run]]
 

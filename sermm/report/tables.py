@@ -10,8 +10,8 @@ from sermm.report.checks import missing_runs, stamps, warnings
 from sermm.report.comparisons import Comparison, Side, comparisons, plain
 from sermm.report.learning_curves import LearningCurves, learning_curves
 from sermm.report.rows import Row, row
-from sermm.report.runs import Study, read_study
 from sermm.report.systems import Systems, by_table, labels
+from sermm.runs.reading.runs import Study, read_study
 
 # a picture takes a tenth of a second: a sweep over hundreds of systems shows its best ones
 MAX_FIGURES = 24

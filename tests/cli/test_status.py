@@ -8,7 +8,7 @@ import pytest
 from sermm.cli.main import main
 from sermm.cli.status import run
 from sermm.core.errors import InputError
-from sermm.engine.plans import PlannedJob, log_path, write_plan
+from sermm.runs.plans import PlannedJob, log_path, write_plan
 
 WORDS = ("model=caf", "protocol=loso4")
 

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
-from sermm.report.papers import PaperTable
+from sermm.runs.reading.papers import PaperTable
 
 TABLE = {
     "source": "A 2020",

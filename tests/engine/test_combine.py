@@ -9,7 +9,7 @@ from sermm.core.errors import InputError
 from sermm.engine.combine import average, combine
 from sermm.engine.combine_choice import chosen, matched
 from sermm.engine.combine_parts import Plan, read_part
-from sermm.report.runs import Run, read_study
+from sermm.runs.reading.runs import Run, read_study
 
 CLASSES = ("ang", "neu", "sad")
 LABELS = {"u1": "neu", "u2": "ang", "u3": "sad", "u4": "sad", "v1": "ang"}

@@ -20,8 +20,8 @@ from sermm.engine.explain_sheet import DPI, WIDTH_INCHES, Sheet
 from sermm.engine.explain_sound import sound_of
 from sermm.engine.explain_subject import Subject
 from sermm.engine.restore import Restored
-from sermm.engine.run_folder import RunFolder
 from sermm.models.base import System
+from sermm.runs.folder import RunFolder
 
 TEXT = "No, this unbearable Donaudampfschifffahrt $a$ \\b ends!"
 

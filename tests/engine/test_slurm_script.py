@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine.plans import Note, PlannedJob, write_note, write_plan
-from sermm.engine.run_folder import RunFolder
 from sermm.engine.slurm_queue import last_settings, missing
 from sermm.engine.slurm_script import quoted, script, table
 from sermm.engine.slurm_settings import Conduct, Resources, Settings
 from sermm.engine.slurm_submit import submit, write
+from sermm.runs.folder import RunFolder
+from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
 
 PLAIN = {
     "account": None,

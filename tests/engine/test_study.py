@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sermm.engine.plans import (
+from sermm.engine.study import as_plain, details, entries, missing
+from sermm.runs.folder import RunFolder
+from sermm.runs.plans import (
     Note,
     PlannedJob,
     forget_note,
@@ -16,8 +18,6 @@ from sermm.engine.plans import (
     write_note,
     write_plan,
 )
-from sermm.engine.run_folder import RunFolder
-from sermm.engine.study import as_plain, details, entries, missing
 
 
 def put(study, key, **status):

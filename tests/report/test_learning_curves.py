@@ -7,9 +7,9 @@ from sermm.core.errors import InputError
 from sermm.report.curve_grids import curve_grids
 from sermm.report.learning_curves import Spread
 from sermm.report.page import write
-from sermm.report.runs import read_study
 from sermm.report.tables import build
 from sermm.report.text import markdown
+from sermm.runs.reading.runs import read_study
 
 ONE = [[[1, 1], [0, 2]]]
 LONG = "epoch,val/loss,val/wa,train/loss,train/wa\n1,1.5,.5,1,.25\n2,1,.75,.5,.5\n3,2,.625,.25,1\n"

@@ -4,9 +4,9 @@ import pytest
 from sermm.report.grids import grids
 from sermm.report.measures import MEASURES, pair_f1
 from sermm.report.paper_grids import paper_grids
-from sermm.report.papers import FIGURES, PaperTable
-from sermm.report.runs import read_study
 from sermm.report.tables import as_plain, build
+from sermm.runs.reading.papers import FIGURES, PaperTable
+from sermm.runs.reading.runs import read_study
 
 # of ang, exc, hap: exc has 4 examples, 3 predictions, 2 right; hap 5, 6 and 4
 THREE = [[[3, 0, 1], [1, 2, 1], [0, 1, 4]]]

@@ -15,11 +15,11 @@ from sermm.core.errors import InputError
 from sermm.core.files import read_json
 from sermm.core.records import Problem
 from sermm.metrics.scores import METRICS
-from sermm.report.costs import checked
-from sermm.report.fields import typed
-from sermm.report.folders import run_folders, standing, title
-from sermm.report.paper_curves import PaperCurve
-from sermm.report.papers import PaperTable
+from sermm.runs.reading.costs import checked
+from sermm.runs.reading.fields import typed
+from sermm.runs.reading.folders import run_folders, standing, title
+from sermm.runs.reading.paper_curves import PaperCurve
+from sermm.runs.reading.papers import PaperTable
 
 _FILES = ("status.json", "result.json", "predictions.csv")
 # polars works outside Python's lock, and so does the waiting for a disk
@@ -39,9 +39,9 @@ class Result:
         selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
         variant: what it is in the terms of a paper: the model, and its streams where they vary.
         papers: whole tables of papers in which the variant has a cell, as
-            `sermm.report.papers.PaperTable` describes them.
+            `sermm.runs.reading.papers.PaperTable` describes them.
         curves: figures by epoch that papers print of the model, as
-            `sermm.report.paper_curves.PaperCurve` describes them.
+            `sermm.runs.reading.paper_curves.PaperCurve` describes them.
         published: figures of papers: source, metric, value in percent, protocol, note, and
             optionally data (iemocap if not given).
     """

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json, whole_file, write_json, write_text
-from sermm.engine.slurm import current_job
+from sermm.runs.slurm_job import current_job
 
 State = Literal["running", "finished", "failed", "interrupted"]
 HEARTBEAT_S = 30.0
@@ -30,7 +30,7 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        job: which job of a sweep works in it (`sermm.engine.plans.job_id`), if any.
+        job: which job of a sweep works in it (`sermm.runs.plans.job_id`), if any.
     """
 
     def __init__(self, path: Path, job: str | None = None) -> None:

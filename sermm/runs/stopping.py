@@ -20,8 +20,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from sermm.engine.run_folder import RunFolder
-from sermm.engine.slurm import ask, current_job, ending, requeue, seconds_of
+from sermm.runs.folder import RunFolder
+from sermm.runs.slurm_job import ask, current_job, ending, requeue, seconds_of
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 # srun and slurmd both pass on one SIGTERM.

@@ -6,7 +6,7 @@ from statistics import median
 from types import NoneType
 from typing import Any
 
-from sermm.report.fields import typed
+from sermm.runs.reading.fields import typed
 
 _COST = {
     **dict.fromkeys(["device", "precision", "features"], (str,)),

@@ -6,7 +6,7 @@ from types import NoneType
 from typing import Any
 
 from sermm.metrics.scores import METRICS
-from sermm.report.fields import typed
+from sermm.runs.reading.fields import typed
 
 _CURVE = {
     **dict.fromkeys(["source", "metric", "protocol", "data", "note"], (str,)),

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from sermm.engine import preemption
-from sermm.engine.preemption import Stopped, Watch, following, stoppable
-from sermm.engine.run_folder import RunFolder
+from sermm.runs import stopping as preemption
+from sermm.runs.folder import RunFolder
+from sermm.runs.stopping import Stopped, Watch, following, stoppable
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.report.folders import find_study
-from sermm.report.runs import read_study
+from sermm.runs.reading.folders import find_study
+from sermm.runs.reading.runs import read_study
 
 
 def status(folder, **content):

@@ -5,10 +5,10 @@ import sys
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine.run_folder import RunFolder
-from sermm.engine.slurm import await_ready, current_job, preflight, say_ready, seconds_of
 from sermm.engine.slurm_end import left_running, main, verdict
-from sermm.engine.slurm_environment import cluster, nodes
+from sermm.runs.folder import RunFolder
+from sermm.runs.processes import cluster, nodes
+from sermm.runs.slurm_job import await_ready, current_job, preflight, say_ready, seconds_of
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_an_array_task_is_named_as_squeue_names_it(step, monkeypatch):
 
 
 def test_the_second_process_waits_for_this_attempt_of_the_first(step, tmp_path, monkeypatch):
-    monkeypatch.setattr("sermm.engine.slurm.READY_S", 0.1)
+    monkeypatch.setattr("sermm.runs.slurm_job.READY_S", 0.1)
     step(tasks=2)
     with pytest.raises(InputError, match="is not ready"):
         await_ready(tmp_path)

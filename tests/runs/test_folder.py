@@ -6,7 +6,7 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
-from sermm.engine.run_folder import BusyError, RunFolder, find_run
+from sermm.runs.folder import BusyError, RunFolder, find_run
 
 
 def status(folder):
@@ -50,7 +50,7 @@ def test_a_result_without_its_status_does_not_count(tmp_path):
 def test_two_processes_cannot_work_in_one_folder(tmp_path):
     folder = RunFolder(tmp_path / "k")
     script = (
-        "import sys; from pathlib import Path; from sermm.engine.run_folder import *\n"
+        "import sys; from pathlib import Path; from sermm.runs.folder import *\n"
         "with RunFolder(Path(sys.argv[1])).running(): print('in', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(folder.path)]

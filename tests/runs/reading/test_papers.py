@@ -4,10 +4,10 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.report.page import write
-from sermm.report.papers import PaperTable, merged
-from sermm.report.runs import read_study
 from sermm.report.tables import as_plain, build, summary
 from sermm.report.text import inserted, main_tables, markdown, table_text
+from sermm.runs.reading.papers import PaperTable, merged
+from sermm.runs.reading.runs import read_study
 
 # UA by fold 0.75, 0.75, 0.75, 0.75, 0.825 and 1, 1, 1, 1, 0.875, as in conftest
 SPEECH = [[[1, 1], [0, 2]]] * 4 + [[[9, 1], [1, 3]]]

@@ -1,0 +1,1 @@
+"""The run folder: its format, its states, and what a sweep keeps beside its runs."""
