@@ -27,7 +27,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import write_text
 
 if TYPE_CHECKING:
-    from sermm.report.tables import Report
+    from sermm.report.tables.tables import Report
 
 USAGE = "sermm report STUDY [allow_missing=true] [format=table|json] [wandb=true] [runs_dir=FOLDER]"
 
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
     allow_missing = flag(given["allow_missing"], "allow_missing")
     told = flag(given["wandb"], "wandb")
 
-    from sermm.report.text import inserted
+    from sermm.report.output.text import inserted
     from sermm.runs.reading.folders import find_study
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
@@ -80,8 +80,8 @@ def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple[
     Raises:
         InputError: runs are missing.
     """
-    from sermm.report.page import write
-    from sermm.report.tables import build
+    from sermm.report.output.page import write
+    from sermm.report.tables.tables import build
     from sermm.runs.reading.folders import REPORT_FOLDER
 
     report = build(study_dir, allow_missing)
@@ -91,8 +91,8 @@ def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple[
 
 
 def _show(report: "Report", folder: Path, as_json: bool) -> None:
-    from sermm.report.tables import as_plain
-    from sermm.report.text import table_text
+    from sermm.report.output.text import table_text
+    from sermm.report.tables.tables import as_plain
 
     if as_json:
         print(json.dumps(as_plain(report), indent=2, ensure_ascii=False, allow_nan=False))

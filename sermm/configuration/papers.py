@@ -1,7 +1,7 @@
 """Tables of papers (`conf/paper`), and which of their cells a system is.
 
 A cell's metric is its table's unless it has one of its own, of those that
-`sermm.report.measures` lists.
+`sermm.report.tables.measures` lists.
 A cell names its system by variant: a model and its streams, `coattention text+frame+phone`, or
 `combination of ...` for an average of logits.
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.engine.combine_parts import described, read_part
-from sermm.report.rows import FLOORS
-from sermm.report.systems import Systems, by_table, labels
+from sermm.report.tables.rows import FLOORS
+from sermm.report.tables.systems import Systems, by_table, labels
 from sermm.runs.folder import find_run
 from sermm.runs.reading.folders import find_study
 from sermm.runs.reading.runs import Result, Run, Study, read_study

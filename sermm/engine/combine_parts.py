@@ -9,7 +9,7 @@ from pathlib import Path
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
-from sermm.report.rows import FLOORS
+from sermm.report.tables.rows import FLOORS
 from sermm.runs.folder import RunFolder
 from sermm.runs.reading.runs import Result
 

@@ -12,7 +12,7 @@ from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.distillation import strength
 from sermm.models.base import CountingSystem
-from sermm.report.rows import FLOORS
+from sermm.report.tables.rows import FLOORS
 from sermm.runs.folder import RunFolder, find_run
 from sermm.runs.reading.folders import find_study
 

@@ -19,8 +19,8 @@ from sermm.engine.sweep_board import Board
 from sermm.engine.task import title
 from sermm.engine.train import place, run
 from sermm.protocols.protocol import NoSuchFoldError
-from sermm.report.tables import build
-from sermm.report.text import table_text
+from sermm.report.output.text import table_text
+from sermm.report.tables.tables import build
 from sermm.runs.folder import BusyError, RunFolder, State
 from sermm.runs.plans import PlannedJob, log_path, write_plan
 

@@ -12,8 +12,8 @@ from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.engine import tracked
 from sermm.engine.tracked_wandb import begin, project_name, staged
-from sermm.report.systems import by_table, labels
-from sermm.report.tables import Report, summary
+from sermm.report.tables.systems import by_table, labels
+from sermm.report.tables.tables import Report, summary
 from sermm.runs.reading.folders import REPORT_FOLDER
 from sermm.runs.reading.runs import read_study
 

@@ -9,7 +9,7 @@ from typing import Any
 from sermm.metrics.scores import METRICS
 from sermm.runs.reading.fields import typed
 
-# those that `sermm.report.measures` has
+# those that `sermm.report.tables.measures` has
 FIGURES = (
     *METRICS, "f1_pair_mean", "f1_pair_among",
     "parameters", "trainable", "ms_per_sample", "peak_memory_gb",

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.report.page import write
-from sermm.report.tables import as_plain, build, summary
-from sermm.report.text import inserted, main_tables, markdown, table_text
+from sermm.report.output.page import write
+from sermm.report.output.text import inserted, main_tables, markdown, table_text
+from sermm.report.tables.tables import as_plain, build, summary
 from sermm.runs.reading.papers import PaperTable, merged
 from sermm.runs.reading.runs import read_study
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sermm.report.measures import metric_text
-from sermm.report.rows import Part, Row
-from sermm.report.tables import Table
+from sermm.report.tables.measures import metric_text
+from sermm.report.tables.rows import Part, Row
+from sermm.report.tables.tables import Table
 
 FORMULAE = (
     "UA (unweighted accuracy) = mean over the classes of recall = correct of the class / "

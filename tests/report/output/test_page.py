@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.report.grids import grids, percent
-from sermm.report.page import write
-from sermm.report.tables import MAX_FIGURES, build, summary
-from sermm.report.text import inserted, main_tables, markdown, table_text
+from sermm.report.output.page import write
+from sermm.report.output.text import inserted, main_tables, markdown, table_text
+from sermm.report.tables.grids import grids, percent
+from sermm.report.tables.tables import MAX_FIGURES, build, summary
 
 ZHAO = {
     "source": "Zhao 2022",
@@ -70,7 +70,7 @@ def test_one_figure_a_system_and_none_left_over(study):
 
 
 def test_many_systems_show_the_best_pictures_only(tmp_path, system, monkeypatch):
-    monkeypatch.setattr("sermm.report.tables.MAX_FIGURES", 2)
+    monkeypatch.setattr("sermm.report.tables.tables.MAX_FIGURES", 2)
     assert MAX_FIGURES == 24
     for name in ("a", "b", "c"):
         system(tmp_path, name, [[[1, 0], [0, 1]]], n_folds=1)

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sermm.core.files import whole_file
-from sermm.report.learning_curves import LOSS, PARTS, Curve, LearningCurves
-from sermm.report.measures import metric_text
-from sermm.report.rows import Row
+from sermm.report.tables.learning_curves import LOSS, PARTS, Curve, LearningCurves
+from sermm.report.tables.measures import metric_text
+from sermm.report.tables.rows import Row
 from sermm.runs.reading.paper_curves import PaperCurve
 
 

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sermm.report.rows import Row, run_scores
-from sermm.report.systems import Systems, labels
+from sermm.report.tables.rows import Row, run_scores
+from sermm.report.tables.systems import Systems, labels
 from sermm.runs.reading.runs import Run
 
 _ROUNDING = 1e-4

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sermm.core.digest import digest
-from sermm.report.grids import percent
-from sermm.report.learning_curves import LOSS, PARTS, Curve, LearningCurves
-from sermm.report.measures import metric_text
-from sermm.report.rows import Row
-from sermm.report.tables import Table
-from sermm.report.text import title
+from sermm.report.output.text import title
+from sermm.report.tables.grids import percent
+from sermm.report.tables.learning_curves import LOSS, PARTS, Curve, LearningCurves
+from sermm.report.tables.measures import metric_text
+from sermm.report.tables.rows import Row
+from sermm.report.tables.tables import Table
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def _value(value: float, name: str) -> str:
 def draw(tables: Sequence[Table], folder: Path) -> None:
     """Writes the pictures of all tables; those of an earlier report go."""
     # matplotlib takes a second to import, which the terminal's table need not wait for
-    from sermm.report.curve_figures import draw_curves
-    from sermm.report.figures import draw_confusion
+    from sermm.report.output.curve_figures import draw_curves
+    from sermm.report.output.figures import draw_confusion
 
     current = set()
     for table in tables:

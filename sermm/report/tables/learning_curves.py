@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 
 from sermm.core.errors import InputError
 from sermm.metrics.scores import METRICS
-from sermm.report.rows import Row
+from sermm.report.tables.rows import Row
 from sermm.runs.reading.paper_curves import PaperCurve
 from sermm.runs.reading.runs import Run
 

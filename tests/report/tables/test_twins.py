@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from sermm.report.page import write
-from sermm.report.paper_grids import paper_grids
-from sermm.report.tables import as_plain, build
-from sermm.report.text import main_tables, markdown, table_text
+from sermm.report.output.page import write
+from sermm.report.output.text import main_tables, markdown, table_text
+from sermm.report.tables.paper_grids import paper_grids
+from sermm.report.tables.tables import as_plain, build
 
 # UA 0.75, 1 and 0.5
 SOME, ALL, HALF = [[1, 1], [0, 2]], [[2, 0], [0, 2]], [[1, 1], [1, 1]]

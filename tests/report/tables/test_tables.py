@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.report.tables import as_plain, build, summary
+from sermm.report.tables.tables import as_plain, build, summary
 
 
 def rows(report):

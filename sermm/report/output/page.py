@@ -8,10 +8,10 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sermm.core.files import whole_file, write_text
-from sermm.report.grids import FORMULAE, Grid
-from sermm.report.pictures import Pictures, draw, pictures
-from sermm.report.tables import Report, Table, summary
-from sermm.report.text import every_grid, markdown, open_ends, row_notes, title
+from sermm.report.output.pictures import Pictures, draw, pictures
+from sermm.report.output.text import every_grid, markdown, open_ends, row_notes, title
+from sermm.report.tables.grids import FORMULAE, Grid
+from sermm.report.tables.tables import Report, Table, summary
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def _write_csv(records: Sequence[Mapping[str, object]], path: Path) -> None:
 
 def _html(report: Report, sections: Sequence[_Section]) -> str:
     environment = Environment(
-        loader=PackageLoader("sermm.report", "templates"),
+        loader=PackageLoader("sermm.report.output", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,5 +1,5 @@
-from sermm.report.paper_grids import paper_grids
-from sermm.report.tables import build
+from sermm.report.tables.paper_grids import paper_grids
+from sermm.report.tables.tables import build
 
 # UA by fold 0.75, 0.75, 0.75, 0.75, 0.825 and 1, 1, 1, 1, 0.875, as in conftest
 SPEECH = [[[1, 1], [0, 2]]] * 4 + [[[9, 1], [1, 3]]]

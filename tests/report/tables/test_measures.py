@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from sermm.report.grids import grids
-from sermm.report.measures import MEASURES, pair_f1
-from sermm.report.paper_grids import paper_grids
-from sermm.report.tables import as_plain, build
+from sermm.report.tables.grids import grids
+from sermm.report.tables.measures import MEASURES, pair_f1
+from sermm.report.tables.paper_grids import paper_grids
+from sermm.report.tables.tables import as_plain, build
 from sermm.runs.reading.papers import FIGURES, PaperTable
 from sermm.runs.reading.runs import read_study
 

@@ -4,11 +4,11 @@ import re
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.report.curve_grids import curve_grids
-from sermm.report.learning_curves import Spread
-from sermm.report.page import write
-from sermm.report.tables import build
-from sermm.report.text import markdown
+from sermm.report.output.page import write
+from sermm.report.output.text import markdown
+from sermm.report.tables.curve_grids import curve_grids
+from sermm.report.tables.learning_curves import Spread
+from sermm.report.tables.tables import build
 from sermm.runs.reading.runs import read_study
 
 ONE = [[[1, 1], [0, 2]]]
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_named(tmp_path, learned, text, says):
 
 
 def test_only_the_systems_that_are_shown_are_read(tmp_path, learned, system, monkeypatch):
-    monkeypatch.setattr("sermm.report.tables.MAX_FIGURES", 1)
+    monkeypatch.setattr("sermm.report.tables.tables.MAX_FIGURES", 1)
     system(tmp_path, "best", [[[2, 0], [0, 2]]], n_folds=1)
     learned("damaged")
     (table,) = build(tmp_path).tables
@@ -290,7 +290,7 @@ def test_ratios_are_of_the_papers_own_metric(tmp_path, learned):
 def test_the_papers_losses_are_drawn_beside_ours(tmp_path, learned, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "sermm.report.curve_figures._draw_paper",
+        "sermm.report.output.curve_figures._draw_paper",
         lambda axes, paper, name, number, data: drawn.append((name, number)),
     )
     learned(LOSSES, curves=[printed(points=POINTS)])

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sermm.metrics.scores import METRICS
-from sermm.report.rows import Row
+from sermm.report.tables.rows import Row
 
 _SCORES = {"ua": "UA", "wa": "WA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
 _Pair = tuple[str, ...]

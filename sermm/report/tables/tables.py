@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
-from sermm.report.checks import missing_runs, stamps, warnings
-from sermm.report.comparisons import Comparison, Side, comparisons, plain
-from sermm.report.learning_curves import LearningCurves, learning_curves
-from sermm.report.rows import Row, row
-from sermm.report.systems import Systems, by_table, labels
+from sermm.report.tables.checks import missing_runs, stamps, warnings
+from sermm.report.tables.comparisons import Comparison, Side, comparisons, plain
+from sermm.report.tables.learning_curves import LearningCurves, learning_curves
+from sermm.report.tables.rows import Row, row
+from sermm.report.tables.systems import Systems, by_table, labels
 from sermm.runs.reading.runs import Study, read_study
 
 # a picture takes a tenth of a second: a sweep over hundreds of systems shows its best ones

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sermm.report.comparisons import Comparison, Pair, Side
-from sermm.report.grids import NOTHING, Grid
-from sermm.report.measures import MEASURES
-from sermm.report.rows import Row
-from sermm.report.tables import Table
+from sermm.report.tables.comparisons import Comparison, Pair, Side
+from sermm.report.tables.grids import NOTHING, Grid
+from sermm.report.tables.measures import MEASURES
+from sermm.report.tables.rows import Row
+from sermm.report.tables.tables import Table
 from sermm.runs.reading.paper_curves import PaperCurve
 from sermm.runs.reading.papers import PaperCell, PaperTable
 

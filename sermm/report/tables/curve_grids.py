@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sermm.report.grids import NOTHING, Grid
-from sermm.report.learning_curves import LOSS, PARTS, RATIOS, LearningCurves
-from sermm.report.measures import metric_text
-from sermm.report.paper_grids import unlike
-from sermm.report.tables import Table
+from sermm.report.tables.grids import NOTHING, Grid
+from sermm.report.tables.learning_curves import LOSS, PARTS, RATIOS, LearningCurves
+from sermm.report.tables.measures import metric_text
+from sermm.report.tables.paper_grids import unlike
+from sermm.report.tables.tables import Table
 from sermm.runs.reading.paper_curves import PaperCurve, PaperPoint
 
 

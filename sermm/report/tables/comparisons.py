@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sermm.core.digest import digest
-from sermm.report.measures import MEASURES, Figure, Measure
-from sermm.report.rows import Row
-from sermm.report.systems import Systems, told_apart
+from sermm.report.tables.measures import MEASURES, Figure, Measure
+from sermm.report.tables.rows import Row
+from sermm.report.tables.systems import Systems, told_apart
 from sermm.runs.reading.papers import PaperCell, PaperTable, merged
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
-from sermm.report.curve_grids import curve_grids
-from sermm.report.grids import FORMULAE, WIDEST, Grid, grids
-from sermm.report.paper_grids import paper_grids
-from sermm.report.tables import Report, Table
+from sermm.report.tables.curve_grids import curve_grids
+from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids
+from sermm.report.tables.paper_grids import paper_grids
+from sermm.report.tables.tables import Report, Table
 
 
 def table_text(report: Report) -> str:

@@ -1,0 +1,1 @@
+"""Which figures stand where: rows, comparisons, the tables of papers."""
