@@ -24,7 +24,7 @@ from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 
 if TYPE_CHECKING:
-    from sermm.engine.tracked_dashboard import Dashboard
+    from sermm.tracking.dashboard import Dashboard
 
 USAGE = "sermm dashboard STUDY [project=NAME] [entity=NAME] [format=table|json] [runs_dir=FOLDER]"
 
@@ -41,10 +41,10 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
 
-    from sermm.engine.tracked_dashboard import dashboard
-    from sermm.engine.tracked_study import project_of
-    from sermm.engine.tracked_wandb import reachable
     from sermm.runs.reading.folders import REPORT_FOLDER, find_study
+    from sermm.tracking.dashboard import dashboard
+    from sermm.tracking.study import project_of
+    from sermm.tracking.wandb_run import reachable
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     board = dashboard(project_of(study_dir, given["project"], given["entity"]))
@@ -67,7 +67,7 @@ def _saved(board: "Dashboard", folder: Path) -> dict[str, str]:
             "the package wandb-workspaces is missing: pip install 'sermm[dashboard]', or "
             "WANDB_MODE=offline to see what would be created"
         )
-    from sermm.engine.tracked_workspace import save
+    from sermm.tracking.workspace import save
 
     tables = folder / "tables.md"
     text = tables.read_text(encoding="utf-8") if tables.is_file() else ""

@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
         write_text(page, inserted(page.read_text(encoding="utf-8"), report))
     _show(report, folder, output == "json")
     if told:
-        from sermm.engine.tracked_study import project_of, tell
+        from sermm.tracking.study import project_of, tell
 
         tell(report, study_dir, project_of(study_dir, given["project"], given["entity"]))
     return 0

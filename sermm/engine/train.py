@@ -16,12 +16,12 @@ from sermm.engine.distillation_teacher import with_teacher
 from sermm.engine.fit import fit, learn
 from sermm.engine.record import record
 from sermm.engine.task import prepare
-from sermm.engine.trackers import tracked
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import Note, forget_note, job_id, write_note
 from sermm.runs.slurm_job import await_ready, preflight, say_ready
 from sermm.runs.stopping import following, stoppable
+from sermm.tracking.tracker import tracked
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from wandb.proto import wandb_internal_pb2
 
 from sermm.cli.main import main
 from sermm.configuration.compose import read_yaml
-from sermm.engine import tracked
-from sermm.engine.tracked import flat
-from sermm.engine.tracked_dashboard import dashboard
-from sermm.engine.tracked_study import project_of
+from sermm.tracking import names as tracked
+from sermm.tracking.dashboard import dashboard
+from sermm.tracking.names import flat
+from sermm.tracking.study import project_of
 
 CLASSES = ["ang", "hap", "neu", "sad"]
 BLOCK = 32768
@@ -304,7 +304,7 @@ def first_parts(key):
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 def test_the_dashboard_is_what_wandb_workspaces_takes(runs, monkeypatch):
     pytest.importorskip("wandb_workspaces")
-    from sermm.engine.tracked_workspace import report, workspace
+    from sermm.tracking.workspace import report, workspace
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     board = dashboard(project_of(runs / "s", None, None))

@@ -19,8 +19,8 @@ import wandb
 from sermm.core.files import read_json, write_json
 from sermm.core.records import Utterance
 from sermm.data.audio import SAMPLE_RATE_HZ, load
-from sermm.engine import tracked
-from sermm.engine.trackers import Ended, Figures, Tracker, since
+from sermm.tracking import names as tracked
+from sermm.tracking.tracker import Ended, Figures, Tracker, since
 
 # Seconds: no network must not hold up a job; what was not uploaded lies on disk for `wandb sync`.
 REACHED_S = 30.0

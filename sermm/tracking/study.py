@@ -10,14 +10,14 @@ import wandb
 from sermm.configuration.compose import read_yaml
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
-from sermm.engine import tracked
-from sermm.engine.tracked_wandb import begin, project_name, staged
 from sermm.report.tables.systems import by_table, labels
 from sermm.report.tables.tables import Report, summary
 from sermm.runs.reading.folders import REPORT_FOLDER
 from sermm.runs.reading.runs import read_study
+from sermm.tracking import names as tracked
+from sermm.tracking.wandb_run import begin, project_name, staged
 
-TRACKER = "sermm.engine.tracked_wandb.Wandb"
+TRACKER = "sermm.tracking.wandb_run.Wandb"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 
 from sermm.core.records import Utterance
-from sermm.engine.tracked import EPOCH
+from sermm.tracking.names import EPOCH
 
 Figures = dict[str, float]
 

@@ -1,14 +1,14 @@
 """What a W&B workspace and report show of a study: plain data, so that it can be read offline.
 
-Every key is one of `sermm.engine.tracked`.
+Every key is one of `sermm.tracking.names`.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sermm.engine import tracked
-from sermm.engine.tracked_study import Project
+from sermm.tracking import names as tracked
+from sermm.tracking.study import Project
 
 Kind = Literal["curves", "bars", "matrix", "table"]
 

@@ -15,8 +15,8 @@ from wandb_workspaces.workspaces import interface as ws
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json, write_json
-from sermm.engine import tracked
-from sermm.engine.tracked_dashboard import Dashboard, Panel, Section
+from sermm.tracking import names as tracked
+from sermm.tracking.dashboard import Dashboard, Panel, Section
 
 SAVED = "dashboard.json"
 CHART = "wandb/confusion_matrix/v1"

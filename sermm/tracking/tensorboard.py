@@ -9,9 +9,9 @@ import numpy as np
 
 from sermm.configuration.compose import as_yaml
 from sermm.core.errors import InputError
-from sermm.engine import tracked
-from sermm.engine.trackers import Ended, Figures, Tracker, since
 from sermm.metrics.scores import confusion
+from sermm.tracking import names as tracked
+from sermm.tracking.tracker import Ended, Figures, Tracker, since
 
 
 class TensorBoard(Tracker):

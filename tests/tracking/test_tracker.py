@@ -12,12 +12,14 @@ from lightning import LightningModule, Trainer
 
 from sermm.configuration.compose import compose, resolved
 from sermm.core.errors import InputError
-from sermm.engine import tracked, tracked_tensorboard, tracked_wandb
-from sermm.engine.tracked_dashboard import dashboard
-from sermm.engine.tracked_study import Project, project_of
-from sermm.engine.tracked_wandb import NOTE, Wandb, project_name, uploaded
-from sermm.engine.trackers import Tracker, Watched, epochs_of
-from sermm.engine.trackers import tracked as watched_run
+from sermm.tracking import names as tracked
+from sermm.tracking import tensorboard as tracked_tensorboard
+from sermm.tracking import wandb_run as tracked_wandb
+from sermm.tracking.dashboard import dashboard
+from sermm.tracking.study import Project, project_of
+from sermm.tracking.tracker import Tracker, Watched, epochs_of
+from sermm.tracking.tracker import tracked as watched_run
+from sermm.tracking.wandb_run import NOTE, Wandb, project_name, uploaded
 
 KEY = "0123456789abcdef"
 
@@ -136,7 +138,7 @@ def test_without_an_answer_the_run_is_kept_offline(
 
 
 def test_without_a_key_wandb_is_not_asked(tmp_path):
-    script = "from sermm.engine.tracked_wandb import reachable; print(reachable())"
+    script = "from sermm.tracking.wandb_run import reachable; print(reachable())"
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -194,7 +196,7 @@ def test_what_befalls_a_tracker_is_one_line(where, heard, tmp_path, capsys):
 def test_a_run_ends_for_its_tracker_as_it_ended(fails, tmp_path, monkeypatch):
     ended = []
     monkeypatch.setattr(Tracker, "stop", lambda self, status: ended.append(status))
-    config = {"logger": {"_target_": "sermm.engine.trackers.Tracker"}}
+    config = {"logger": {"_target_": "sermm.tracking.tracker.Tracker"}}
     try:
         with watched_run(config, tmp_path):
             if fails:
@@ -271,7 +273,7 @@ def test_staged_files_go_where_they_are_told(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 def test_a_dashboard_is_created_once_and_then_updated(tmp_path, monkeypatch):
     pytest.importorskip("wandb_workspaces")
-    from sermm.engine import tracked_workspace
+    from sermm.tracking import workspace as tracked_workspace
 
     saved = {}
 

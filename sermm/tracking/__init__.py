@@ -1,0 +1,1 @@
+"""W&B and TensorBoard: views of the run folder."""
