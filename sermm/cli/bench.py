@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     output = choice(own["format"], "format", ("table", "json"))
     full = flag(own["full"], "full")
 
-    from sermm.engine.bench import CASES, FULL
+    from sermm.bench.cases import CASES, FULL
 
     cases = CASES | FULL if full else CASES
 

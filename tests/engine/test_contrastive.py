@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sermm.bench.epoch import speech_task
 from sermm.configuration.compose import compose, resolved
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
-from sermm.engine.bench_epoch import speech_task
 from sermm.engine.contrastive import Contrastive, between, contrastive
 from sermm.engine.fit import class_counts, learning
 from sermm.engine.learner import Learner, parameter_groups

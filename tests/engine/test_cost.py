@@ -6,8 +6,8 @@ import dataclasses
 import pytest
 import torch
 
+from sermm.bench.epoch import speech_task
 from sermm.engine import cost as costs
-from sermm.engine.bench_epoch import speech_task
 from sermm.engine.callbacks import overfit, overfit_at
 from sermm.engine.cost import cost, device_name, measured
 from sermm.engine.fit import fit

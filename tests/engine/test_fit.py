@@ -10,10 +10,10 @@ import soundfile
 import torch
 from lightning import Callback
 
+from sermm.bench.epoch import speech_task
 from sermm.cli.main import main
 from sermm.core.errors import InputError
 from sermm.demo.encoders import checkpoint
-from sermm.engine.bench_epoch import speech_task
 from sermm.engine.fit import fit
 from sermm.engine.learner import Learner
 

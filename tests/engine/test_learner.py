@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from sermm.bench.epoch import speech_task
 from sermm.core.errors import InputError
-from sermm.engine.bench_epoch import speech_task
 from sermm.engine.fit import learning
 from sermm.engine.learner import parameter_groups
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from sermm.bench.epoch import speech_task
 from sermm.configuration.compose import compose, identity, resolved
 from sermm.core.errors import InputError
 from sermm.engine import memory_estimate
-from sermm.engine.bench_epoch import speech_task
 from sermm.engine.encoders import refuse_features
 from sermm.engine.fit import fit, learning
 from sermm.engine.memory_estimate import (

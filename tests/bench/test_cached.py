@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from sermm.engine.bench_cached import Corpus, Scale, coattention, late_fusion, mixing
-from sermm.engine.bench_padded import PaddedCoAttention, PaddedLateFusion, padded
+from sermm.bench.cached import Corpus, Scale, coattention, late_fusion, mixing
+from sermm.bench.padded import PaddedCoAttention, PaddedLateFusion, padded
 
 SCALE = Scale(utterances=6, batch=3, layers=2, width=8, copied=100, turns=1)
 

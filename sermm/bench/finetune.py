@@ -25,17 +25,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim import Optimizer
 
-from sermm.core.batch import Batch
-from sermm.core.errors import InputError
-from sermm.core.ragged import Ragged
-from sermm.core.seeding import generator
-from sermm.data.batching import BatchPlan
-from sermm.encoders.base import Encoder, Needs
-from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, zero_mean_unit_variance
-from sermm.encoders.precision import bfloat16_is_fast
-from sermm.engine.bench_features import noise
-from sermm.engine.bench_measures import Measure
-from sermm.engine.bench_models import (
+from sermm.bench.features import noise
+from sermm.bench.measures import Measure
+from sermm.bench.models import (
     Sizes,
     bert,
     encoder_pair,
@@ -44,7 +36,15 @@ from sermm.engine.bench_models import (
     recogniser,
     utterances,
 )
-from sermm.engine.bench_timing import ratio
+from sermm.bench.timing import ratio
+from sermm.core.batch import Batch
+from sermm.core.errors import InputError
+from sermm.core.ragged import Ragged
+from sermm.core.seeding import generator
+from sermm.data.batching import BatchPlan
+from sermm.encoders.base import Encoder, Needs
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, zero_mean_unit_variance
+from sermm.encoders.precision import bfloat16_is_fast
 from sermm.models.base import System, labels_of
 from sermm.recognisers.ctc import collapse
 

@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from sermm.engine.bench_measures import Measure, scratch
-from sermm.engine.bench_study_runs import write_study
-from sermm.engine.bench_timing import ratio
+from sermm.bench.measures import Measure, scratch
+from sermm.bench.study_runs import write_study
+from sermm.bench.timing import ratio
 
 _SYSTEMS = 40
 # Random seeds that make 1,000 and 10,000 runs of the systems over five folds.

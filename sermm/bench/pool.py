@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from sermm.engine.bench_measures import Measure, scratch
-from sermm.engine.bench_timing import best_of, ratio, run
+from sermm.bench.measures import Measure, scratch
+from sermm.bench.timing import best_of, ratio, run
 from sermm.engine.pool import PRELOAD, Job, Pool, Slot
 
 _JOBS = 20

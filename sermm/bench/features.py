@@ -15,11 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from sermm.bench.measures import Measure
+from sermm.bench.timing import best_of, ratio
 from sermm.core.seeding import generator
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision, bfloat16_is_fast
-from sermm.engine.bench_measures import Measure
-from sermm.engine.bench_timing import best_of, ratio
 
 Ours = Callable[[Precision], float]
 DTYPES: dict[Precision, torch.dtype] = {"32-true": torch.float32, "bf16-true": torch.bfloat16}

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.bench.timing import peak_mb
 from sermm.configuration.compose import compose, resolved
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
 from sermm.engine.assembly import build, save_assets
-from sermm.engine.bench_timing import peak_mb
 from sermm.engine.corpus import Loaded
 from sermm.engine.fit import class_counts, fit, learning
 from sermm.engine.learner import Learner, parameter_groups

@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from sermm.engine.bench_measures import Measure
-from sermm.engine.bench_timing import Times, ratio
+from sermm.bench.measures import Measure
+from sermm.bench.timing import Times, ratio
 
 GATE, CMGI, ASR = "single_gate", "cmgi", "asr"
 LOOP, CACHED, ONLY = "ASR in loop", "ASR cached", "fusion only"

@@ -23,12 +23,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sermm.core.batch import Batch
-from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
-from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
-from sermm.encoders.precision import device_for, precision_for
-from sermm.engine.bench_fusion_rows import (
+from sermm.bench.fusion_rows import (
     ALONE,
     ASR,
     CACHED,
@@ -43,8 +38,8 @@ from sermm.engine.bench_fusion_rows import (
     savings,
     shares,
 )
-from sermm.engine.bench_measures import Measure, scratch
-from sermm.engine.bench_models import (
+from sermm.bench.measures import Measure, scratch
+from sermm.bench.models import (
     Sizes,
     bert,
     encoder_pair,
@@ -54,7 +49,12 @@ from sermm.engine.bench_models import (
     save_recogniser,
     utterances,
 )
-from sermm.engine.bench_timing import Stopwatch, Times
+from sermm.bench.timing import Stopwatch, Times
+from sermm.core.batch import Batch
+from sermm.core.ragged import Ragged
+from sermm.encoders.base import Encoder
+from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
+from sermm.encoders.precision import device_for, precision_for
 from sermm.models.base import System, labels_of
 from sermm.recognisers.ctc import CTCModel
 

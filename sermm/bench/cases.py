@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
-from sermm.engine.bench_measures import Measure, scratch, write_layout
-from sermm.engine.bench_timing import best_of, ratio, run
+from sermm.bench.measures import Measure, scratch, write_layout
+from sermm.bench.timing import best_of, ratio, run
 
 
 def help_case() -> list[Measure]:
@@ -41,7 +41,7 @@ def index_case() -> list[Measure]:
 
 def epoch_case() -> list[Measure]:
     """An epoch through Lightning and the data module, against a bare loop over ready batches."""
-    from sermm.engine.bench_epoch import bare_epochs, lightning_epochs, speech_task
+    from sermm.bench.epoch import bare_epochs, lightning_epochs, speech_task
 
     bare, full = [], []
     with scratch() as root:
@@ -59,7 +59,7 @@ def epoch_case() -> list[Measure]:
 
 def memory_case() -> list[Measure]:
     """Peak memory of a process that serves 1x and 10x as many utterances, no audio kept."""
-    script = "from sermm.engine.bench_epoch import serve_main; serve_main()"
+    script = "from sermm.bench.epoch import serve_main; serve_main()"
     peaks = []
     for n in (200, 2000):
         with scratch() as root:
@@ -75,8 +75,8 @@ def memory_case() -> list[Measure]:
 
 def features_case() -> list[Measure]:
     """`sermm extract` of four minutes of speech, files in and out, against bare loops in memory."""
-    from sermm.engine.bench_features import measures, noise, wav2vec2_base
-    from sermm.engine.bench_store import extraction
+    from sermm.bench.features import measures, noise, wav2vec2_base
+    from sermm.bench.store import extraction
 
     hf, clips = wav2vec2_base(), noise(54)
     with scratch() as root:
@@ -94,14 +94,14 @@ CASES: dict[str, Callable[[], list[Measure]]] = {
     "epoch": epoch_case,
     "memory": memory_case,
     "features": features_case,
-    "store": _later("sermm.engine.bench_store", "store_case"),
-    "again": _later("sermm.engine.bench_store", "again_case"),
-    "cached": _later("sermm.engine.bench_cached", "cached_case"),
-    "extract-memory": _later("sermm.engine.bench_store", "extract_memory_case"),
-    "fusion": _later("sermm.engine.bench_fusion", "fusion_case"),
-    "pool": _later("sermm.engine.bench_pool", "pool_case"),
-    "finetune": _later("sermm.engine.bench_finetune", "finetune_case"),
-    "study": _later("sermm.engine.bench_study", "study_case"),
+    "store": _later("sermm.bench.store", "store_case"),
+    "again": _later("sermm.bench.store", "again_case"),
+    "cached": _later("sermm.bench.cached", "cached_case"),
+    "extract-memory": _later("sermm.bench.store", "extract_memory_case"),
+    "fusion": _later("sermm.bench.fusion", "fusion_case"),
+    "pool": _later("sermm.bench.pool", "pool_case"),
+    "finetune": _later("sermm.bench.finetune", "finetune_case"),
+    "study": _later("sermm.bench.study", "study_case"),
 }
 # What replaces a case with `full=true`: all of it, however long it takes.
-FULL = {"fusion": _later("sermm.engine.bench_fusion", "full_case")}
+FULL = {"fusion": _later("sermm.bench.fusion", "full_case")}

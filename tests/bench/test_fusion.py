@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from sermm.engine.bench_finetune import PaddedSpeech, Ways, finetune, padding
-from sermm.engine.bench_finetune import Scale as Epochs
-from sermm.engine.bench_fusion import SYSTEMS, Bench, Scale, fusion
-from sermm.engine.bench_fusion_rows import (
+from sermm.bench.finetune import PaddedSpeech, Ways, finetune, padding
+from sermm.bench.finetune import Scale as Epochs
+from sermm.bench.fusion import SYSTEMS, Bench, Scale, fusion
+from sermm.bench.fusion_rows import (
     ALONE,
     ASR,
     CACHED,
@@ -18,8 +18,8 @@ from sermm.engine.bench_fusion_rows import (
     savings,
     shares,
 )
-from sermm.engine.bench_models import Sizes, bert, encoder_pair, hubert, utterances
-from sermm.engine.bench_timing import Stopwatch, Times
+from sermm.bench.models import Sizes, bert, encoder_pair, hubert, utterances
+from sermm.bench.timing import Stopwatch, Times
 
 CPU = torch.device("cpu")
 D, E, VOCABULARY = 32, 24, 50
@@ -238,7 +238,7 @@ def test_theirs_trains_the_front_end_and_ours_does_not():
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_finetune_is_judged_where_bfloat16_is_fast(monkeypatch, fast):
-    monkeypatch.setattr("sermm.engine.bench_finetune.bfloat16_is_fast", lambda _: fast)
+    monkeypatch.setattr("sermm.bench.finetune.bfloat16_is_fast", lambda _: fast)
     rows = by_name(finetune(Epochs(SIZES, clips=4)))
     limits = {what: m.limit for what, m in rows.items() if m.limit is not None}
     assert limits == ({"ours, bfloat16: to theirs": 1 / 3} if fast else {})

@@ -14,6 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sermm.bench.epoch import Silent, bare_epochs, lightning_epochs
+from sermm.bench.measures import Measure, scratch
+from sermm.bench.padded import PaddedCoAttention, PaddedLateFusion, padded
+from sermm.bench.timing import best_of, ratio
 from sermm.configuration.compose import compose, resolved
 from sermm.core.digest import digest
 from sermm.core.ragged import Ragged
@@ -22,10 +26,6 @@ from sermm.core.seeding import generator
 from sermm.data.dataset import StoredStream
 from sermm.encoders.layer_mix import LayerMix
 from sermm.engine.assembly import build, save_assets
-from sermm.engine.bench_epoch import Silent, bare_epochs, lightning_epochs
-from sermm.engine.bench_measures import Measure, scratch
-from sermm.engine.bench_padded import PaddedCoAttention, PaddedLateFusion, padded
-from sermm.engine.bench_timing import best_of, ratio
 from sermm.engine.corpus import Loaded
 from sermm.engine.fit import learning
 from sermm.engine.task import Task, data_module

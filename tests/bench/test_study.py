@@ -1,4 +1,4 @@
-from sermm.engine.bench_study_runs import UTTERANCES, write_study
+from sermm.bench.study_runs import UTTERANCES, write_study
 from sermm.engine.study import details, entries, missing
 from sermm.report.tables.tables import build
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
+from sermm.bench.measures import Measure, scratch
+from sermm.bench.timing import best_of, ratio
 from sermm.configuration.compose import compose, resolved
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
-from sermm.engine.bench_measures import Measure, scratch
-from sermm.engine.bench_timing import best_of, ratio
 from sermm.engine.corpus import load
 from sermm.engine.extraction import extract, wanted
 from sermm.engine.streams import streams_asked
@@ -90,7 +90,7 @@ def extract_memory_case() -> list[Measure]:
             corpus = write_corpus(root, [clips[n % 10] * (1 + n / 4096) for n in range(count)])
             words = command(root, corpus, root / "encoder")
             script = (
-                "import sys; from sermm.cli.main import main; from sermm.engine.bench import "
+                "import sys; from sermm.cli.main import main; from sermm.bench.cases import "
                 "peak_mb; main(sys.argv[1:]); print(peak_mb())"
             )
             done = run_quietly([sys.executable, "-c", script, *words[3:]])

@@ -1,0 +1,1 @@
+"""What things cost, as ratios to something bare measured in the same run."""
