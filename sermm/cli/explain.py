@@ -26,8 +26,8 @@ from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 
 if TYPE_CHECKING:
-    from sermm.engine.explain_subject import Subject
     from sermm.engine.restore import Restored
+    from sermm.explain.subject import Subject
 
 USAGE = 'sermm explain RUN utterance=ID | FILE.wav [text="..."] [lexicon=FILE] [to=FOLDER]'
 _KEYS = ("utterance", "text", "lexicon", "to", "runs_dir")
@@ -48,10 +48,10 @@ def run(arguments: Sequence[str]) -> int:
     if own["utterance"] is not None and own["text"] is not None:
         raise InputError("text= belongs to a file; the corpus has the text of its utterances")
 
-    from sermm.engine.explain import explain
-    from sermm.engine.explain_page import write
-    from sermm.engine.explain_words import negative_words
     from sermm.engine.restore import restore
+    from sermm.explain.explanation import explain
+    from sermm.explain.page import write
+    from sermm.explain.words import negative_words
     from sermm.runs.folder import find_run
 
     negative = negative_words(Path(own["lexicon"]) if own["lexicon"] else None)
@@ -105,7 +105,7 @@ def _map(found: dict[str, Any], notice: str) -> list[str]:
 
 def _subject(restored: "Restored", files: Sequence[str], own: dict[str, str | None]) -> "Subject":
     from sermm.core.records import LEVELS
-    from sermm.engine.explain_subject import of_corpus, of_file
+    from sermm.explain.subject import of_corpus, of_file
 
     if own["utterance"] is not None:
         return of_corpus(restored, own["utterance"])

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from sermm.engine.explain import Explained, Gate, Map
-from sermm.engine.explain_axes import Axis
-from sermm.engine.explain_measures import NOTICE, relevance, sharpness
-from sermm.engine.explain_sheet import Sheet, height_of, name_across, name_down, room_for_names
-from sermm.engine.explain_strips import (
+from sermm.explain.axes import Axis
+from sermm.explain.explanation import Explained, Gate, Map
+from sermm.explain.measures import NOTICE, relevance, sharpness
+from sermm.explain.sheet import Sheet, height_of, name_across, name_down, room_for_names
+from sermm.explain.strips import (
     at_cells,
     cells_of,
     column_style,

@@ -22,9 +22,9 @@ from sermm.encoders.segments import Segments
 from sermm.encoders.spectral.encoder import SpectralEncoder
 from sermm.encoders.stored import Stored
 from sermm.encoders.words import Words
-from sermm.engine.explain import MODELS
-from sermm.engine.explain_axes import Axis, axis_of
-from sermm.engine.explain_measures import (
+from sermm.explain.axes import Axis, axis_of
+from sermm.explain.explanation import MODELS
+from sermm.explain.measures import (
     band,
     cross,
     lexicon,
@@ -32,12 +32,12 @@ from sermm.engine.explain_measures import (
     sharpness,
     top_quartile,
 )
-from sermm.engine.explain_page import wav_of
-from sermm.engine.explain_sheet import name_down
-from sermm.engine.explain_sound import sound_of
-from sermm.engine.explain_strips import cells
-from sermm.engine.explain_subject import _as_folder, part_of
-from sermm.engine.explain_words import Word, negative_words, words_of
+from sermm.explain.page import wav_of
+from sermm.explain.sheet import name_down
+from sermm.explain.sound import sound_of
+from sermm.explain.strips import cells
+from sermm.explain.subject import _as_folder, part_of
+from sermm.explain.words import Word, negative_words, words_of
 from sermm.models.base import System
 from sermm.models.late_fusion import LateFusion
 

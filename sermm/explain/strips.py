@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 
 from sermm.data.audio import SAMPLE_RATE_HZ
-from sermm.engine.explain_axes import Axis
-from sermm.engine.explain_measures import top_quartile
-from sermm.engine.explain_sound import HIGH_HZ, HOP_S, Sound
+from sermm.explain.axes import Axis
+from sermm.explain.measures import top_quartile
+from sermm.explain.sound import HIGH_HZ, HOP_S, Sound
 
 _RANGE_DB = 60.0
 _FLOOR = 1e-12

@@ -11,15 +11,15 @@ from matplotlib.text import Text
 
 from sermm.core.batch import Batch
 from sermm.encoders.base import Piece
-from sermm.engine.explain import Explained, Gate, Map
-from sermm.engine.explain_axes import Axis
-from sermm.engine.explain_page import write
-from sermm.engine.explain_pictures import draw_attention, draw_gate
-from sermm.engine.explain_record import record
-from sermm.engine.explain_sheet import DPI, WIDTH_INCHES, Sheet
-from sermm.engine.explain_sound import sound_of
-from sermm.engine.explain_subject import Subject
 from sermm.engine.restore import Restored
+from sermm.explain.axes import Axis
+from sermm.explain.explanation import Explained, Gate, Map
+from sermm.explain.page import write
+from sermm.explain.pictures import draw_attention, draw_gate
+from sermm.explain.record import record
+from sermm.explain.sheet import DPI, WIDTH_INCHES, Sheet
+from sermm.explain.sound import sound_of
+from sermm.explain.subject import Subject
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 

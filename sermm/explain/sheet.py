@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sermm.core.files import whole_file
-from sermm.engine.explain_axes import Axis
+from sermm.explain.axes import Axis
 
 WIDTH_INCHES = 3.54
 DPI = 300

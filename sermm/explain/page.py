@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sermm.core.files import write_json, write_text
 from sermm.data.audio import SAMPLE_RATE_HZ
-from sermm.engine.explain import Explained, Gate, Map
-from sermm.engine.explain_axes import Axis
-from sermm.engine.explain_measures import NOTICE
-from sermm.engine.explain_pictures import draw_attention, draw_gate
-from sermm.engine.explain_record import WEIGHTS, record, write_weights
-from sermm.engine.explain_sound import Sound
+from sermm.explain.axes import Axis
+from sermm.explain.explanation import Explained, Gate, Map
+from sermm.explain.measures import NOTICE
+from sermm.explain.pictures import draw_attention, draw_gate
+from sermm.explain.record import WEIGHTS, record, write_weights
+from sermm.explain.sound import Sound
 
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -48,7 +48,7 @@ def draw(explained: Explained, folder: Path) -> dict[str, Path]:
 
 def _html(explained: Explained, told: dict[str, Any], pictures: dict[str, Path]) -> str:
     environment = Environment(
-        loader=PackageLoader("sermm.engine", "templates"),
+        loader=PackageLoader("sermm.explain", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sermm.encoders.base import Piece
-from sermm.engine.explain_words import Word
+from sermm.explain.words import Word
 
 NOTICE = "defined by sermm, not by the paper"
 # Relative to the largest value: below it a series is constant but for rounding.

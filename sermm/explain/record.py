@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from sermm.core.files import whole_file
-from sermm.engine.explain import Explained, Gate, Map
-from sermm.engine.explain_axes import Axis
-from sermm.engine.explain_measures import NOTICE, relevance, sharpness
+from sermm.explain.axes import Axis
+from sermm.explain.explanation import Explained, Gate, Map
+from sermm.explain.measures import NOTICE, relevance, sharpness
 
 WEIGHTS = "attention.npz"
 _DIGITS = 6

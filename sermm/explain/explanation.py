@@ -10,13 +10,13 @@ from jaxtyping import Float
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.precision import device_for
-from sermm.engine.explain_axes import Axis, axis_of
-from sermm.engine.explain_measures import Measure, band, cross, lexicon, relevance
-from sermm.engine.explain_sound import Sound, sound_of
-from sermm.engine.explain_subject import Subject
-from sermm.engine.explain_words import words_of
 from sermm.engine.inference import predict
 from sermm.engine.restore import Restored
+from sermm.explain.axes import Axis, axis_of
+from sermm.explain.measures import Measure, band, cross, lexicon, relevance
+from sermm.explain.sound import Sound, sound_of
+from sermm.explain.subject import Subject
+from sermm.explain.words import words_of
 from sermm.models.base import Attended, System
 
 MODELS = (

@@ -1,0 +1,1 @@
+"""What a run looked at: attention and gates, drawn with the sound."""
