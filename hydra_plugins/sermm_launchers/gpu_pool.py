@@ -42,7 +42,7 @@ ConfigStore.instance().store(
 
 
 class GpuPoolLauncher(SweepLauncher):
-    """Hands the jobs that are left to do to a `sermm.engine.pool.Pool`.
+    """Hands the jobs that are left to do to a `sermm.sweeps.pool.Pool`.
 
     Args:
         gpus_per_job: as in `GpuPoolConfig`, likewise the others.
@@ -70,9 +70,9 @@ class GpuPoolLauncher(SweepLauncher):
             KeyboardInterrupt: there was a signal to stop; every run can be resumed.
         """
         from sermm.cli.train import execute
-        from sermm.engine.pool import Pool, slots, visible_gpus
-        from sermm.engine.sweep import Launch
-        from sermm.engine.sweep_board import Board
+        from sermm.sweeps.board import Board
+        from sermm.sweeps.pool import Pool, slots, visible_gpus
+        from sermm.sweeps.sweep import Launch
 
         setup_globals()
         jobs = [[*words, *fold] for words in job_overrides for fold in self._parts()]

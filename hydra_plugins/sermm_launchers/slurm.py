@@ -38,8 +38,8 @@ class SlurmLauncher(SweepLauncher):
         Raises:
             KeyboardInterrupt: the wait was ended; the jobs go on in Slurm.
         """
-        from sermm.engine.sweep import Launch
-        from sermm.engine.sweep_board import Board
+        from sermm.sweeps.board import Board
+        from sermm.sweeps.sweep import Launch
 
         setup_globals()
         configs = [self.composed(words) for words in job_overrides]
@@ -53,10 +53,10 @@ class SlurmLauncher(SweepLauncher):
         return [_returned(value) for value in launch.values]
 
     def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
-        from sermm.engine.slurm_settings import Settings
-        from sermm.engine.slurm_submit import submit, write
-        from sermm.engine.slurm_wait import await_jobs
         from sermm.runs.plans import PlannedJob
+        from sermm.sweeps.slurm.settings import Settings
+        from sermm.sweeps.slurm.submit import submit, write
+        from sermm.sweeps.slurm.wait import await_jobs
 
         trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
         planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sermm.bench.measures import Measure, scratch
 from sermm.bench.timing import best_of, ratio, run
-from sermm.engine.pool import PRELOAD, Job, Pool, Slot
+from sermm.sweeps.pool import PRELOAD, Job, Pool, Slot
 
 _JOBS = 20
 

@@ -20,10 +20,10 @@ def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse, runs_folder
     from sermm.configuration.compose import compose, resolved
-    from sermm.engine.slurm_queue import last_settings, missing
-    from sermm.engine.slurm_settings import Settings
-    from sermm.engine.slurm_submit import submit, write
     from sermm.runs.reading.folders import find_study
+    from sermm.sweeps.slurm.queue import last_settings, missing
+    from sermm.sweeps.slurm.settings import Settings
+    from sermm.sweeps.slurm.submit import submit, write
 
     defaults = resolved(compose("submit", []))
     known = dict.fromkeys([*defaults, "runs_dir"], None)

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
-from sermm.engine.study import STATES, Details, Entry, as_plain, details, entries
 from sermm.runs.reading.folders import find_study
+from sermm.sweeps.study import STATES, Details, Entry, as_plain, details, entries
 
 USAGE = "sermm status STUDY [state=failed,running] [format=table|json] [runs_dir=FOLDER]"
 # Ten thousand lines help nobody who has not asked for them.

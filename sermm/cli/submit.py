@@ -29,11 +29,11 @@ def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse_own
     from sermm.configuration.compose import compose, resolved
-    from sermm.engine.expansion import expand
-    from sermm.engine.slurm_settings import Settings
-    from sermm.engine.slurm_submit import submit, write
     from sermm.runs.folder import make_folder
     from sermm.runs.plans import write_plan
+    from sermm.sweeps.expansion import expand
+    from sermm.sweeps.slurm.settings import Settings
+    from sermm.sweeps.slurm.submit import submit, write
 
     words = [a for a in arguments if a not in _MULTIRUN]
     known = dict.fromkeys(["submit", *resolved(compose("submit", []))], None)

@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         plain = resolved(compose("train", first_of_sweep(overrides)))
         make_folder(Path(plain["runs_dir"]) / plain["study"])
 
-    from sermm.engine.sweep import Sweep
+    from sermm.sweeps.sweep import Sweep
 
     sweep = Sweep()
     launch(arguments, sweep.job)

@@ -1,6 +1,6 @@
 from sermm.bench.study_runs import UTTERANCES, write_study
-from sermm.engine.study import details, entries, missing
 from sermm.report.tables.tables import build
+from sermm.sweeps.study import details, entries, missing
 
 
 def test_the_made_up_study_is_whole_and_of_the_size_of_iemocap(tmp_path):

@@ -5,10 +5,10 @@ import sys
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine.slurm_end import left_running, main, verdict
 from sermm.runs.folder import RunFolder
 from sermm.runs.processes import cluster, nodes
 from sermm.runs.slurm_job import await_ready, current_job, preflight, say_ready, seconds_of
+from sermm.sweeps.slurm.end import left_running, main, verdict
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_only_the_folders_of_this_job_are_marked(step, tmp_path):
 
 
 def test_the_last_step_of_a_script_starts_quickly():
-    code = "import sys, sermm.engine.slurm_end; sys.exit('torch' in sys.modules)"
+    code = "import sys, sermm.sweeps.slurm.end; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 

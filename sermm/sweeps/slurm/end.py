@@ -1,4 +1,4 @@
-"""The last step of a job's script, `python -m sermm.engine.slurm_end STUDY STATUS JOB...`.
+"""The last step of a job's script, `python -m sermm.sweeps.slurm.end STUDY STATUS JOB...`.
 
 A process that is killed cannot say so. When srun has ended with a failure, this marks the run
 folders of the job that still say that they run. A job that got its warning before Python was ready
@@ -23,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     study_dir, status, ids = Path(words[0]), int(words[1]), set(words[2:])
     job = current_job()
     if job is None:
-        print("sermm.engine.slurm_end is for the scripts of Slurm jobs", file=sys.stderr)
+        print("sermm.sweeps.slurm.end is for the scripts of Slurm jobs", file=sys.stderr)
         return 2
     said = ask(job.name)
     state, reason = verdict(job, status, said)

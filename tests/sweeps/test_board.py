@@ -2,8 +2,8 @@
 
 import pytest
 
-from sermm.engine.pool import Job
-from sermm.engine.sweep_board import Board, progress
+from sermm.sweeps.board import Board, progress
+from sermm.sweeps.pool import Job
 
 
 def job(folder, status=None, started_s=None, ended_s=None):

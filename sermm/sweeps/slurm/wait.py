@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.engine.pool import Job
-from sermm.engine.slurm_queue import queued
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import job_id
+from sermm.sweeps.pool import Job
+from sermm.sweeps.slurm.queue import queued
 
 LOOK_S = 5.0
 

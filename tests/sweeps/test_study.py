@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sermm.engine.study import as_plain, details, entries, missing
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import (
     Note,
@@ -18,6 +17,7 @@ from sermm.runs.plans import (
     write_note,
     write_plan,
 )
+from sermm.sweeps.study import as_plain, details, entries, missing
 
 
 def put(study, key, **status):
@@ -197,7 +197,7 @@ def test_plain_records_are_json(study):
 
 def test_nothing_that_takes_time_is_imported():
     script = (
-        "import sys, sermm.engine.study, sermm.cli.status\n"
+        "import sys, sermm.sweeps.study, sermm.cli.status\n"
         "heavy = {'torch', 'hydra', 'polars', 'numpy', 'jaxtyping'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

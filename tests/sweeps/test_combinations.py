@@ -1,7 +1,7 @@
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine.combine_sweep import wish
+from sermm.sweeps.combinations import wish
 
 GOOD = {"name": "both", "parts": ["coattention", "late_fusion"]}
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
-from sermm.engine.slurm_settings import Settings
-from sermm.engine.study import missing_and_running
 from sermm.runs.plans import FOLDER, PlannedJob
+from sermm.sweeps.slurm.settings import Settings
+from sermm.sweeps.study import missing_and_running
 
 ASK_S = 60
 

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from sermm.engine.pool import Job
+from sermm.sweeps.pool import Job
 
 _MOST_ROWS = 20
 _DRAW_S = 0.5

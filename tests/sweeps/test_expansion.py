@@ -1,7 +1,7 @@
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine.expansion import expand
+from sermm.sweeps.expansion import expand
 
 
 def words(jobs):

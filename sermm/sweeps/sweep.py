@@ -13,9 +13,6 @@ from omegaconf import DictConfig
 
 from sermm.configuration.compose import resolved
 from sermm.core.errors import InputError
-from sermm.engine.combine_sweep import combine_sweep, wish
-from sermm.engine.pool import Job
-from sermm.engine.sweep_board import Board
 from sermm.engine.task import title
 from sermm.engine.train import place, run
 from sermm.protocols.protocol import NoSuchFoldError
@@ -23,6 +20,9 @@ from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import BusyError, RunFolder, State
 from sermm.runs.plans import PlannedJob, log_path, write_plan
+from sermm.sweeps.board import Board
+from sermm.sweeps.combinations import combine_sweep, wish
+from sermm.sweeps.pool import Job
 
 
 @dataclass(frozen=True)

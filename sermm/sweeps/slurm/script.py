@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.engine.slurm_settings import Conduct, Resources
 from sermm.runs.plans import FOLDER, PlannedJob
+from sermm.sweeps.slurm.settings import Conduct, Resources
 
 
 def table(jobs: Sequence[PlannedJob]) -> str:
@@ -143,7 +143,7 @@ if [ "$status" != 0 ]; then
     # What a run that was killed could not write itself.
     first=$((before + (SLURM_ARRAY_TASK_ID - 1) * pack + 1))
     ids=$(sed -n "${first},$((first + pack - 1))p" "$table" | cut -d " " -f 1)
-    "$python" -m sermm.engine.slurm_end "$study" "$status" $ids
+    "$python" -m sermm.sweeps.slurm.end "$study" "$status" $ids
 fi
 exit "$status"
 """

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine import pool as pool_module
-from sermm.engine.pool import Job, Pool, Slot, slots
+from sermm.sweeps import pool as pool_module
+from sermm.sweeps.pool import Job, Pool, Slot, slots
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -119,7 +119,7 @@ def test_nothing_that_a_job_started_outlives_it(tmp_path):
 SCRIPT = """
 import signal, subprocess, sys
 from pathlib import Path
-from sermm.engine import pool
+from sermm.sweeps import pool
 pool.PRELOAD = ()
 def call(words):
     # As a run does, it leaves the signal to those who know what to do.

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.engine.slurm_queue import last_settings, missing
-from sermm.engine.slurm_script import quoted, script, table
-from sermm.engine.slurm_settings import Conduct, Resources, Settings
-from sermm.engine.slurm_submit import submit, write
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
+from sermm.sweeps.slurm.queue import last_settings, missing
+from sermm.sweeps.slurm.script import quoted, script, table
+from sermm.sweeps.slurm.settings import Conduct, Resources, Settings
+from sermm.sweeps.slurm.submit import submit, write
 
 PLAIN = {
     "account": None,

@@ -9,10 +9,10 @@ from pathlib import Path
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json, write_text
-from sermm.engine.slurm_script import script, table
-from sermm.engine.slurm_settings import Settings
 from sermm.runs.plans import FOLDER, PlannedJob
 from sermm.runs.slurm_job import scontrol
+from sermm.sweeps.slurm.script import script, table
+from sermm.sweeps.slurm.settings import Settings
 
 # Slurm's own default; an index must be below it.
 MAX_ARRAY = 1001

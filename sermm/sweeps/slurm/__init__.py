@@ -1,0 +1,1 @@
+"""Sweeps by Slurm: the script, the queue, and its word on how jobs ended."""
