@@ -25,12 +25,12 @@ from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
 from sermm.data.dataset import StoredStream
 from sermm.encoders.layer_mix import LayerMix
-from sermm.engine.assembly import build, save_assets
-from sermm.engine.corpus import Loaded
-from sermm.engine.fit import learning
-from sermm.engine.task import Task, data_module
-from sermm.engine.texts import HUMAN
-from sermm.engine.work import work_of
+from sermm.engine.assembly.build import build, save_assets
+from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.inputs.texts import HUMAN
+from sermm.engine.inputs.work import work_of
+from sermm.engine.training.fit import learning
+from sermm.engine.training.task import Task, data_module
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
 from sermm.protocols.folds import TalkerGroups

@@ -17,13 +17,13 @@ from sermm.bench.timing import peak_mb
 from sermm.configuration.compose import compose, resolved
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
-from sermm.engine.assembly import build, save_assets
-from sermm.engine.corpus import Loaded
-from sermm.engine.fit import class_counts, fit, learning
-from sermm.engine.learner import Learner, parameter_groups
-from sermm.engine.task import Task, data_module
-from sermm.engine.texts import HUMAN
-from sermm.engine.work import work_of
+from sermm.engine.assembly.build import build, save_assets
+from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.inputs.texts import HUMAN
+from sermm.engine.inputs.work import work_of
+from sermm.engine.training.fit import class_counts, fit, learning
+from sermm.engine.training.learner import Learner, parameter_groups
+from sermm.engine.training.task import Task, data_module
 from sermm.models.base import labels_of
 from sermm.protocols.folds import TalkerGroups
 from sermm.protocols.protocol import Protocol

@@ -28,8 +28,8 @@ from sermm.encoders.base import Encoder
 from sermm.encoders.hf.loading import random_model
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, SpeechTransformer
 from sermm.encoders.hf.text import TextTransformer
-from sermm.engine.assembly import build
-from sermm.engine.encoders import encoder_configs
+from sermm.engine.assembly.build import build
+from sermm.engine.assembly.encoders import encoder_configs
 from sermm.models.base import System
 
 CLASSES = 4

@@ -20,10 +20,10 @@ from sermm.core.digest import digest
 from sermm.core.seeding import generator
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
-from sermm.engine.corpus import load
-from sermm.engine.extraction import extract, wanted
-from sermm.engine.streams import streams_asked
-from sermm.engine.work import work_of
+from sermm.engine.extraction.extract import extract, wanted
+from sermm.engine.extraction.streams import streams_asked
+from sermm.engine.inputs.corpus import load
+from sermm.engine.inputs.work import work_of
 from sermm.store.features import FeatureStore
 
 _LAYERS, _WIDTH, _FRAMES = 13, 768, 225

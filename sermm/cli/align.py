@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sermm.core.records import Level
-    from sermm.engine.alignment import Units
-    from sermm.engine.corpus import Loaded
+    from sermm.engine.inputs.corpus import Loaded
+    from sermm.engine.inputs.units import Units
 
 _NO_FILE_NAME = re.compile(r"[/\\\0]")
 
@@ -43,8 +43,8 @@ def run(arguments: Sequence[str]) -> int:
         InputError: wrong use, or a corpus or a source that cannot be had.
     """
     from sermm.configuration.compose import compose, resolved
-    from sermm.engine.alignment import units
-    from sermm.engine.corpus import load
+    from sermm.engine.inputs.corpus import load
+    from sermm.engine.inputs.units import units
 
     plain = resolved(compose("align_report", arguments))
     if plain["format"] not in {"table", "json"}:
@@ -82,9 +82,9 @@ def summarise(
     plain: Mapping[str, Any], loaded: "Loaded", found: "Mapping[Level, Units]"
 ) -> dict[str, Any]:
     """All that is printed, as JSON."""
-    from sermm.engine.alignment import units_from
-    from sermm.engine.alignment_report import agreement, counts
-    from sermm.engine.alignment_sources import make_source
+    from sermm.engine.inputs.unit_report import agreement, counts
+    from sermm.engine.inputs.unit_sources import make_source
+    from sermm.engine.inputs.units import units_from
 
     members = loaded.reading.utterances
     problems = dict.fromkeys(p for known in found.values() for p in known.problems)

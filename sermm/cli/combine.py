@@ -26,8 +26,8 @@ from sermm.core.errors import InputError
 from sermm.core.records import Problem
 
 if TYPE_CHECKING:
-    from sermm.engine.combine_choice import Choice
-    from sermm.engine.combine_parts import Plan
+    from sermm.engine.combination.choice import Choice
+    from sermm.engine.combination.parts import Plan
 
 USAGE = "sermm combine PART PART [...] study=NEW [name=combination] [weights=1,1]"
 
@@ -53,8 +53,8 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"study= must say where the combinations go. Usage: {USAGE}")
     weights = shares(own["weights"], len(words))
 
-    from sermm.engine.combine_choice import chosen, matched
-    from sermm.engine.combine_parts import Plan, read_part
+    from sermm.engine.combination.choice import chosen, matched
+    from sermm.engine.combination.parts import Plan, read_part
 
     runs_dir = runs_folder(own["runs_dir"])
     choices = [chosen(word, runs_dir) for word in words]
@@ -88,8 +88,8 @@ def shares(text: str | None, n: int) -> list[float]:
 
 def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
     """Makes a combination; returns what is said of it, test UA as fractions."""
-    from sermm.engine.combine import combine
-    from sermm.engine.combine_record import metrics
+    from sermm.engine.combination.combine import combine
+    from sermm.engine.combination.record import metrics
 
     result = combine(plan, study_dir)
     names = ("key", "study", "model", "data", "protocol", "fold", "seed")

@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
         InputError: the corpus or the protocol cannot be used.
     """
     from sermm.configuration.compose import compose, resolved
-    from sermm.engine.corpus import load
+    from sermm.engine.inputs.corpus import load
     from sermm.protocols.summary import classes_by_fold, length_s, summarise
 
     plain = resolved(compose("data_report", arguments))

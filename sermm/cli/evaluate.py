@@ -30,8 +30,8 @@ def run(arguments: Sequence[str]) -> int:
     if len(words) != 1:
         raise InputError(f"give one run. Usage: {usage}")
 
+    from sermm.engine.assembly.restore import restore
     from sermm.engine.evaluate import default_split, evaluate
-    from sermm.engine.restore import restore
     from sermm.runs.folder import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))

@@ -26,7 +26,7 @@ from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 
 if TYPE_CHECKING:
-    from sermm.engine.restore import Restored
+    from sermm.engine.assembly.restore import Restored
     from sermm.explain.subject import Subject
 
 USAGE = 'sermm explain RUN utterance=ID | FILE.wav [text="..."] [lexicon=FILE] [to=FOLDER]'
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     if own["utterance"] is not None and own["text"] is not None:
         raise InputError("text= belongs to a file; the corpus has the text of its utterances")
 
-    from sermm.engine.restore import restore
+    from sermm.engine.assembly.restore import restore
     from sermm.explain.explanation import explain
     from sermm.explain.page import write
     from sermm.explain.words import negative_words

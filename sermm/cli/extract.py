@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sermm.cli.arguments import choice
 
 if TYPE_CHECKING:
-    from sermm.engine.extraction_pass import Extracted
+    from sermm.engine.extraction.one_pass import Extracted
 
 _LISTED = 5
 
@@ -40,10 +40,10 @@ def run(arguments: Sequence[str]) -> int:
     choice(plain["format"], "format", ("table", "json"))
 
     from sermm.core.records import LEVELS
-    from sermm.engine.corpus import load
-    from sermm.engine.extraction import extract, wanted
-    from sermm.engine.streams import streams_asked
-    from sermm.engine.work import work_of
+    from sermm.engine.extraction.extract import extract, wanted
+    from sermm.engine.extraction.streams import streams_asked
+    from sermm.engine.inputs.corpus import load
+    from sermm.engine.inputs.work import work_of
 
     streams = streams_asked(plain)
     loaded = load(plain)

@@ -29,8 +29,8 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"give a run and at least one file. Usage: {usage}")
 
     from sermm.core.records import LEVELS
+    from sermm.engine.assembly.restore import restore
     from sermm.engine.predict import label_files
-    from sermm.engine.restore import restore
     from sermm.runs.folder import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))

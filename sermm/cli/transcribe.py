@@ -37,9 +37,9 @@ def run(arguments: list[str]) -> int:
         InputError: the corpus or the recogniser cannot be used.
     """
     from sermm.configuration.compose import compose, resolved
-    from sermm.engine.corpus import load
-    from sermm.engine.transcript_scores import summarise
-    from sermm.engine.transcription import make_recogniser, transcribe
+    from sermm.engine.inputs.corpus import load
+    from sermm.engine.inputs.transcribe import make_recogniser, transcribe
+    from sermm.engine.inputs.transcript_scores import summarise
 
     plain = resolved(compose("transcribe", arguments))
     choice(plain["format"], "format", ("table", "json"))

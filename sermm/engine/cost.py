@@ -12,8 +12,8 @@ import torch
 from sermm.core.batch import Batch
 from sermm.data.dataset import UtteranceDataset
 from sermm.encoders.precision import precision_for
-from sermm.engine.inference import logits_of
-from sermm.engine.task import Task
+from sermm.engine.assembly.inference import logits_of
+from sermm.engine.training.task import Task
 from sermm.models.base import CountingSystem, System
 
 WARM_UP = 2

@@ -10,12 +10,12 @@ from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
-from sermm.engine.corpus import Loaded, load
-from sermm.engine.inference import predict
-from sermm.engine.normalisation import observe, observers
-from sermm.engine.restore import Restored
-from sermm.engine.task import data_module
-from sermm.engine.work import work_of
+from sermm.engine.assembly.inference import predict
+from sermm.engine.assembly.normalisation import observe, observers
+from sermm.engine.assembly.restore import Restored
+from sermm.engine.inputs.corpus import Loaded, load
+from sermm.engine.inputs.work import work_of
+from sermm.engine.training.task import data_module
 from sermm.runs.predictions import named, score, write_predictions
 
 SPLITS = ("train", "val", "test", "all")

@@ -11,10 +11,10 @@ from sermm.core.records import LEVELS
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load
 from sermm.encoders.precision import device_for
-from sermm.engine.inference import predict
-from sermm.engine.inputs import as_ids, unit_times
-from sermm.engine.normalisation import observe, observers
-from sermm.engine.restore import Restored
+from sermm.engine.assembly.inference import predict
+from sermm.engine.assembly.normalisation import observe, observers
+from sermm.engine.assembly.restore import Restored
+from sermm.engine.inputs.batches import as_ids, unit_times
 
 
 @dataclass(frozen=True)

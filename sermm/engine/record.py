@@ -7,12 +7,12 @@ from typing import Any
 from sermm.configuration.compose import feature_options, system_key
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
-from sermm.engine.callbacks import overfit_at
+from sermm.engine.assembly.inference import predict
 from sermm.engine.cost import cost
-from sermm.engine.distillation import taught, teacher_setting
-from sermm.engine.inference import predict
-from sermm.engine.streams import streams
-from sermm.engine.task import Task
+from sermm.engine.extraction.streams import streams
+from sermm.engine.training.callbacks import overfit_at
+from sermm.engine.training.distillation import taught, teacher_setting
+from sermm.engine.training.task import Task
 from sermm.models.base import System
 from sermm.runs.predictions import named, score, write_predictions
 from sermm.runs.versions import git_state, versions

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.precision import device_for
-from sermm.engine.inference import predict
-from sermm.engine.restore import Restored
+from sermm.engine.assembly.inference import predict
+from sermm.engine.assembly.restore import Restored
 from sermm.explain.axes import Axis, axis_of
 from sermm.explain.measures import Measure, band, cross, lexicon, relevance
 from sermm.explain.sound import Sound, sound_of

@@ -19,12 +19,12 @@ from sermm.core.records import Fold
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
-from sermm.engine.corpus import Loaded, load
-from sermm.engine.normalisation import observe, observers
+from sermm.engine.assembly.normalisation import observe, observers
+from sermm.engine.assembly.restore import Restored
+from sermm.engine.inputs.corpus import Loaded, load
+from sermm.engine.inputs.work import work_of
 from sermm.engine.predict import batch_of
-from sermm.engine.restore import Restored
-from sermm.engine.task import data_module
-from sermm.engine.work import work_of
+from sermm.engine.training.task import data_module
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from typing import Any
 
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
-from sermm.engine.combine import combine
-from sermm.engine.combine_choice import Choice, matched
-from sermm.engine.combine_parts import Plan, read_part
+from sermm.engine.combination.choice import Choice, matched
+from sermm.engine.combination.combine import combine
+from sermm.engine.combination.parts import Plan, read_part
 
 
 def wish(plain: Mapping[str, Any]) -> tuple[str, list[str]] | None:

@@ -26,7 +26,13 @@ from typing import Any, Literal
 from sermm.core.errors import InputError
 
 # What a run imports, and nothing that starts threads or looks for a GPU.
-PRELOAD = ("torch", "lightning", "transformers", "torchmetrics.classification", "sermm.engine.fit")
+PRELOAD = (
+    "torch",
+    "lightning",
+    "transformers",
+    "torchmetrics.classification",
+    "sermm.engine.training.fit",
+)
 State = Literal["waiting", "running", "finished", "failed", "interrupted"]
 INTERRUPTED = 130
 _GRACE_S = 30.0

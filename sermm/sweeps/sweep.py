@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from sermm.configuration.compose import resolved
 from sermm.core.errors import InputError
-from sermm.engine.task import title
-from sermm.engine.train import place, run
+from sermm.engine.run import place, run
+from sermm.engine.training.task import title
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
-from sermm.engine.assembly import build
+from sermm.engine.assembly.build import build
 
 ALL = ("text", "frame", "phone", "syllable", "word")
 LAYERS, D, K, LENGTH = 3, 8, 2, 4

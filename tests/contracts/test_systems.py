@@ -12,7 +12,7 @@ from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.data.characters import spelled
-from sermm.engine.assembly import build
+from sermm.engine.assembly.build import build
 from sermm.models.base import CountingSystem
 
 K = 4

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sermm.cli.main import main
-from sermm.engine import distillation_pass
-from sermm.engine.callbacks import Keeper
+from sermm.engine.training import teaching as distillation_pass
+from sermm.engine.training.callbacks import Keeper
 
 
 def folder_of(runs, study):

@@ -11,7 +11,8 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sermm.cli.main import main
-from sermm.engine import extraction_pass, extraction_sources
+from sermm.engine.extraction import one_pass as extraction_pass
+from sermm.engine.extraction import sources as extraction_sources
 
 
 @pytest.fixture(scope="module")

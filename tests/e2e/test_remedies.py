@@ -16,7 +16,7 @@ from hydra.utils import get_class
 from sermm.cli.main import main
 from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.data.augment.wordnet import DEBIAN
-from sermm.engine.encoders import encoded_by, encoder_configs
+from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.models.base import CountingSystem
 
 ALL = ["remedies=li2025", "remedies.modality_dropout={p: 0.5, fill: learned}"]

@@ -8,7 +8,7 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.speech import HFSpeechEncoder, SpeechTransformer
 from sermm.encoders.hf.text import HFTextEncoder
-from sermm.engine.memory_estimate import saved_bytes
+from sermm.engine.training.memory_estimate import saved_bytes
 
 SECONDS = (0.7, 0.02, 0.4)
 TEXTS = ["I am so happy!", "Go away.", "No, no, I am sad."]

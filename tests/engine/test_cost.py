@@ -8,11 +8,11 @@ import torch
 
 from sermm.bench.epoch import speech_task
 from sermm.engine import cost as costs
-from sermm.engine.callbacks import overfit, overfit_at
+from sermm.engine.assembly.inference import predict
 from sermm.engine.cost import cost, device_name, measured
-from sermm.engine.fit import fit
-from sermm.engine.inference import predict
 from sermm.engine.record import record
+from sermm.engine.training.callbacks import overfit, overfit_at
+from sermm.engine.training.fit import fit
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from sermm.core.batch import Batch
 from sermm.encoders.base import Piece
-from sermm.engine.restore import Restored
+from sermm.engine.assembly.restore import Restored
 from sermm.explain.axes import Axis
 from sermm.explain.explanation import Explained, Gate, Map
 from sermm.explain.page import write

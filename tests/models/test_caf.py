@@ -9,7 +9,7 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.stored import Stored
-from sermm.engine.assembly import build
+from sermm.engine.assembly.build import build
 from sermm.models.caf import CrossAttentionFusion
 
 

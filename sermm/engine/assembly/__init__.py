@@ -1,0 +1,1 @@
+"""Builds the system that a configuration describes, and takes it back from its run."""

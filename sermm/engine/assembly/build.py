@@ -1,0 +1,128 @@
+"""Builds a system from a resolved configuration, anew or as a run folder left it."""
+
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from sermm.core.errors import InputError
+from sermm.core.files import whole_file
+from sermm.core.seeding import seed_of
+from sermm.encoders.base import Encoder
+from sermm.engine.assembly.encoders import Makers, encoded_by, encoder_config, encoder_configs, made
+from sermm.engine.assembly.remedies import remedies_of
+from sermm.models.base import System
+
+
+def build(
+    plain: dict[str, Any],
+    n_classes: int,
+    assets: Path | None,
+    transcripts: Iterable[str],
+    stored: Mapping[str, tuple[int, int]] | None = None,
+) -> System:
+    """Builds the system; the same seed gives the same initial weights.
+
+    Args:
+        plain: a resolved configuration.
+        n_classes: k.
+        assets: folder of a run's encoders, if they were saved; else None.
+        transcripts: of the training part, for encoders that learn a vocabulary.
+        stored: number of layers and width of the streams that come from the feature store, by
+            the encoder's name; the others run live.
+
+    Raises:
+        InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised,
+            or a remedy is wrong.
+    """
+    config = dict(plain["model"]["system"])
+    remedies = remedies_of(plain)
+    wrapped = {}
+    for path, one in encoder_configs(plain["model"]).items():
+        inside = encoder_config(plain, one, path, assets, (stored or {}).get(path))
+        wrapped[path] = remedies.around(inside, encoded_by(one))
+    makers = Makers(wrapped.values())
+    encoders: dict[str, Any] = {}
+    for path, one in wrapped.items():
+        name, _, key = path.partition(".")
+        config.pop(name, None)
+        # A stream of its own: what else the system draws is the same with any encoder.
+        torch.manual_seed(seed_of(plain["seed"], "init", path))
+        encoder = makers.make(one)
+        if key:
+            encoders.setdefault(name, {})[key] = encoder
+        else:
+            encoders[name] = encoder
+    torch.manual_seed(seed_of(plain["seed"], "init"))
+    system = made({**config, "_partial_": True})(n_classes=n_classes, **encoders)
+    if not isinstance(system, System):
+        raise InputError(f"model.system._target_ is no System: {config['_target_']}")
+    if assets is None:
+        said = list(transcripts)
+        for encoder in system.encoders.values():
+            encoder.fit(said)
+    return system
+
+
+def save_assets(system: System, folder: Path) -> None:
+    """Writes what the encoders need beside weights, a folder each."""
+    for name, encoder in system.encoders.items():
+        encoder.save_assets(folder / name)
+
+
+def weights(system: System) -> dict[str, Any]:
+    """The state to keep: all but encoders that can be had again from where they came from."""
+    again = reloadable(system)
+    return {k: v for k, v in system.state_dict().items() if not (again and k.startswith(again))}
+
+
+def reloadable(system: System) -> tuple[str, ...]:
+    """Where in the state the encoders are that can be had again."""
+    return tuple(
+        f"{path}."
+        for path, module in system.named_modules(remove_duplicate=False)
+        if isinstance(module, Encoder) and module.reloadable
+    )
+
+
+def load_weights(system: System, state: dict[str, Any], source: str) -> None:
+    """Puts kept weights back.
+
+    Raises:
+        InputError: they belong to another system.
+    """
+    again = reloadable(system)
+    missing, unexpected = system.load_state_dict(state, strict=False)
+    missing = [key for key in missing if not (again and key.startswith(again))]
+    if missing or unexpected:
+        raise InputError(
+            f"{source} does not fit this system: missing {missing[:5]}, unexpected "
+            f"{unexpected[:5]}; the run was made by other code, train it again"
+        )
+
+
+def save_weights(system: System, path: Path) -> None:
+    """Writes the weights to keep, whole or not at all."""
+    # Through memory: on a full disk torch's own writer says nothing of a disk.
+    buffer = BytesIO()
+    torch.save(weights(system), buffer)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def read_weights(system: System, path: Path) -> None:
+    """Reads weights without executing anything that a file may hold.
+
+    Raises:
+        InputError: the file is missing, broken, or not of this system.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        raise InputError(
+            f"cannot read the weights {path}: {error}; train the run again to have them"
+        ) from error
+    load_weights(system, state, str(path))

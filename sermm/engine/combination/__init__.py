@@ -1,0 +1,1 @@
+"""Averages the logits of finished runs."""

@@ -1,0 +1,1 @@
+"""Hidden states of frozen encoders, computed once and stored."""

@@ -1,0 +1,1 @@
+"""What a run is fed: corpus, texts, units and batches."""

@@ -1,0 +1,112 @@
+"""From a configuration to a corpus that has been read and whose audio has been heard."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from hydra.utils import instantiate
+
+from sermm.core.errors import InputError
+from sermm.core.records import Reading, Utterance
+from sermm.core.transcripts import spoken
+from sermm.data.checks import check
+from sermm.engine.inputs.texts import HUMAN
+from sermm.protocols.protocol import Protocol as EvaluationProtocol
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What reads a corpus; one with alignments of its own also has `spans(utterance, level)`."""
+
+    def read(self) -> Reading:
+        """All utterances, and the problems."""
+        ...
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A corpus, ready for folds.
+
+    Attributes:
+        reader: of the corpus.
+        reading: the utterances whose audio is good, and all problems.
+        protocol: label scheme and fold rule; it works on the corpus's own transcripts.
+        durations: seconds of each utterance.
+        digests: of the audio of each utterance.
+        texts: what text encoders read of each utterance.
+        text_source: where the texts come from (`text.source`), as the result records it.
+    """
+
+    reader: Reader
+    reading: Reading
+    protocol: EvaluationProtocol
+    durations: dict[str, float]
+    digests: dict[str, str]
+    texts: dict[str, str]
+    text_source: dict[str, Any]
+
+
+def load(plain: dict[str, Any]) -> Loaded:
+    """Reads the corpus and listens to every utterance that the protocol selects, once.
+
+    Args:
+        plain: a resolved configuration with `data`, `protocol` and `cache_dir`; `text` is human
+            unless given.
+
+    Raises:
+        InputError: the corpus cannot be read, the protocol selects nothing of it, or there are no
+            machine transcripts by the name that `text.source` gives.
+    """
+    protocol: EvaluationProtocol = instantiate(plain["protocol"], _convert_="all")
+    reader, reading = _read(json.dumps(plain["data"], sort_keys=True))
+    selected = protocol.select(reading.utterances)
+    if protocol.aligned:
+        selected = aligned(reader, selected, protocol.name)
+    heard, problems = check(selected, Path(plain["cache_dir"]))
+    good = tuple(u for u in selected if u.id in heard)
+    digests = {i: measured.digest for i, measured in heard.items()}
+    texts = {u.id: spoken(u.transcript) for u in good}
+    source: dict[str, Any] = {"source": HUMAN}
+    if plain.get("text", {"source": HUMAN})["source"] != HUMAN:
+        from sermm.engine.inputs.texts import texts_of
+
+        texts, source = texts_of(plain, good, digests)
+    return Loaded(
+        reader,
+        Reading(good, reading.problems + problems),
+        protocol,
+        {i: measured.seconds for i, measured in heard.items()},
+        digests,
+        texts,
+        source,
+    )
+
+
+def aligned(
+    reader: Reader, utterances: Sequence[Utterance], protocol: str
+) -> tuple[Utterance, ...]:
+    """The utterances of which the corpus itself has both words and syllables with times.
+
+    Raises:
+        InputError: it has none.
+    """
+    spans = getattr(reader, "spans", None)
+    kept = tuple(u for u in utterances if spans and spans(u, "word") and spans(u, "syllable"))
+    if not kept:
+        raise InputError(
+            f"protocol {protocol} takes utterances with word and syllable alignments of the "
+            "corpus's own, and this corpus has none; choose protocol=loso4"
+        )
+    return kept
+
+
+@lru_cache(maxsize=4)
+def _read(data: str) -> tuple[Reader, Reading]:
+    reader = instantiate(json.loads(data), _convert_="all")
+    reading = reader.read()
+    if not isinstance(reading, Reading):
+        raise InputError(f"data._target_ must give a reader of a corpus, got {data}")
+    return reader, reading

@@ -1,0 +1,150 @@
+"""One process at recognising what a store of transcripts lacks.
+
+Several processes share the work by claims: each takes what is neither stored nor claimed, and waits
+in the end for what others are still at.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from sermm.core.progress import Progress
+from sermm.core.ragged import Ragged
+from sermm.core.records import Utterance
+from sermm.data.audio import AudioError
+from sermm.data.audio import load as load_audio
+from sermm.data.batching import BatchPlan
+from sermm.encoders.precision import device_for
+from sermm.engine.inputs.corpus import Loaded
+from sermm.recognisers.base import Recogniser
+from sermm.store.claims import Claims, claims_of
+from sermm.store.transcripts import TranscriptStore
+
+_WAIT_S = 0.5
+
+
+@dataclass
+class Transcribed:
+    """What a call found and did.
+
+    Attributes:
+        name: texts are chosen by `text.source=asr:<name>`.
+        recogniser: of them.
+        identity: what determines them.
+        texts: by utterance id.
+        stored: distinct recordings whose text was there.
+        computed: those recognised by this process.
+        seconds: audio that this process recognised.
+        took_s: time that took, without loading the model.
+        windowed: utterances too long to be heard at once.
+        failures: utterances that could not be read, with the reason.
+    """
+
+    name: str
+    recogniser: Recogniser
+    identity: dict[str, Any]
+    texts: dict[str, str] = field(default_factory=dict)
+    stored: int = 0
+    computed: int = 0
+    seconds: float = 0.0
+    took_s: float = 0.0
+    windowed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Recognition:
+    """Recognises, and keeps each batch as soon as it is done.
+
+    Args:
+        plain: a resolved configuration with `recogniser` and `accelerator`.
+        loaded: the corpus.
+        store: where texts go.
+        todo: an utterance for each digest that the store lacks.
+        done: what is done is noted here.
+    """
+
+    def __init__(
+        self,
+        plain: Mapping[str, Any],
+        loaded: Loaded,
+        store: TranscriptStore,
+        todo: Mapping[str, Utterance],
+        done: Transcribed,
+    ) -> None:
+        self._store, self._todo, self._done = store, todo, done
+        self._budget_s = float(plain["recogniser"]["batch_seconds"])
+        self._most_s = done.identity["max_seconds"]
+        self._device = device_for(plain["accelerator"])
+        self._tried: set[str] = set()
+        self._heard_s = {
+            key: min(loaded.durations[u.id], self._most_s or loaded.durations[u.id])
+            for key, u in todo.items()
+        }
+
+    def run(self) -> None:
+        """Does the work.
+
+        Raises:
+            InputError: the recogniser cannot be had.
+        """
+        recogniser = self._done.recogniser.to(self._device)
+        recogniser.load()
+        begun = time.monotonic()
+        total_s = math.fsum(self._heard_s.values())
+        with (
+            Progress(f"Recognising ({self._done.name})", total_s) as bar,
+            claims_of(self._store.folder) as claims,
+        ):
+            claims.join()
+            for batch in self._claimed(claims, bar):
+                waveforms = self._read(batch)
+                if waveforms:
+                    texts = recogniser.transcribe(Ragged.pack(list(waveforms.values())))
+                    self._store.add(dict(zip(waveforms, texts, strict=True)))
+                claims.release(batch)
+                seconds = math.fsum(self._heard_s[key] for key in batch)
+                self._done.computed += len(waveforms)
+                self._done.seconds += math.fsum(self._heard_s[key] for key in waveforms)
+                bar.advance(seconds)
+        self._done.took_s = time.monotonic() - begun
+
+    def _claimed(self, claims: Claims, bar: Progress) -> Iterator[list[str]]:
+        """Batches of what nobody else has done or is at; ends when nothing is missing."""
+        left = list(self._todo)
+        while left:
+            for batch in self._batches(left):
+                claimed = [key for key in batch if claims.take(key)]
+                self._store.refresh()
+                mine = [key for key in claimed if key not in self._store.texts]
+                claims.release(set(claimed) - set(mine))
+                self._tried.update(mine)
+                if mine:
+                    yield mine
+            self._store.refresh()
+            others = [key for key in left if key not in self._tried]
+            left = [key for key in others if key not in self._store.texts]
+            bar.advance(math.fsum(self._heard_s[key] for key in set(others) - set(left)))
+            if left:
+                bar.say("waiting for another process")
+                time.sleep(_WAIT_S)
+
+    def _batches(self, keys: Sequence[str]) -> Iterator[list[str]]:
+        """Alike in length, longest first."""
+        costs = [self._done.recogniser.cost_s(self._heard_s[key]) for key in keys]
+        for batch in BatchPlan(costs, seconds=self._budget_s):
+            yield [keys[index] for index in batch]
+
+    def _read(self, keys: Iterable[str]) -> dict[str, Tensor]:
+        """Waveforms by key; what cannot be read is noted."""
+        found = {}
+        for key in keys:
+            u = self._todo[key]
+            try:
+                found[key] = load_audio(u.path, u.start_s, u.end_s, self._most_s)
+            except AudioError as error:
+                self._done.failures[u.id] = str(error)
+        return found

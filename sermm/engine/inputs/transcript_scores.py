@@ -1,0 +1,63 @@
+"""How far a machine's transcripts are from the human's, as a whole and by act, class and gender."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sermm.core.records import Utterance
+from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.inputs.recognition import Transcribed
+from sermm.recognisers.word_errors import unwritable, word_errors
+
+NORMALISED = (
+    "both sides in lower case, without [TAGS], punctuation and apostrophes; numbers as written"
+)
+
+
+def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
+    """What was recognised and how well, ready for JSON.
+
+    Returns:
+        `wer` holds `all`, `act`, `class` and `gender`, each with the counts of `WordErrors` and
+        the rate; parts that the corpus does not tell apart are left out. `unwritable` is None
+        where the recogniser can write anything.
+    """
+    heard = [u for u in loaded.reading.utterances if u.id in done.texts]
+    classes = loaded.protocol.targets(heard) if heard else {}
+    scored: dict[str, Any] = {"all": _scores(heard, done.texts)}
+    parts: dict[str, Callable[[Utterance], str | None]] = {
+        "act": lambda u: u.act,
+        "class": lambda u: classes[u.id],
+        "gender": lambda u: u.gender,
+    }
+    for name, part in parts.items():
+        values = {part(u) for u in heard} - {None}
+        order = loaded.protocol.classes if name == "class" else sorted(map(str, values))
+        scored[name] = {
+            value: _scores([u for u in heard if part(u) == value], done.texts)
+            for value in order
+            if value in values
+        }
+    characters = done.recogniser.characters
+    lacking = None if characters is None else unwritable((u.transcript for u in heard), characters)
+    return {
+        "text_source": f"asr:{done.name}",
+        "identity": done.identity,
+        "utterances": len(done.texts),
+        "stored": done.stored,
+        "recognised": done.computed,
+        "seconds": round(done.seconds, 3),
+        "took_s": round(done.took_s, 3),
+        "windowed": done.windowed,
+        "empty": sum(not text for text in done.texts.values()),
+        "normalisation": NORMALISED,
+        "wer": scored,
+        "unwritable": None if lacking is None else asdict(lacking),
+        "failures": done.failures,
+        "problems": [asdict(problem) for problem in loaded.reading.problems],
+    }
+
+
+def _scores(utterances: Iterable[Utterance], texts: Mapping[str, str]) -> dict[str, Any]:
+    errors = word_errors((u.transcript, texts[u.id]) for u in utterances)
+    return {"wer": errors.wer, **asdict(errors)}

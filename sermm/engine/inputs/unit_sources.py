@@ -1,0 +1,225 @@
+"""Where units come from: the corpus, TextGrids, aligners that listen, or the whole utterance."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from sermm.core.errors import InputError
+from sermm.core.progress import Progress
+from sermm.core.ragged import Ragged
+from sermm.core.records import Level, Span, Utterance
+from sermm.data.audio import load as load_audio
+from sermm.data.batching import BatchPlan
+from sermm.encoders.precision import device_for
+from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.inputs.unit_store import AlignmentStore, key_of
+from sermm.units.aligned import Aligned
+from sermm.units.textgrid import TextGrids
+
+CORPUS: Final = "corpus"
+MFA: Final = "mfa"
+CTC: Final = "ctc"
+POCKETSPHINX: Final = "pocketsphinx"
+WHOLE: Final = "whole"
+NAMES: Final = (CORPUS, MFA, CTC, POCKETSPHINX, WHOLE)
+
+# Seconds of audio in a batch of the CTC model; results do not depend on it.
+_BATCH_S: Final = 60.0
+
+
+class Source(ABC):
+    """Gives units of utterances.
+
+    Attributes:
+        name: `Span.source` of its units.
+        syllables: the same of syllables that are made of its phones.
+    """
+
+    name: str
+    syllables: str
+
+    @abstractmethod
+    def align(
+        self, utterances: Sequence[Utterance], levels: Collection[Level]
+    ) -> Iterator[tuple[Utterance, Aligned]]:
+        """What it has, utterance by utterance, in any order; a level it lacks may be absent."""
+
+
+class CorpusSource(Source):
+    """The corpus's own files; nothing if its reader has none."""
+
+    name = CORPUS
+    syllables = "corpus_phones"
+
+    def __init__(self, reader: object) -> None:
+        self._spans: Callable[[Utterance, Level], tuple[Span, ...]] | None
+        self._spans = getattr(reader, "spans", None)
+
+    def align(
+        self, utterances: Sequence[Utterance], levels: Collection[Level]
+    ) -> Iterator[tuple[Utterance, Aligned]]:
+        """Reads a level only if it is asked for, or if syllables have to be made of it."""
+        if self._spans is None:
+            return
+        for u in utterances:
+            found = {level: self._spans(u, level) for level in levels}
+            if not found.get("syllable", True):
+                for level in ("phone", "word"):
+                    found[level] = found.get(level) or self._spans(u, level)
+            yield u, Aligned(found)
+
+
+class MfaSource(Source):
+    """TextGrids by utterance id."""
+
+    name = syllables = MFA
+
+    def __init__(self, folder: str) -> None:
+        self._grids = TextGrids(folder)
+
+    def align(
+        self, utterances: Sequence[Utterance], levels: Collection[Level]
+    ) -> Iterator[tuple[Utterance, Aligned]]:
+        """Both tiers, whatever is asked for."""
+        del levels
+        return ((u, self._grids.align(u.id)) for u in utterances)
+
+
+class WholeSource(Source):
+    """One unit without a symbol."""
+
+    name = syllables = WHOLE
+
+    def __init__(self, durations: Mapping[str, float]) -> None:
+        self._durations = durations
+
+    def align(
+        self, utterances: Sequence[Utterance], levels: Collection[Level]
+    ) -> Iterator[tuple[Utterance, Aligned]]:
+        """All levels, so that nothing is made of anything."""
+        for u in utterances:
+            end_s = self._durations[u.id]
+            yield u, Aligned({level: (Span("", 0.0, end_s, level, WHOLE),) for level in levels})
+
+
+class HeardSource(Source):
+    """An aligner that listens; what it has found is kept by content.
+
+    Args:
+        loaded: the corpus.
+        cache_dir: where findings are kept.
+        identity: what determines them.
+    """
+
+    title: ClassVar[str]
+
+    def __init__(self, loaded: Loaded, cache_dir: str, identity: dict[str, Any]) -> None:
+        self._loaded = loaded
+        self._store = AlignmentStore(cache_dir, self.name, identity)
+
+    def align(
+        self, utterances: Sequence[Utterance], levels: Collection[Level]
+    ) -> Iterator[tuple[Utterance, Aligned]]:
+        """All that it can; listens only to what it has not heard yet."""
+        del levels
+        keys = {u.id: key_of(self._loaded.digests[u.id], self._text(u)) for u in utterances}
+        todo = {keys[u.id]: u for u in utterances if keys[u.id] not in self._store}
+        if todo:
+            self._hear(todo)
+        for u in utterances:
+            yield u, self._store.get(keys[u.id], u.id)
+
+    def _hear(self, todo: Mapping[str, Utterance]) -> None:
+        """Aligns these, by key, and keeps what it finds, also when it is stopped."""
+        keys = {u.id: key for key, u in todo.items()}
+        total_s = sum(self._seconds(u) for u in todo.values())
+        try:
+            with Progress(self.title, total_s) as bar:
+                for u, aligned in self.listen(list(todo.values())):
+                    self._store.add(keys[u.id], aligned)
+                    bar.advance(self._seconds(u))
+        finally:
+            self._store.write()
+
+    @abstractmethod
+    def listen(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Aligned]]:
+        """Aligns these, in any order.
+
+        Raises:
+            AudioError: a file has gone since the corpus was checked.
+        """
+
+    def _text(self, u: Utterance) -> str:
+        return self._loaded.texts[u.id]
+
+    def _seconds(self, u: Utterance) -> float:
+        return self._loaded.durations[u.id]
+
+
+class SphinxSource(HeardSource):
+    """PocketSphinx: words and phones."""
+
+    name = syllables = POCKETSPHINX
+    title = "Aligning (pocketsphinx)"
+
+    def __init__(self, plain: Mapping[str, Any], loaded: Loaded) -> None:
+        from sermm.recognisers.sphinx_aligner import SphinxAligner
+
+        self._aligner = SphinxAligner(plain["align"]["pocketsphinx"]["dictionary"])
+        super().__init__(loaded, plain["cache_dir"], self._aligner.identity)
+
+    def listen(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Aligned]]:
+        """One by one."""
+        for u in utterances:
+            samples = load_audio(u.path, u.start_s, u.end_s).numpy()
+            yield u, self._aligner.align(u.id, samples, self._text(u))
+
+
+class CtcSource(HeardSource):
+    """A CTC recogniser: words."""
+
+    name = syllables = CTC
+    title = "Aligning (ctc)"
+
+    def __init__(self, plain: Mapping[str, Any], loaded: Loaded) -> None:
+        from sermm.recognisers.ctc import CTCModel
+        from sermm.recognisers.ctc_alignment import CtcAligner
+
+        options = plain["align"]["ctc"]
+        model = CTCModel(options["id"], options["revision"], key="align.ctc")
+        self._aligner = CtcAligner(model.to(device_for(_accelerator(plain))))
+        super().__init__(loaded, plain["cache_dir"], self._aligner.identity)
+
+    def listen(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Aligned]]:
+        """Batches of like length, longest first."""
+        for batch in BatchPlan([self._seconds(u) for u in utterances], seconds=_BATCH_S):
+            members = [utterances[index] for index in batch]
+            audio = Ragged.pack([load_audio(u.path, u.start_s, u.end_s) for u in members])
+            ids, texts = [u.id for u in members], [self._text(u) for u in members]
+            yield from zip(members, self._aligner.align(ids, audio, texts), strict=True)
+
+
+def make_source(name: str, plain: Mapping[str, Any], loaded: Loaded) -> Source:
+    """A source by name.
+
+    Raises:
+        InputError: it is not known, or cannot be had as configured.
+    """
+    folder = plain["align"]["mfa_dir"]
+    if name == MFA and folder is None:
+        raise InputError("align.sources names mfa; set align.mfa_dir=FOLDER with its TextGrids")
+    made: dict[str, Callable[[], Source]] = {
+        CORPUS: lambda: CorpusSource(loaded.reader),
+        MFA: lambda: MfaSource(folder),
+        CTC: lambda: CtcSource(plain, loaded),
+        POCKETSPHINX: lambda: SphinxSource(plain, loaded),
+        WHOLE: lambda: WholeSource(loaded.durations),
+    }
+    if name not in made:
+        raise InputError(f"align.sources: {name!r} is none of {', '.join(NAMES)}")
+    return made[name]()
+
+
+def _accelerator(plain: Mapping[str, Any]) -> str:
+    """Of the training configuration, or of a verb that has none."""
+    return str(plain["trainer"]["accelerator"] if "trainer" in plain else plain["accelerator"])

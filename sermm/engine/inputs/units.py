@@ -1,0 +1,124 @@
+"""Units of speech with their times, for every utterance, from the first source that has any."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sermm.core.errors import InputError
+from sermm.core.records import Level, Problem, Span
+from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.inputs.unit_sources import MFA, NAMES, WHOLE, Source, make_source
+from sermm.units.aligned import LEVELS, Aligned, mended
+from sermm.units.syllables import is_arpabet, syllable_spans
+
+
+@dataclass
+class Units:
+    """The units of one level.
+
+    Attributes:
+        spans: by utterance id, in order of time; all of an utterance from one source.
+        problems: what sources could not do, and what was wrong with the spans they gave.
+    """
+
+    spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def sources(self) -> dict[str, int]:
+        """How many utterances have their units from where, most first."""
+        return dict(Counter(spans[0].source for spans in self.spans.values()).most_common())
+
+
+def units(
+    plain: Mapping[str, Any], loaded: Loaded, levels: Collection[Level]
+) -> dict[Level, Units]:
+    """The units of every utterance: where no source has any, the whole utterance is one.
+
+    Args:
+        plain: a resolved configuration with `align`, `cache_dir` and `trainer` or `accelerator`.
+        loaded: the corpus.
+        levels: word, syllable, phone; one that is not asked for costs nothing.
+
+    Raises:
+        InputError: a level or a source is not known, or a source cannot be had.
+    """
+    names = sources_asked(plain["align"])
+    return units_from((make_source(name, plain, loaded) for name in names), plain, loaded, levels)
+
+
+def sources_asked(align: Mapping[str, Any]) -> list[str]:
+    """The sources in their order, `whole` last.
+
+    Raises:
+        InputError: one is not known or comes twice, or a setting is for one that is not named.
+    """
+    given = align["sources"]
+    names = [str(name) for name in given] if isinstance(given, Sequence) else []
+    if (
+        not names
+        or isinstance(given, str)
+        or set(names) - set(NAMES)
+        or len(set(names)) < len(names)
+    ):
+        raise InputError(
+            f"align.sources={given}: expected a list of some of {', '.join(NAMES)}, each once, "
+            "such as align.sources=[corpus,mfa]"
+        )
+    if align["mfa_dir"] is not None and MFA not in names:
+        raise InputError(
+            f"align.mfa_dir is set, but align.sources=[{','.join(names)}] does not name mfa; "
+            f"give align.sources=[{','.join((MFA, *names))}] or the order that you want"
+        )
+    return [*(name for name in names if name != WHOLE), WHOLE]
+
+
+def units_from(
+    sources: Iterable[Source], plain: Mapping[str, Any], loaded: Loaded, levels: Collection[Level]
+) -> dict[Level, Units]:
+    """The units that these sources have; one is asked only for what those before it lack.
+
+    Raises:
+        InputError: a level is not known.
+    """
+    if unknown := set(levels) - set(LEVELS):
+        raise InputError(f"levels: {', '.join(sorted(unknown))} is none of {', '.join(LEVELS)}")
+    found = {level: Units() for level in levels}
+    todo = loaded.reading.utterances
+    for source in sources:
+        todo = tuple(u for u in todo if any(u.id not in known.spans for known in found.values()))
+        if not todo:
+            break
+        for u, aligned in source.align(todo, levels):
+            lacking = [level for level in levels if u.id not in found[level].spans]
+            duration_s, alaska = loaded.durations[u.id], bool(plain["align"]["alaska"])
+            for level in lacking:
+                spans, problems = _of_level(level, u.id, aligned, source, duration_s, alaska)
+                found[level].problems += problems
+                if spans:
+                    found[level].spans[u.id] = spans
+    return found
+
+
+def _of_level(
+    level: Level,
+    utterance_id: str,
+    aligned: Aligned,
+    source: Source,
+    duration_s: float,
+    alaska: bool,
+) -> tuple[tuple[Span, ...], list[Problem]]:
+    """A source's units of a level; syllables are made of phones if it has none."""
+    given = aligned.spans.get(level, ())
+    spans, problems = mended(given, utterance_id, duration_s)
+    if level == "syllable" and not spans:
+        parts = [
+            mended(aligned.spans.get(part, ()), utterance_id, duration_s)
+            for part in ("phone", "word")
+        ]
+        (phones, _), (words, _) = parts
+        problems = tuple(problem for _, more in parts for problem in more)
+        if is_arpabet([phone.symbol for phone in phones]):
+            spans = syllable_spans(phones, words, source.syllables, alaska)
+    return spans, [*aligned.problems, *problems]

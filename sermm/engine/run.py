@@ -1,0 +1,122 @@
+"""One run: skip it if finished, resume it if interrupted, else train; then predict and record."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sermm.configuration.compose import as_yaml, run_key, settings
+from sermm.core.errors import InputError
+from sermm.core.records import Fold
+from sermm.engine.inputs.corpus import Loaded, load
+from sermm.engine.record import record
+from sermm.engine.training.fit import fit, learn
+from sermm.engine.training.task import prepare
+from sermm.engine.training.teacher import with_teacher
+from sermm.protocols.protocol import NoSuchFoldError
+from sermm.runs.folder import RunFolder
+from sermm.runs.plans import Note, forget_note, job_id, write_note
+from sermm.runs.slurm_job import await_ready, preflight, say_ready
+from sermm.runs.stopping import following, stoppable
+from sermm.tracking.tracker import tracked
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run: its configuration, corpus, fold and folder, and its result if it has been made."""
+
+    plain: dict[str, Any]
+    loaded: Loaded
+    fold: Fold
+    folder: RunFolder
+    result: dict[str, Any] | None
+
+
+def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Trains one system on one fold, or finds that this has been done.
+
+    Args:
+        plain: the resolved configuration.
+        overrides: what the user typed, for the report's row names.
+
+    Returns:
+        The result, as in `result.json`.
+
+    Raises:
+        InputError: the configuration or the corpus is wrong.
+        BusyError: another process is at it.
+    """
+    placed = place(plain, overrides)
+    if placed.result is not None:
+        return placed.result
+    plain, loaded, fold, folder = placed.plain, placed.loaded, placed.fold, placed.folder
+    line = preflight(plain["trainer"]["devices"])
+    if process_rank():
+        # Another process of this run, started by the first one to train on its own device.
+        with following():
+            await_ready(folder.path)
+            fit(prepare(plain, folder, loaded, fold, follows=True))
+        sys.exit(0)
+    if line is not None:
+        print(line, flush=True)
+    folder.start(as_yaml(plain))
+    with tracked(plain, folder.path) as tracker:
+        with stoppable(folder):
+            tracker.start()
+            start_s = time.monotonic()
+            task = prepare(plain, folder, loaded, fold)
+            say_ready(folder.path)
+            epochs = learn(task, [tracker])
+            result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
+            folder.finish(result)
+        # Only now: what it sends may take long, and the run is finished whatever comes of it.
+        tracker.finished(result, loaded.reading.utterances)
+    return result
+
+
+def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
+    """Where the run of a configuration is made; nothing is written but a sweep's note of it.
+
+    Raises:
+        InputError: the configuration or the corpus is wrong, or has changed since the run was made.
+    """
+    study = Path(plain["runs_dir"]) / plain["study"]
+    try:
+        loaded = load(plain)
+        fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
+        plain = with_teacher(plain, loaded.protocol.classes, fold)
+        folder = RunFolder(study / run_key(plain), job_id(overrides))
+        result = folder.result
+        if result is not None:
+            refuse_other_corpus(result, fold, folder)
+    except InputError as error:
+        left_out = isinstance(error, NoSuchFoldError)
+        write_note(study, overrides, Note(error=str(error), left_out=left_out))
+        raise
+    if result is None:
+        forget_note(study, overrides)
+    else:
+        write_note(study, overrides, Note(key=result["key"]))
+    return Place(plain, loaded, fold, folder, result)
+
+
+def process_rank() -> int:
+    """Which of a run's processes this is, as Lightning, torchrun and Slurm say it."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
+
+
+def refuse_other_corpus(done: dict[str, Any], fold: Fold, folder: RunFolder) -> None:
+    """A finished run whose fold held other utterances is not the run that was asked for.
+
+    Raises:
+        InputError: the folds differ.
+    """
+    if done["split_digest"] != fold.digest:
+        raise InputError(
+            f"{folder.path} is finished, but its fold held other utterances than the corpus has "
+            "now (another copy, or part of one); use another study=, or delete that folder"
+        )

@@ -1,0 +1,1 @@
+"""Trains one system on one fold."""

@@ -1,0 +1,212 @@
+"""What happens between epochs: seeding, keeping the best, stopping early, recording, progress."""
+
+import csv
+import io
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from sermm.core.files import whole_file, write_text
+from sermm.core.seeding import seed_of
+from sermm.engine.assembly.build import save_weights
+from sermm.metrics.scores import scores
+from sermm.models.base import System
+from sermm.runs.folder import RunFolder
+
+VAL_LOSS = "val/loss"
+
+
+class EpochSeeding(Callback):
+    """Every epoch draws from a stream of its own, so that resuming gives the same numbers.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Seeds torch for this epoch and rank."""
+        torch.manual_seed(seed_of(self.seed, "epoch", trainer.current_epoch, trainer.global_rank))
+
+
+class Recalls(Callback):
+    """Adds the recall of each class on validation to the figures of the epoch.
+
+    Args:
+        classes: in the order of the matrix.
+        counted: the confusion matrix that the learner fills, and clears after this.
+    """
+
+    def __init__(self, classes: Sequence[str], counted: MulticlassConfusionMatrix) -> None:
+        self.classes = classes
+        self.counted = counted
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Logs the recall of the classes that have examples."""
+        found = scores(self.counted.compute().cpu().numpy())
+        recalls = dict(zip(self.classes, found.recall, strict=True))
+        values = {f"val/recall_{name}": v for name, v in recalls.items() if v is not None}
+        pl_module.log_dict(values, sync_dist=True)
+
+
+class Keeper(Callback):
+    """Keeps the best epoch and the last one; stops when validation gains no more.
+
+    Without a validation figure the last epoch is the chosen one.
+
+    Args:
+        folder: of the run.
+        system: whose weights are kept.
+        monitor: the validation figure, of which more is better, or `val/loss`; None = there is
+            none.
+        patience: epochs without a better figure before stopping; None = never.
+    """
+
+    def __init__(
+        self, folder: RunFolder, system: System, monitor: str | None, patience: int | None
+    ) -> None:
+        self.folder = folder
+        self.system = system
+        self.monitor = monitor
+        self.patience = patience
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.rows: list[dict[str, float | int]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.rows = state_dict["rows"]
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs trained so far."""
+        return len(self.rows)
+
+    @property
+    def spent(self) -> bool:
+        """Whether patience has run out."""
+        return (
+            self.monitor is not None
+            and self.patience is not None
+            and self.last_epoch - self.best_epoch >= self.patience
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Records the epoch, keeps the best weights and the state to go on from."""
+        figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
+        ratios = overfit(figures)
+        self.rows.append({"epoch": trainer.current_epoch + 1, **figures, **ratios})
+        value = self._value(figures)
+        if value is None or self.best is None or value > self.best:
+            self.best, self.best_epoch = value, self.last_epoch
+            if trainer.is_global_zero:
+                save_weights(self.system, self.folder.best)
+        self._save_last(trainer)
+        if trainer.is_global_zero:
+            write_text(self.folder.path / "metrics.csv", table(self.rows))
+        if self.spent:
+            trainer.should_stop = True
+
+    def _value(self, figures: Mapping[str, float]) -> float | None:
+        """What is better the higher it is."""
+        value = figures.get(self.monitor) if self.monitor else None
+        return -value if value is not None and self.monitor == VAL_LOSS else value
+
+    def _save_last(self, trainer: Trainer) -> None:
+        if not trainer.is_global_zero:
+            # Every rank must take part; only the first one writes.
+            trainer.save_checkpoint(self.folder.last, weights_only=False)
+            return
+        with whole_file(self.folder.last) as temporary:
+            trainer.save_checkpoint(temporary, weights_only=False)
+
+
+def overfit(figures: Mapping[str, float]) -> dict[str, float]:
+    """How much better training goes than validation, above 1 where it does.
+
+    WA of training / WA of validation, and loss of validation / loss of training (of the labels,
+    with dropout, class weights and smoothing); a quotient that does not exist is left out.
+    """
+    trained_on = "train/label_loss" if "train/label_loss" in figures else "train/loss"
+    above_below = {
+        "overfit/wa_ratio": ("train/wa", "val/wa"),
+        "overfit/loss_ratio": ("val/loss", trained_on),
+    }
+    pairs = {n: [figures.get(part, math.nan) for part in ab] for n, ab in above_below.items()}
+    ratios = {name: above / below for name, (above, below) in pairs.items() if below}
+    return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+
+
+def overfit_at(path: Path, epoch: int) -> dict[str, float | None] | None:
+    """Both ratios of an epoch of a `metrics.csv`, None if it has none; None without the file."""
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        row = next((row for row in csv.DictReader(file) if int(row["epoch"]) == epoch), {})
+    said = {name: row.get(f"overfit/{name}") for name in ("wa_ratio", "loss_ratio")}
+    return {name: float(value) if value else None for name, value in said.items()}
+
+
+def table(rows: list[dict[str, float | int]]) -> str:
+    """Rows as CSV; columns are all names that occur."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+class Progress(Callback):
+    """One line on the terminal that says where training is.
+
+    Args:
+        title: of the run.
+        keeper: knows the figures.
+    """
+
+    def __init__(self, title: str, keeper: Keeper) -> None:
+        self.title = title
+        self.keeper = keeper
+        self.start_s = time.monotonic()
+        self.first = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Starts the clock."""
+        self.start_s, self.first = time.monotonic(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Says epoch, loss, validation figure and time left."""
+        if not (sys.stderr.isatty() and trainer.is_global_zero):
+            return
+        done, most = trainer.current_epoch + 1, trainer.max_epochs or 0
+        pace_s = (time.monotonic() - self.start_s) / (done - self.first)
+        figures = ", ".join(
+            f"{name} {float(trainer.callback_metrics[name]):.3f}"
+            for name in ("train/loss", "val/ua")
+            if name in trainer.callback_metrics
+        )
+        line = (
+            f"{self.title}: epoch {done}/{most}, {figures}, at most {pace_s * (most - done):.0f} s"
+        )
+        sys.stderr.write(f"\r\x1b[2K{line}")
+        sys.stderr.flush()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Clears the line."""
+        if sys.stderr.isatty() and trainer.is_global_zero:
+            sys.stderr.write("\r\x1b[2K")

@@ -1,0 +1,95 @@
+"""Distillation: what a student learns of the softened classes of a finished run, its teacher.
+
+Source: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
+from sermm.engine.training.objectives import Objective
+
+
+class Distillation(Objective):
+    """w T^2 KL(softmax(z_t / T) || softmax(z_s / T)), the mean over the utterances of a batch.
+
+    z_t are the teacher's logits and z_s the student's, T the temperature. The labels keep the share
+    1 - w. T^2 undoes that gradients through softened classes shrink with 1 / T^2.
+
+    Args:
+        teacher: log-probabilities `[k]` at T = 1 by utterance id; they are logits less a constant,
+            which a softmax does not see.
+        weight: w, 0..1.
+        temperature: T, above 0.
+    """
+
+    targets: Tensor
+
+    def __init__(
+        self, teacher: Mapping[str, Sequence[float]], weight: float, temperature: float
+    ) -> None:
+        super().__init__()
+        self.takes = weight
+        self.temperature = temperature
+        self.rows = {utterance_id: row for row, utterance_id in enumerate(teacher)}
+        softened = torch.tensor(list(teacher.values())) / temperature
+        # Not a part of checkpoints: the run folder has it already.
+        self.register_buffer("targets", softened.log_softmax(-1), persistent=False)
+
+    def forward(self, batch: Batch, output: Output) -> Float[Tensor, ""]:
+        """The weighted loss of a training batch."""
+        rows = torch.tensor([self.rows[i] for i in batch.ids], device=self.targets.device)
+        student = (output.logits.float() / self.temperature).log_softmax(-1)
+        divergence = F.kl_div(student, self.targets[rows], reduction="batchmean", log_target=True)
+        return self.takes * self.temperature**2 * divergence
+
+
+def strength(plain: Mapping[str, Any]) -> tuple[float, float]:
+    """Weight and temperature of a configuration.
+
+    Raises:
+        InputError: one of them cannot be.
+    """
+    given = plain["distillation"]
+    weight, temperature = given["weight"], given["temperature"]
+    if not (_is_number(weight) and 0 <= weight <= 1):
+        raise InputError(
+            f"distillation.weight={weight}: expected a number from 0 (labels only) to 1 (teacher "
+            "only)"
+        )
+    if not (_is_number(temperature) and temperature > 0):
+        raise InputError(
+            f"distillation.temperature={temperature}: expected a number above 0, such as 2.0"
+        )
+    return float(weight), float(temperature)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def teacher_name(teacher: Mapping[str, Any]) -> str:
+    """Its variant and size, for the rows of a table; the size tells it from its namesakes."""
+    return f"{teacher['variant']}:{teacher['parameters']['total'] / 1e6:.2g}M"
+
+
+def teacher_setting(plain: Mapping[str, Any]) -> dict[str, str]:
+    """The teacher as a setting, so that rows of students are told from those without one."""
+    teacher = plain["teacher"]
+    return {} if teacher is None else {"teacher": teacher_name(teacher)}
+
+
+def taught(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """What `result.json` says of the teacher, and how it taught."""
+    teacher = plain["teacher"]
+    if teacher is None:
+        return {"teacher": None}
+    told = {name: teacher[name] for name in ("key", "model", "variant", "parameters", "ua")}
+    return {"teacher": told, "distillation": plain["distillation"]}

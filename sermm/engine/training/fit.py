@@ -1,0 +1,144 @@
+"""Trains the system of a task: by Lightning, or by counting."""
+
+import logging
+import signal
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning import Callback, Trainer
+
+from sermm.core.errors import InputError
+from sermm.core.seeding import seed_of
+from sermm.encoders.hf.base import transformers_in
+from sermm.encoders.precision import device_for, precision_for
+from sermm.engine.assembly.build import read_weights, save_weights
+from sermm.engine.training.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls
+from sermm.engine.training.contrastive import contrastive
+from sermm.engine.training.learner import Learner, Learning
+from sermm.engine.training.memory_estimate import MemoryNote
+from sermm.engine.training.out_of_memory import memory_watched
+from sermm.engine.training.task import Task
+from sermm.engine.training.teaching import distillation
+from sermm.models.base import CountingSystem
+from sermm.runs.processes import cluster, nodes
+from sermm.runs.stopping import KeepSignals
+
+
+def learn(task: Task, watchers: Sequence[Callback] = ()) -> dict[str, int]:
+    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on.
+
+    Returns:
+        The number of the chosen epoch (`best`) and of the last one (`last`).
+    """
+    if isinstance(task.system, CountingSystem):
+        return count(task.system, task)
+    keeper = fit(task, watchers)
+    read_weights(task.system, task.folder.best)
+    return {"best": keeper.best_epoch, "last": keeper.last_epoch}
+
+
+def count(system: CountingSystem, task: Task) -> dict[str, int]:
+    """One look at every training utterance."""
+    for batch in task.data.train_dataloader():
+        system.observe(batch)
+    save_weights(system, task.folder.best)
+    return {"best": 1, "last": 1}
+
+
+def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
+    """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on."""
+    quiet()
+    options = task.plain["trainer"]
+    validated = bool(task.fold.val) or task.plain["select_on_test"]
+    figure = monitored(options["monitor"], task.loaded.protocol.headline)
+    keeper = Keeper(task.folder, task.system, figure if validated else None, options["patience"])
+    device = device_for(options["accelerator"])
+    learner = Learner(
+        task.system,
+        learning(task.plain),
+        class_counts(task),
+        {**distillation(task), **contrastive(task)},
+        task.remedies.p_lost,
+    )
+    trainer = Trainer(
+        accelerator=options["accelerator"],
+        devices=options["devices"] // nodes(),
+        num_nodes=nodes(),
+        plugins=[cluster()],
+        precision=precision_for(options["precision"], device),
+        max_epochs=options["max_epochs"],
+        accumulate_grad_batches=options["accumulate"],
+        gradient_clip_val=options["clip_norm"],
+        callbacks=[
+            EpochSeeding(task.plain["seed"]),
+            Recalls(task.loaded.protocol.classes, learner.confusion),
+            keeper,
+            Progress(task.title, keeper),
+            MemoryNote(task),
+            KeepSignals(),
+            *watchers,
+        ],
+        logger=False,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        limit_val_batches=1.0 if validated else 0,
+        default_root_dir=task.folder.path,
+    )
+    resume = task.folder.last if task.folder.last.exists() else None
+    torch.manual_seed(seed_of(task.plain["seed"], "fit"))
+    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
+    task.system.train()
+    if task.plain["features"]["checkpointing"]:
+        for encoder in transformers_in(task.system):
+            encoder.recompute()
+    try:
+        with memory_watched(task.plain, device):
+            trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
+    except SystemExit:
+        if trainer.interrupted:
+            # Lightning turns Ctrl-C into an exit and leaves the signal ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        raise
+    return keeper
+
+
+def monitored(monitor: str, headline: str) -> str:
+    """The validation figure that chooses the epoch.
+
+    Raises:
+        InputError: neither the headline nor the loss.
+    """
+    if monitor not in ("headline", "loss"):
+        raise InputError(f"trainer.monitor={monitor}: expected headline ({headline}) or loss")
+    return VAL_LOSS if monitor == "loss" else f"val/{headline}"
+
+
+def quiet() -> None:
+    """Silences what Lightning says of every run; sermm says the rest itself."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec.", FutureWarning)
+    warnings.filterwarnings("ignore", "The .* does not have many workers")
+    warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
+    # On a cluster's login node, where a run by hand is meant to be one.
+    warnings.filterwarnings("ignore", "The `srun` command is available")
+
+
+def learning(plain: dict[str, Any]) -> Learning:
+    """How the configured system learns."""
+    return Learning(**instantiate(plain["model"]["learning"], _convert_="all"))
+
+
+def class_counts(task: Task) -> torch.Tensor:
+    """Training utterances of each class, `[k]`."""
+    targets = task.loaded.protocol.targets(task.loaded.reading.utterances)
+    counts = Counter(targets[i] for i in task.fold.train)
+    return torch.tensor([float(counts[c]) for c in task.loaded.protocol.classes])

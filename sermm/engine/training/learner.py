@@ -1,0 +1,232 @@
+"""The one LightningModule: trains any system that maps a `Batch` to an `Output`."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
+from sermm.encoders.hf.base import transformers_in
+from sermm.encoders.hf.gdes import residuals_in
+from sermm.encoders.modality_dropout import ModalityDropout, lost
+from sermm.engine.assembly.build import load_weights, weights
+from sermm.engine.training.objectives import Objective
+from sermm.engine.training.schedule import schedule
+from sermm.metrics.scores import scores
+from sermm.models.base import System, labels_of
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a system learns (`conf/model/_base.yaml`, `learning`).
+
+    Attributes:
+        optimizer: makes an optimiser from parameter groups, `lr` and `weight_decay`.
+        lr: of all that starts from random weights.
+        encoder_lr: of the trained parameters of pre-trained encoders.
+        embedding_lr: of residuals of word embeddings (`encoder.text.gdes`); None: as the encoder
+            that they are in.
+        layer_decay: layer l of the L of a pre-trained encoder learns with encoder_lr *
+            layer_decay^(L - l); what lies before the layers is layer 0.
+        weight_decay: of matrices; biases, norms and scalars have none.
+        schedule: constant, linear or cosine.
+        warmup: share of the steps in which the rate rises linearly from 0.
+        class_weights: weigh classes by inverse frequency in training.
+        label_smoothing: share of the target that goes to all classes alike.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    lr: float
+    encoder_lr: float
+    embedding_lr: float | None
+    layer_decay: float
+    weight_decay: float
+    schedule: str
+    warmup: float
+    class_weights: bool
+    label_smoothing: float
+
+
+class Learner(LightningModule):
+    """Cross-entropy plus the system's own losses; scores from one confusion matrix an epoch.
+
+    Args:
+        system: the recogniser.
+        learning: how it learns.
+        class_counts: training utterances of each class, `[k]`.
+        objectives: further losses by name.
+        p_lost: how likely an utterance loses a modality in training.
+    """
+
+    class_weight: Tensor | None
+
+    def __init__(
+        self,
+        system: System,
+        learning: Learning,
+        class_counts: Float[Tensor, " k"],
+        objectives: Mapping[str, Objective] | None = None,
+        p_lost: float = 0.0,
+    ) -> None:
+        super().__init__()
+        # `on_load_checkpoint` checks strictly, but knows what was left out on purpose.
+        self.strict_loading = False
+        self.system = system
+        self.learning = learning
+        self.p_lost = p_lost
+        k = len(class_counts)
+        weight = class_counts.sum() / (k * class_counts) if learning.class_weights else None
+        self.register_buffer("class_weight", weight, persistent=False)
+        self.confusion = MulticlassConfusionMatrix(k)
+        self.objectives = nn.ModuleDict(objectives or {})
+        self.label_share = 1.0 - sum(one.takes for one in (objectives or {}).values())
+
+    def forward(self, batch: Batch) -> Output:
+        """The system's output."""
+        output: Output = self.system(batch)
+        return output
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:  # noqa: ARG002
+        """The loss of one batch."""
+        if self.p_lost:
+            absent = {k: v.to(self.device) for k, v in lost(len(batch), self.p_lost).items()}
+            batch = replace(batch, absent=absent)
+        output = self(batch)
+        trained = output.logits[None] if output.apart is None else output.apart
+        labels = labels_of(batch)
+        further = dict(output.losses)
+        further |= {name: one(batch, output) for name, one in self.objectives.items()}
+        of_labels = torch.stack([self._loss(logits, labels) for logits in trained])
+        loss = torch.stack([self.label_share * of_labels.sum(), *further.values()]).sum()
+        if further:
+            # Alone it compares with the loss on validation.
+            further["label_loss"] = of_labels.mean()
+        values = {
+            "train/loss": loss.detach(),
+            # Weighted by the size of the batches, the mean is the share over the epoch.
+            "train/wa": (output.logits.argmax(-1) == labels).float().mean(),
+            **{f"train/{k}": v.detach() for k, v in further.items()},
+        }
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        return loss
+
+    def _loss(self, logits: Float[Tensor, "b k"], labels: Tensor) -> Float[Tensor, ""]:
+        return F.cross_entropy(
+            logits.float(),
+            labels,
+            weight=self.class_weight,
+            label_smoothing=self.learning.label_smoothing,
+        )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Counts predictions; the loss is the mean over utterances."""
+        output, labels = self(batch), labels_of(batch)
+        self.confusion.update(output.logits, labels)
+        loss = F.cross_entropy(output.logits.float(), labels)
+        self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """UA, WA and macro F1 of the whole validation part."""
+        found = scores(self.confusion.compute().cpu().numpy())
+        self.confusion.reset()
+        values = {"val/ua": found.ua, "val/wa": found.wa, "val/f1_macro": found.f1_macro}
+        self.log_dict(values, sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One optimiser with a group per part, and its schedule by step."""
+        options = self.learning
+        groups = list(parameter_groups(self.system, options, self.objectives.parameters()))
+        optimizer = options.optimizer(groups, lr=options.lr)
+        steps = int(self.trainer.estimated_stepping_batches)
+        rate = schedule(options.schedule, options.warmup, steps)
+        scheduler = LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checkpoints hold the weights to keep only."""
+        kept = {f"system.{key}": value for key, value in weights(self.system).items()}
+        own = self.objectives.state_dict(prefix="objectives.")
+        checkpoint["state_dict"] = {**kept, **own}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them back; anything missing or left over is an error."""
+        state = _below("system.", checkpoint["state_dict"])
+        load_weights(self.system, state, source="the checkpoint")
+        self.objectives.load_state_dict(_below("objectives.", checkpoint["state_dict"]))
+
+
+def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def parameter_groups(
+    system: System, options: Learning, others: Iterable[nn.Parameter] = ()
+) -> Iterable[dict[str, Any]]:
+    """Trained parameters by part (pre-trained encoders, rest), depth, and whether they decay.
+
+    Args:
+        system: the recogniser.
+        options: how it learns.
+        others: parameters that belong to no system, and learn as what starts from random weights.
+
+    Raises:
+        InputError: nothing is to be trained, or no such layer decay.
+    """
+    tuned = tuned_rates(system, options)
+    residuals = {id(p) for part in residuals_in(system) for p in part.parameters()}
+    groups: dict[tuple[bool, bool, float, bool], list[nn.Parameter]] = {}
+    for p in (*system.parameters(), *others):
+        if p.requires_grad:
+            rate = tuned.get(id(p), options.lr)
+            kind = (id(p) in residuals, id(p) in tuned, rate, p.ndim >= 2)
+            groups.setdefault(kind, []).append(p)
+    if not groups:
+        raise InputError("nothing in this system is to be trained; see features.trainable")
+    for kind, part in sorted(groups.items(), key=itemgetter(0), reverse=True):
+        *_, rate, matrices = kind
+        decay = options.weight_decay if matrices else 0.0
+        yield {"params": part, "lr": rate, "weight_decay": decay}
+
+
+def tuned_rates(system: System, options: Learning) -> dict[int, float]:
+    """The rate of each parameter that does not learn with `lr`, by its id().
+
+    Those are the parameters of pre-trained encoders, and residuals of word embeddings if they have
+    a rate of their own.
+
+    Raises:
+        InputError: the decay is not above 0 and at most 1.
+    """
+    decay = options.layer_decay
+    if not 0 < decay <= 1:
+        raise InputError(
+            f"model.learning.layer_decay={decay}: expected a number above 0 and up to 1 "
+            "(1 = the same rate for all layers)"
+        )
+    rates: dict[int, float] = {}
+    for encoder in system.encoders.values():
+        if encoder.pretrained:
+            # What stands in for lost states starts from random weights.
+            own = encoder.encoder if isinstance(encoder, ModalityDropout) else encoder
+            rates |= {id(p): options.encoder_lr for p in own.parameters()}
+            for part in transformers_in(encoder):
+                for below_top, parameters in enumerate(reversed(part.by_depth())):
+                    rates |= {id(p): options.encoder_lr * decay**below_top for p in parameters}
+    if options.embedding_lr is not None:
+        for embedding in residuals_in(system):
+            rates |= {id(p): options.embedding_lr for p in embedding.parameters()}
+    return rates

@@ -1,0 +1,198 @@
+"""What fine-tuning will take of the device's memory, said before it starts.
+
+Weights, gradients and the optimiser's state are counted. Activations are measured: what a forward
+pass keeps for the backward pass of the shortest and of the longest clip, from which follows what
+it keeps whatever the length (weights in half precision) and by second of speech.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from sermm.encoders.hf.base import transformers_in
+from sermm.engine.training.learner import Learner, Learning
+from sermm.engine.training.out_of_memory import ways_out
+from sermm.engine.training.task import Task
+from sermm.models.base import System
+
+_EPOCHS = 10
+_PROBE = 1024
+_MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Memory that training takes, in bytes; activations of the largest batch."""
+
+    weights: int
+    gradients: int
+    state: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.state + self.activations
+
+
+class MemoryNote(Callback):
+    """Says what a run that trains pre-trained encoders needs; warns if there is less.
+
+    Args:
+        task: that is trained.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the note. What is drawn here counts for nothing: every epoch seeds afresh."""
+        system = self.task.system
+        if not (tunes(system) and trainer.is_global_zero and isinstance(pl_module, Learner)):
+            return
+        device = pl_module.device
+        weights = sum(t.nbytes for t in (*system.parameters(), *system.buffers()))
+        state = sum(_tensor_bytes(optimizer.state) for optimizer in trainer.optimizers)
+        # Before the measurement, whose memory the allocator keeps.
+        room = room_for(device, weights + state)
+        trained = [p for p in system.parameters() if p.requires_grad]
+        largest_s = largest_batch_s(self.task)
+        need = Need(
+            weights,
+            sum(p.nbytes for p in trained),
+            round(state_bytes(pl_module.learning, device) * sum(p.numel() for p in trained)),
+            activations(pl_module, trainer, self.task, largest_s),
+        )
+        optimizer = type(trainer.optimizers[0]).__name__
+        print(note(need, optimizer, largest_s, room), file=sys.stderr)
+        if room is not None and need.total > room:
+            said = "; ".join(ways_out(self.task.plain, device))
+            print(f"  warning: more than there is; if it runs out: {said}", file=sys.stderr)
+
+
+def tunes(system: System) -> bool:
+    """Whether something of a pre-trained encoder is trained."""
+    pretrained = [encoder for encoder in system.encoders.values() if encoder.pretrained]
+    return any(p.requires_grad for encoder in pretrained for p in encoder.parameters())
+
+
+def note(need: Need, optimizer: str, largest_s: float, room: int | None) -> str:
+    """The need in one line, for people."""
+    size, unit = (1e9, "GB") if need.total >= 1e9 else (1e6, "MB")
+    of = "" if room is None else f" of {room / 1e9:.1f} GB"
+    return (
+        f"  memory: about {need.total / size:.1f} {unit} (weights {need.weights / size:.1f}, "
+        f"gradients {need.gradients / size:.1f}, {optimizer} {need.state / size:.1f}, "
+        f"activations {need.activations / size:.1f} for {largest_s:.0f} s of speech){of}"
+    )
+
+
+def largest_batch_s(task: Task) -> float:
+    """Seconds of speech in the largest batch of the first epochs."""
+    seconds = [_seconds(task, i) for i in task.fold.train]
+    plan: Any = task.data.train_dataloader().batch_sampler
+    most = 0.0
+    for epoch in range(min(_EPOCHS, task.plain["trainer"]["max_epochs"])):
+        plan.set_epoch(epoch)
+        most = max(most, *(sum(seconds[i] for i in batch) for batch in plan))
+    return most
+
+
+def _seconds(task: Task, utterance_id: str) -> float:
+    return float(min(task.loaded.durations[utterance_id], task.plain["trainer"]["max_seconds"]))
+
+
+def activations(learner: Learner, trainer: Trainer, task: Task, largest_s: float) -> int:
+    """Bytes that the backward pass of a batch of so many seconds needs."""
+    ids = sorted(task.fold.train, key=lambda i: _seconds(task, i))
+    points = []
+    for utterance_id in (ids[0], ids[-1]):
+        dataset: Any = task.data.loader((utterance_id,)).dataset
+        batch = dataset[0].to(learner.device)
+        with _undisturbed(task), trainer.precision_plugin.forward_context():
+            found = saved_bytes(learner, batch)
+        points.append((_seconds(task, utterance_id), found))
+    return extrapolated(points[0], points[1], largest_s)
+
+
+def extrapolated(short: tuple[float, int], long: tuple[float, int], seconds: float) -> int:
+    """Bytes at so many seconds, on the line through two points (seconds, bytes)."""
+    if long[0] <= short[0]:
+        return round(long[1] * seconds / long[0])
+    slope = max(0.0, (long[1] - short[1]) / (long[0] - short[0]))
+    return round(long[1] + slope * (seconds - long[0]))
+
+
+@contextmanager
+def _undisturbed(task: Task) -> Iterator[None]:
+    """Puts statistics of batch norms back, and keeps one layer of those that run again.
+
+    The backward pass of a checkpointed layer needs its activations beside the inputs of all.
+    """
+    kept = [(buffer, buffer.clone()) for buffer in task.system.buffers()]
+    again = transformers_in(task.system) if task.plain["features"]["checkpointing"] else []
+    try:
+        for encoder in again:
+            encoder.recompute(but=1)
+        yield
+    finally:
+        for encoder in again:
+            encoder.recompute()
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)
+
+
+def saved_bytes(module: nn.Module, given: object) -> int:
+    """Bytes that a forward pass keeps for the backward pass, less the module's own weights."""
+    own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
+    found: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(count, lambda tensor: tensor):
+        # As long as the graph lives no two of its tensors have the same address.
+        graph = module(given)
+    del graph
+    return sum(found.values())
+
+
+def state_bytes(learning: Learning, device: torch.device) -> float:
+    """Bytes of the optimiser's state for one parameter, from a step with a few."""
+    probe = nn.Parameter(torch.zeros(_PROBE, device=device))
+    probe.grad = torch.zeros_like(probe)
+    optimizer = learning.optimizer([probe], lr=learning.lr)
+    optimizer.step()
+    return sum(t.nbytes for t in _tensors(optimizer.state) if t.numel() > 1) / _PROBE
+
+
+def _tensor_bytes(state: Any) -> int:
+    return sum(t.nbytes for t in _tensors(state))
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    return (t for one in state.values() for t in one.values() if isinstance(t, Tensor))
+
+
+def room_for(device: torch.device, held: int) -> int | None:
+    """Bytes that the run can have: what is free and what it holds; None where none can say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    free = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if free is None else int(free) * 1024 + held
