@@ -7,7 +7,7 @@ COMPLETED to Slurm, and a preempted one is started again by submitit behind the 
 """
 
 # No `from __future__ import annotations` here: Hydra's scan of the plugins would fail.
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ class SlurmLauncher(SweepLauncher):
     """
 
     def __init__(self, **settings: Any) -> None:
-        plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-        self.settings: Any = plain
+        plain: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+        self.settings: Mapping[str, Any] = plain
 
     def launch(
         self,
@@ -53,14 +53,18 @@ class SlurmLauncher(SweepLauncher):
         return [_returned(value) for value in launch.values]
 
     def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
+        from sermm.configuration.groups import TrainerConfig
+        from sermm.configuration.verbs import SubmitConfig
         from sermm.runs.plans import PlannedJob
-        from sermm.sweeps.slurm.settings import Settings
+        from sermm.sweeps.slurm.settings import SlurmSettings
         from sermm.sweeps.slurm.submit import submit, write
         from sermm.sweeps.slurm.wait import await_jobs
 
         trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
         planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]
-        written = write(study_dir, planned, Settings.for_runs(self.settings, trainer))
+        asked = SubmitConfig.read(self.settings, "hydra.launcher")
+        settings = SlurmSettings.for_runs(asked, TrainerConfig.read(trainer, "trainer"))
+        written = write(study_dir, planned, settings)
         ids = submit(study_dir, written)
         print(f"submitted {len(jobs)} runs as Slurm job {', '.join(ids)}; waiting", flush=True)
         try:

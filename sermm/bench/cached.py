@@ -18,7 +18,8 @@ from sermm.bench.epoch import Silent, bare_epochs, lightning_epochs
 from sermm.bench.measures import Measure, scratch
 from sermm.bench.padded import PaddedCoAttention, PaddedLateFusion, padded
 from sermm.bench.timing import best_of, ratio
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.groups import HUMAN
+from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
 from sermm.core.ragged import Ragged
 from sermm.core.records import Fold, Reading, Utterance
@@ -26,11 +27,10 @@ from sermm.core.seeding import generator
 from sermm.data.dataset import StoredStream
 from sermm.encoders.layer_mix import LayerMix
 from sermm.engine.assembly.build import build, save_assets
+from sermm.engine.fold_data import data_module
 from sermm.engine.inputs.corpus import Loaded
-from sermm.engine.inputs.texts import HUMAN
 from sermm.engine.inputs.work import work_of
-from sermm.engine.training.fit import learning
-from sermm.engine.training.task import Task, data_module
+from sermm.engine.training.task import Task
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
 from sermm.protocols.folds import TalkerGroups
@@ -120,15 +120,15 @@ class Corpus:
         words = ["data=manifest", "protocol=groups5", "features=cached", f"model={model}"]
         words += [f"model.streams=[{','.join(streams)}]", "trainer.accelerator=cpu"]
         words += [f"trainer.batch_size={self.scale.batch}"]
-        plain: dict[str, Any] = resolved(compose("train", words))
+        config = RunConfig.of(words)
         stored = {f"streams.{name}": self.streams[name] for name in streams}
         shapes = {name: stream.shape for name, stream in stored.items()}
-        system = build(plain, len(_CLASSES), None, [], shapes)
+        system = build(config, len(_CLASSES), None, [], shapes)
         run = RunFolder(self.root / name)
         save_assets(system, run.assets)
         loaded, fold = self._loaded(), Fold(1, self.ids, (), ())
-        data = data_module(work_of(plain, loaded, self.ids, []), fold, system, stored)
-        return Task(plain, run, loaded, fold, system, data, {})
+        data = data_module(work_of(config, loaded, self.ids, []), config, fold, system, stored)
+        return Task(config, run, loaded, fold, system, data, {})
 
     def _loaded(self) -> Loaded:
         utterances = tuple(
@@ -193,8 +193,8 @@ def padded_steps(
     corpus: Corpus, task: Task, model: nn.Module, names: Sequence[str], order: Sequence[str]
 ) -> list[float]:
     """Seconds of a training step for each batch, which is in memory, padded and in float32."""
-    options = learning(task.plain)
-    optimizer = options.optimizer(model.parameters(), lr=options.lr)
+    options = task.config.model.learning
+    optimizer = options.optimizer.make()(model.parameters(), lr=options.lr)
     times = []
     for first in range(0, len(order), corpus.scale.batch):
         ids = order[first : first + corpus.scale.batch]

@@ -1,11 +1,11 @@
 """The training tasks that `sermm bench` times: made-up speech, the demo's tiny encoders."""
 
+import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,16 +14,17 @@ import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 
 from sermm.bench.timing import peak_mb
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.groups import HUMAN
+from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
 from sermm.engine.assembly.build import build, save_assets
+from sermm.engine.fold_data import data_module
 from sermm.engine.inputs.corpus import Loaded
-from sermm.engine.inputs.texts import HUMAN
 from sermm.engine.inputs.work import work_of
-from sermm.engine.training.fit import class_counts, fit, learning
+from sermm.engine.training.fit import class_counts, fit
 from sermm.engine.training.learner import Learner, parameter_groups
-from sermm.engine.training.task import Task, data_module
+from sermm.engine.training.task import Task
 from sermm.models.base import labels_of
 from sermm.protocols.folds import TalkerGroups
 from sermm.protocols.protocol import Protocol
@@ -63,7 +64,7 @@ class Silent:
 def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
     """Late fusion of the demo's encoders over n utterances, without validation."""
     overrides = ["experiment=demo", "model=late_fusion", "trainer.accelerator=cpu", *more]
-    plain: dict[str, Any] = resolved(compose("train", overrides))
+    config = RunConfig.of(overrides)
     utterances, durations = write_speech(root / "audio", n)
     train = tuple(u.id for u in utterances if u.speaker == "0")
     test = tuple(u.id for u in utterances if u.speaker == "1")
@@ -74,17 +75,20 @@ def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
     loaded = Loaded(Silent(reading), reading, protocol, durations, {}, texts, {"source": HUMAN})
     fold = Fold(1, train, (), test)
     folder = RunFolder(root / "run")
-    system = build(plain, 4, None, texts.values())
+    system = build(config, 4, None, texts.values())
     save_assets(system, folder.assets)
-    data = data_module(work_of(plain, loaded, train + test, []), fold, system)
-    return Task(plain, folder, loaded, fold, system, data, {})
+    data = data_module(work_of(config, loaded, train + test, []), config, fold, system)
+    return Task(config, folder, loaded, fold, system, data, {})
 
 
 def bare_epochs(task: Task, n: int) -> float:
     """Seconds of the fastest epoch of a plain loop over batches that are in memory."""
-    options = learning(task.plain)
+    options = task.config.model.learning
     batches = list(task.data.train_dataloader())
-    optimizer = options.optimizer(list(parameter_groups(task.system, options)), lr=options.lr)
+    optimizer = options.optimizer.make()(
+        list(parameter_groups(task.system, options)), lr=options.lr
+    )
+    clip_norm = task.config.trainer.clip_norm or math.inf
     task.system.train()
     times = []
     for _ in range(WARM_UP + n):
@@ -93,9 +97,7 @@ def bare_epochs(task: Task, n: int) -> float:
             optimizer.zero_grad()
             loss = F.cross_entropy(task.system(batch).logits, labels_of(batch))
             torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(
-                task.system.parameters(), task.plain["trainer"]["clip_norm"]
-            )
+            torch.nn.utils.clip_grad_norm_(task.system.parameters(), clip_norm)
             optimizer.step()
         times.append(time.perf_counter() - start_s)
     return min(times[WARM_UP:])
@@ -119,8 +121,8 @@ class Clock(Callback):
 def lightning_epochs(task: Task, n: int) -> float:
     """Seconds of the fastest whole epoch of a run: serving, training, keeping checkpoints."""
     clock = Clock()
-    task.plain["trainer"]["max_epochs"] = WARM_UP + n
-    fit(task, [clock])
+    config = task.config.changed({"trainer.max_epochs": WARM_UP + n})
+    fit(replace(task, config=config), [clock])
     return min(
         b - a for a, b in zip(clock.starts[WARM_UP:], clock.starts[WARM_UP + 1 :], strict=False)
     )
@@ -130,7 +132,7 @@ def serve_main() -> None:
     """Serves one epoch of `argv[2]` utterances and prints this process's peak memory in MB."""
     root, n = Path(sys.argv[1]), int(sys.argv[2])
     task = speech_task(root, n, ["trainer.keep_audio_mb=0"])
-    Learner(task.system, learning(task.plain), class_counts(task))
+    Learner(task.system, task.config.model.learning, class_counts(task))
     for _ in range(2):
         seen = sum(len(batch) for batch in task.data.train_dataloader())
     if seen != len(task.fold.train):

@@ -20,7 +20,7 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
@@ -130,10 +130,10 @@ def fused(words: Sequence[str], pair: Mapping[str, Encoder]) -> tuple[System, Sy
         pair: the encoders `speech` and `text`, which the second one holds as they are.
     """
     settings = ["data=manifest", "protocol=groups5", "features=cached"]
-    plain: dict[str, Any] = resolved(compose("train", [*settings, *words]))
-    encoders = {path: pair[kind_of(path)] for path in encoder_configs(plain["model"])}
+    config = RunConfig.of([*settings, *words])
+    encoders = {path: pair[kind_of(path)] for path in encoder_configs(config.model)}
     shapes = {path: (one.n_layers, one.width) for path, one in encoders.items()}
-    given, live = (build(plain, CLASSES, None, [], shapes) for _ in range(2))
+    given, live = (build(config, CLASSES, None, [], shapes) for _ in range(2))
     for path, encoder in encoders.items():
         live.set_submodule(path, encoder)
     return given, live

@@ -15,7 +15,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from sermm.bench.measures import Measure, scratch
 from sermm.bench.timing import best_of, ratio
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import ExtractConfig
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
@@ -115,10 +115,10 @@ def extraction(hf: Any, clips: Sequence[Tensor], root: Path) -> Callable[[Precis
     def ours(precision: Precision) -> float:
         words = command(root, corpus, root / "encoder")[4:]
         more = [f"features.precision={precision}", f"cache_dir={root / f'cache{next(calls)}'}"]
-        plain = resolved(compose("extract", [*words, *more, "encoder.speech.layers=all"]))
-        loaded = load(plain)
-        work = work_of(plain, loaded, loaded.texts, [])
-        (done,) = extract(wanted(streams_asked(plain), work), work)
+        config = ExtractConfig.of([*words, *more, "encoder.speech.layers=all"])
+        loaded = load(config)
+        work = work_of(config, loaded, loaded.texts, [])
+        (done,) = extract(wanted(streams_asked(config), work), work)
         if done.computed != len(clips):
             raise RuntimeError(f"computed {done.computed} of {len(clips)} clips")
         return done.took_s

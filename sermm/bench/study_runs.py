@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sermm.configuration.compose import as_yaml, compose, resolved
+from sermm.configuration.identity import feature_options
+from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
 from sermm.metrics.scores import confusion, scores
@@ -31,11 +32,11 @@ Metrics = dict[str, float | None]
 
 def write_study(study: Path, systems: int, seeds: int) -> None:
     """Writes finished runs (systems x 5 folds x seeds) and the plan of their sweep."""
-    plain = resolved(compose("train", ["model=coattention", "data=demo", f"study={study.name}"]))
-    config, curves = as_yaml(plain), _metrics_csv()
+    shared = RunConfig.of(["model=coattention", "data=demo", f"study={study.name}"])
+    config, curves = shared.as_yaml(), _metrics_csv()
     jobs = []
     for system, fold, seed in product(range(systems), range(1, 6), range(seeds)):
-        run = _Run(plain, system, fold, seed)
+        run = _Run(shared, system, fold, seed)
         predictions, metrics = _drawn(fold, (system + seed) % DRAWS)
         folder = study / run.key
         folder.mkdir(parents=True)
@@ -87,10 +88,10 @@ class _Run:
     """One run of the study.
 
     Attributes:
-        plain: the configuration that it shares with all others.
+        config: the configuration that it shares with all others.
     """
 
-    plain: dict[str, Any]
+    config: RunConfig
     system: int
     fold: int
     seed: int
@@ -109,7 +110,7 @@ class _Run:
     def job(self) -> PlannedJob:
         """As a sweep plans it."""
         own = {**self.rate, "fold": self.fold, "seed": self.seed}
-        words = ["model=coattention", "data=demo", f"study={self.plain['study']}"]
+        words = ["model=coattention", "data=demo", f"study={self.config.study}"]
         return PlannedJob((*words, *(f"{key}={value}" for key, value in own.items())))
 
     @property
@@ -121,19 +122,19 @@ class _Run:
 
     def result(self, metrics: Metrics) -> dict[str, Any]:
         """Its `result.json`."""
-        model, protocol = self.plain["model"], self.plain["protocol"]
+        model, protocol = self.config.model, self.config.protocol
         test, val = (UTTERANCES[number - 1] for number in (self.fold, self.fold % 5 + 1))
         counts = {"train": sum(UTTERANCES) - test - val, "val": val, "test": test}
         return {
             "key": self.key,
-            "study": self.plain["study"],
+            "study": self.config.study,
             "system": digest(["bench study", self.system])[:16],
-            "model": model["name"],
-            "variant": model["variant"],
+            "model": model.name,
+            "variant": model.variant,
             "settings": self.rate,
             "data": "iemocap",
-            "protocol": protocol["name"],
-            "protocol_notes": protocol["notes"],
+            "protocol": protocol.name,
+            "protocol_notes": protocol.given("notes"),
             "leaky": False,
             "headline": "ua",
             "classes": list(CLASSES),
@@ -148,11 +149,11 @@ class _Run:
             "epochs": {"best": 17, "last": EPOCHS},
             "selection": "val",
             "text_source": "human",
-            "features": self.plain["features"],
-            "notes": model["notes"],
-            "published": model["published"],
-            "papers": model["papers"],
-            "curves": model["curves"],
+            "features": feature_options(self.config),
+            "notes": list(model.notes),
+            "published": list(model.published),
+            "papers": list(model.papers),
+            "curves": list(model.curves),
             "counts": {**counts, "cut": 0, "problems": 0},
             "versions": versions(),
             "git": {"commit": digest("bench study")[:40], "dirty": False, "diff": None},

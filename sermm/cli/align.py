@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from sermm.configuration.verbs import AlignVerbConfig
     from sermm.core.records import Level
     from sermm.engine.inputs.corpus import Loaded
     from sermm.engine.inputs.units import Units
@@ -42,21 +43,19 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         InputError: wrong use, or a corpus or a source that cannot be had.
     """
-    from sermm.configuration.compose import compose, resolved
+    from sermm.configuration.verbs import AlignVerbConfig
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.units import units
 
-    plain = resolved(compose("align_report", arguments))
-    if plain["format"] not in {"table", "json"}:
-        raise InputError(f"format={plain['format']}: it must be table or json")
-    loaded = load(plain)
-    if plain["utterance"] is not None:
-        loaded = only(loaded, str(plain["utterance"]))
-    found = units(plain, loaded, _levels(plain["levels"]))
-    summary = summarise(plain, loaded, found)
-    if plain["out"] is not None:
-        write(Path(plain["out"]).expanduser(), loaded, found)
-    if plain["format"] == "json":
+    config = AlignVerbConfig.of(arguments)
+    loaded = load(config)
+    if config.utterance is not None:
+        loaded = only(loaded, str(config.utterance))
+    found = units(config, loaded, config.levels)
+    summary = summarise(config, loaded, found)
+    if config.out is not None:
+        write(Path(config.out).expanduser(), loaded, found)
+    if config.format == "json":
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         print(render(summary), end="")
@@ -79,7 +78,7 @@ def only(loaded: "Loaded", utterance_id: str) -> "Loaded":
 
 
 def summarise(
-    plain: Mapping[str, Any], loaded: "Loaded", found: "Mapping[Level, Units]"
+    config: "AlignVerbConfig", loaded: "Loaded", found: "Mapping[Level, Units]"
 ) -> dict[str, Any]:
     """All that is printed, as JSON."""
     from sermm.engine.inputs.unit_report import agreement, counts
@@ -89,22 +88,22 @@ def summarise(
     members = loaded.reading.utterances
     problems = dict.fromkeys(p for known in found.values() for p in known.problems)
     summary: dict[str, Any] = {
-        "data": plain["data"]["name"],
+        "data": config.data.name,
         "utterances": len(members),
         "seconds": sum(loaded.durations[u.id] for u in members),
         "levels": {level: counts(known, loaded.durations) for level, known in found.items()},
         "problems": [{"where": p.where, "kind": p.kind, "what": p.what} for p in problems],
     }
-    if plain["utterance"] is not None:
+    if config.utterance is not None:
         summary["units"] = [
             {"level": s.level, "start_s": s.start_s, "end_s": s.end_s, "symbol": s.symbol}
             | {"source": s.source}
             for known in found.values()
             for s in known.spans[members[0].id]
         ]
-    if (name := plain["against"]) is not None:
-        source = make_source(str(name), plain, loaded)
-        others = units_from([source], plain, loaded, list(found))
+    if (name := config.against) is not None:
+        source = make_source(name, config, loaded)
+        others = units_from([source], loaded, list(found), config.align.alaska)
         summary["against"] = {"source": name, "levels": agreement(found, others)}
     return summary
 
@@ -136,16 +135,6 @@ def render(summary: Mapping[str, Any]) -> str:
     with console.capture() as capture:
         console.print(*parts, sep="\n")
     return capture.get()
-
-
-def _levels(given: Any) -> "list[Level]":
-    from sermm.units.aligned import LEVELS
-
-    names = [given] if isinstance(given, str) else given
-    levels = [level for level in LEVELS if isinstance(names, list) and level in names]
-    if not levels or len(levels) < len(names):
-        raise InputError(f"levels={given}: expected some of [{', '.join(LEVELS)}], each once")
-    return levels
 
 
 def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":

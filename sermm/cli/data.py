@@ -16,7 +16,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.arguments import choice
 from sermm.cli.tables import problem_parts, simple_table
 
 if TYPE_CHECKING:
@@ -30,20 +29,19 @@ def run(arguments: list[str]) -> int:
     Raises:
         InputError: the corpus or the protocol cannot be used.
     """
-    from sermm.configuration.compose import compose, resolved
+    from sermm.configuration.verbs import DataConfig
     from sermm.engine.inputs.corpus import load
     from sermm.protocols.summary import classes_by_fold, length_s, summarise
 
-    plain = resolved(compose("data_report", arguments))
-    choice(plain["format"], "format", ("table", "json"))
-    loaded = load(plain)
-    task = (loaded.reading, loaded.protocol, int(plain["seed"]))
-    summary = summarise(*task, ids=bool(plain["ids"]))
-    if plain["format"] == "json":
+    config = DataConfig.of(arguments)
+    loaded = load(config)
+    task = (loaded.reading, loaded.protocol, config.seed)
+    summary = summarise(*task, ids=config.ids)
+    if config.format == "json":
         print(json.dumps(summary, indent=2, ensure_ascii=False))
         return 0
     length = length_s(loaded.reading, loaded.protocol, loaded.durations)
-    title = f"{plain['data']['name']} under {loaded.protocol.name}. {loaded.protocol.notes}"
+    title = f"{config.data.name} under {loaded.protocol.name}. {loaded.protocol.notes}"
     print(render(title, summary, classes_by_fold(*task), length), end="")
     return 0
 

@@ -31,12 +31,11 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"give one run. Usage: {usage}")
 
     from sermm.engine.assembly.restore import restore
-    from sermm.engine.evaluate import default_split, evaluate
+    from sermm.engine.evaluate import evaluate
     from sermm.runs.folder import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
-    split = own["split"] or default_split(restored, overrides)
-    record = evaluate(restored, overrides, split)
+    record = evaluate(restored, overrides, own["split"])
     print(json.dumps(record, indent=2) if output == "json" else text(record))
     return 0
 

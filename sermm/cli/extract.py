@@ -20,8 +20,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.arguments import choice
-
 if TYPE_CHECKING:
     from sermm.engine.extraction.one_pass import Extracted
 
@@ -34,10 +32,9 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         InputError: wrong use, a corpus or an encoder that cannot be had, a disk that is too small.
     """
-    from sermm.configuration.compose import compose, resolved
+    from sermm.configuration.verbs import ExtractConfig
 
-    plain = resolved(compose("extract", arguments))
-    choice(plain["format"], "format", ("table", "json"))
+    config = ExtractConfig.of(arguments)
 
     from sermm.core.records import LEVELS
     from sermm.engine.extraction.extract import extract, wanted
@@ -45,15 +42,15 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.work import work_of
 
-    streams = streams_asked(plain)
-    loaded = load(plain)
+    streams = streams_asked(config)
+    loaded = load(config)
     levels = [level for level in LEVELS if any(s.level == level for s in streams)]
-    work = work_of(plain, loaded, loaded.texts, levels)
-    passes = extract(wanted(streams, work), work, plain["dry_run"])
+    work = work_of(config, loaded, loaded.texts, levels)
+    passes = extract(wanted(streams, work), work, config.dry_run)
     rows = [row for done in passes for row in rows_of(done)]
     failures = {i: why for done in passes for i, why in done.failures.items()}
     problems = {p.where: p.what for p in loaded.reading.problems if p.where not in failures}
-    if plain["format"] == "json":
+    if config.format == "json":
         print(json.dumps({"stores": rows, "failures": failures, "problems": problems}, indent=2))
     else:
         print(text(passes, rows))

@@ -19,31 +19,27 @@ USAGE = "sermm retry STUDY [time=... memory=... ...] [dry_run=true] [runs_dir=..
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse, runs_folder
-    from sermm.configuration.compose import compose, resolved
+    from sermm.configuration.verbs import SubmitConfig
     from sermm.runs.reading.folders import find_study
     from sermm.sweeps.slurm.queue import last_settings, missing
-    from sermm.sweeps.slurm.settings import Settings
+    from sermm.sweeps.slurm.settings import SlurmSettings
     from sermm.sweeps.slurm.submit import submit, write
 
-    defaults = resolved(compose("submit", []))
-    known = dict.fromkeys([*defaults, "runs_dir"], None)
+    known = dict.fromkeys([*SubmitConfig.model_fields, "runs_dir"], None)
     words, own = parse(arguments, known, USAGE)
     if len(words) != 1:
         raise InputError(f"expected one study, got {words}. Usage: {USAGE}")
     study_dir = find_study(words[0], runs_folder(own.pop("runs_dir"))).absolute()
     given = [f"{key}={value}" for key, value in own.items() if value is not None]
-    new = resolved(compose("submit", given))
-    last = last_settings(study_dir)
-    kept = {**vars(last.resources), **vars(last.conduct)}
-    settings = Settings.of(
-        {**kept, **{k: new[k] for k, v in own.items() if v is not None}}, last.devices
-    )
+    new, last = SubmitConfig.of(given), last_settings(study_dir)
+    changed = {key: getattr(new, key) for key, value in own.items() if value is not None}
+    settings = SlurmSettings(last.devices, last.asked.changed(changed))
     jobs, busy = missing(study_dir)
     if not jobs:
         print(f"nothing is missing of {study_dir.name}; {busy} runs are running or waiting")
         return 0
     written = write(study_dir, jobs, settings)
-    if new["dry_run"]:
+    if new.dry_run:
         print(written.path.read_text(encoding="utf-8"))
         print(f"{len(jobs)} runs in {written.path}; nothing was submitted")
         return 0

@@ -17,7 +17,6 @@ look on, `sermm retry STUDY` submits what is missing.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sermm.core.errors import InputError
 
@@ -28,35 +27,35 @@ _MULTIRUN = ("-m", "--multirun")
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse_own
-    from sermm.configuration.compose import compose, resolved
+    from sermm.configuration.verbs import RunConfig, SubmitConfig
     from sermm.runs.folder import make_folder
     from sermm.runs.plans import write_plan
     from sermm.sweeps.expansion import expand
-    from sermm.sweeps.slurm.settings import Settings
+    from sermm.sweeps.slurm.settings import SlurmSettings
     from sermm.sweeps.slurm.submit import submit, write
 
     words = [a for a in arguments if a not in _MULTIRUN]
-    known = dict.fromkeys(["submit", *resolved(compose("submit", []))], None)
+    known = dict.fromkeys(["submit", *SubmitConfig.model_fields], None)
     odd, own, task = parse_own(words, known, USAGE)
     if odd:
         raise InputError(f"{odd[0]!r} is not key=value. Usage: {USAGE}")
-    given = resolved(compose("submit", [f"{k}={v}" for k, v in own.items() if v is not None]))
+    given = SubmitConfig.of([f"{k}={v}" for k, v in own.items() if v is not None])
     jobs = expand(task, multirun=len(words) < len(arguments))
     # A misspelt key or a place that cannot be written is found before anything is in the queue.
-    plain = resolved(compose("train", jobs[0].words))
-    study_dir = Path(plain["runs_dir"]).absolute() / plain["study"]
+    config = RunConfig.of(jobs[0].words)
+    study_dir = config.study_dir.absolute()
     make_folder(study_dir)
-    written = write(study_dir, jobs, Settings.for_runs(given, plain["trainer"]))
-    if given["dry_run"]:
+    written = write(study_dir, jobs, SlurmSettings.for_runs(given, config.trainer))
+    if given.dry_run:
         print(written.path.read_text(encoding="utf-8"))
         print(f"{len(jobs)} runs in {written.path}; nothing was submitted")
         return 0
     ids = submit(study_dir, written)
     write_plan(study_dir, jobs)
-    study = plain["study"]
+    study = config.study
     print(f"submitted {len(jobs)} runs of study {study} as Slurm job {', '.join(ids)}")
     print(f"script: {written.path}")
-    if plain["combine"]:
+    if config.combine is not None:
         print("combine: when all have finished, give the words to sermm train -m, which adds it")
     print(f"sermm status {study}: how they are; sermm retry {study}: submits what is missing;")
     print(f"sermm report {study}: tables and figures; scancel {' '.join(ids)}: stops them")

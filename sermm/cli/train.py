@@ -20,18 +20,16 @@ runs_dir, cache_dir.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from sermm.configuration.compose import (
     VERSION_BASE,
-    compose,
     conf_dir,
     explain,
     first_of_sweep,
-    resolved,
 )
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.runs.folder import make_folder
 
@@ -42,8 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
         # A misspelt key or a place that cannot be written is found before anything starts.
-        plain = resolved(compose("train", first_of_sweep(overrides)))
-        make_folder(Path(plain["runs_dir"]) / plain["study"])
+        make_folder(RunConfig.of(first_of_sweep(overrides)).study_dir)
 
     from sermm.sweeps.sweep import Sweep
 

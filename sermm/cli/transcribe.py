@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.arguments import choice
 from sermm.cli.tables import simple_table
 
 if TYPE_CHECKING:
@@ -36,24 +35,22 @@ def run(arguments: list[str]) -> int:
     Raises:
         InputError: the corpus or the recogniser cannot be used.
     """
-    from sermm.configuration.compose import compose, resolved
+    from sermm.configuration.verbs import TranscribeConfig
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.transcribe import make_recogniser, transcribe
     from sermm.engine.inputs.transcript_scores import summarise
 
-    plain = resolved(compose("transcribe", arguments))
-    choice(plain["format"], "format", ("table", "json"))
-    choice(plain["accelerator"], "accelerator", ("auto", "cpu", "gpu"))
+    config = TranscribeConfig.of(arguments)
     # First, because it is quick to tell that a folder is wrong, and slow to listen to a corpus.
-    recogniser = make_recogniser(plain["recogniser"])
-    loaded = load(plain)
-    done = transcribe(plain, loaded, recogniser)
+    recogniser = make_recogniser(config.recogniser)
+    loaded = load(config)
+    done = transcribe(config, loaded, recogniser)
     summary = summarise(done, loaded)
-    if plain["format"] == "json":
-        texts = {"texts": done.texts} if plain["texts"] else {}
+    if config.format == "json":
+        texts = {"texts": done.texts} if config.texts else {}
         print(json.dumps(summary | texts, indent=2, ensure_ascii=False))
     else:
-        print(render(f"{plain['data']['name']} under {loaded.protocol.name}", summary), end="")
+        print(render(f"{config.data.name} under {loaded.protocol.name}", summary), end="")
     return int(bool(done.failures))
 
 

@@ -41,13 +41,13 @@ def cost(task: Task, device: torch.device) -> dict[str, Any] | None:
     # spread over the part, so that not all are of one dialogue
     places = range(0, len(test), -(-len(test) // MOST_UTTERANCES))
     batches = (dataset[place] for place in places)
-    precision = precision_for(task.plain["trainer"]["precision"], device)
+    precision = precision_for(task.config.trainer.precision, device)
     return {
         **measured(task.system, batches, device, precision.startswith("bf16")),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "features": task.plain["features"]["mode"],
+        "features": task.config.features.mode,
     }
 
 

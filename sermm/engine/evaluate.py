@@ -1,33 +1,30 @@
 """Scores a trained run on any fold, split or corpus, and says what of it was trained on."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from sermm.configuration.compose import compose, levels_of, resolved, without_places
+from sermm.configuration.identity import without_places
+from sermm.configuration.verbs import EvaluateConfig, RunConfig
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.core.records import Fold
-from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
-from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import Restored
-from sermm.engine.inputs.corpus import Loaded, load
-from sermm.engine.inputs.work import work_of
-from sermm.engine.training.task import data_module
-from sermm.runs.predictions import named, score, write_predictions
+from sermm.engine.fold_data import RestoredFold, corpus_and_fold, restored_fold
+from sermm.engine.inputs.corpus import Loaded
+from sermm.runs.predictions import Prediction, named, score, write_predictions
 
 SPLITS = ("train", "val", "test", "all")
 
 
-def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[str, Any]:
+def evaluate(restored: Restored, overrides: Sequence[str], split: str | None) -> dict[str, Any]:
     """Predicts a split and writes `evaluations/<digest>/{result.json,predictions.csv}`.
 
     Args:
         restored: the run.
         overrides: of data, protocol, fold and trainer; what is not given is the run's own.
-        split: train, val, test or all.
+        split: train, val, test or all; None: the test part, or all of another corpus.
 
     Returns:
         The record, `seen_in_training` included: how many of the utterances (and of their
@@ -36,35 +33,42 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
     Raises:
         InputError: the classes differ, or the split is empty.
     """
-    plain = merged(restored.plain, overrides)
-    loaded = load(plain)
+    config = EvaluateConfig.over(restored.config, overrides)
+    if split is None:
+        split = "test" if config.data.name == restored.config.data.name else "all"
+    loaded, fold = corpus_and_fold(config)
     refuse_other_classes(restored, loaded)
-    fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
     ids = members(fold, split)
-    work = work_of(plain, loaded, ids, levels_of(plain["model"]["system"]))
-    part = dataclasses.replace(fold, train=(), val=(), test=ids)
-    data = data_module(work, part, restored.system)
-    device = device_for(plain["trainer"]["accelerator"])
-    if parts := observers(restored.system, "talker"):
-        observe(parts, data.predict_dataloader(), device)
-    found = predict(
-        restored.system, data.predict_dataloader(), device, plain["trainer"]["precision"]
-    )
+    ready = restored_fold(restored, config, loaded, fold, ids)
+    batches = ready.data.loader(ids)
+    found = predict(restored.system, batches, ready.work.device, config.trainer.precision)
+    return written(restored, ready, found, ids, split)
+
+
+def written(
+    restored: Restored,
+    ready: RestoredFold,
+    found: Sequence[Prediction],
+    ids: Sequence[str],
+    split: str,
+) -> dict[str, Any]:
+    """Writes the predictions and their scores; returns the record and where it lies."""
+    config, loaded, fold = ready.config, ready.loaded, ready.fold
     targets = loaded.protocol.targets(loaded.reading.utterances)
     classes = restored.result["classes"]
     record = {
         "run": restored.result["key"],
         "model": restored.result["model"],
-        "data": plain["data"]["name"],
+        "data": config.data.name,
         "protocol": loaded.protocol.name,
         "fold": fold.number,
         "split": split,
         "utterances": len(found),
-        "seen_in_training": seen(restored, plain, loaded, ids),
+        "seen_in_training": seen(restored, config, loaded, ids),
         "metrics": named(score(found, targets, classes), classes, split),
-        "cut": data.cut,
+        "cut": sum(loaded.durations[i] > ready.work.most_s for i in ids),
     }
-    corpus = without_places(plain["data"], plain["cache_dir"])
+    corpus = without_places(config.data.as_plain(), config.cache_dir)
     name = digest([corpus, fold.digest, split])[:12]
     target = restored.folder.path / "evaluations" / name
     by_id = {u.id: u for u in loaded.reading.utterances}
@@ -79,13 +83,6 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
     )
     write_json(target / "result.json", record)
     return {**record, "folder": str(target)}
-
-
-def merged(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """The run's configuration with the corpus, protocol, fold and trainer of the overrides."""
-    asked = resolved(compose("evaluate", overrides))
-    groups = {o.lstrip("+").split("=", 1)[0].split(".", 1)[0] for o in overrides}
-    return {**plain, **{key: asked[key] for key in groups}}
 
 
 def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
@@ -118,23 +115,16 @@ def members(fold: Fold, split: str) -> tuple[str, ...]:
 
 
 def seen(
-    restored: Restored, plain: dict[str, Any], loaded: Loaded, ids: Sequence[str]
+    restored: Restored, config: RunConfig, loaded: Loaded, ids: Sequence[str]
 ) -> dict[str, int]:
     """How many of these utterances, and of their talkers, the run was trained on."""
-    own = restored.plain
-    if own["data"]["name"] != plain["data"]["name"]:
+    own = restored.config
+    if own.data.name != config.data.name:
         return {"utterances": 0, "talkers": 0}
-    trained_on = load({**own, "data": plain["data"]})
-    fold = trained_on.protocol.fold(trained_on.reading.utterances, own["fold"], own["seed"])
+    trained_on, fold = corpus_and_fold(own.changed({"data": config.data.as_plain()}))
     speakers = {u.id: u.speaker for u in trained_on.reading.utterances + loaded.reading.utterances}
     heard = {speakers[i] for i in fold.train}
     return {
         "utterances": len(set(ids) & set(fold.train)),
         "talkers": len({speakers[i] for i in ids} & heard),
     }
-
-
-def default_split(restored: Restored, overrides: Sequence[str]) -> str:
-    """The test part, or everything where the corpus is another one."""
-    plain = merged(restored.plain, overrides)
-    return "test" if plain["data"]["name"] == restored.plain["data"]["name"] else "all"

@@ -47,16 +47,16 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
         raise InputError(
             f"text= belongs to one file, got {len(paths)} files; label them one by one"
         )
-    options = restored.plain["trainer"]
-    device = device_for(options["accelerator"])
+    options = restored.config.trainer
+    device = device_for(options.accelerator)
 
     def batches() -> Iterator[Batch]:
-        return (batch_of(restored, path, text, options["max_seconds"]) for path in paths)
+        return (batch_of(restored, path, text, options.max_seconds) for path in paths)
 
     if parts := observers(restored.system, "talker"):
         # All files of one call are taken for one talker's.
         observe(parts, batches(), device)
-    found = predict(restored.system, batches(), device, options["precision"])
+    found = predict(restored.system, batches(), device, options.precision)
     classes = restored.result["classes"]
     return [
         Labelled(

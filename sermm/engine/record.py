@@ -4,10 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sermm.configuration.compose import feature_options, system_key
+from sermm.configuration.groups import ModelConfig
+from sermm.configuration.identity import feature_options, system_key
+from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
+from sermm.engine.assembly.remedies import settings_of
 from sermm.engine.cost import cost
 from sermm.engine.extraction.streams import streams
 from sermm.engine.training.callbacks import overfit_at
@@ -22,13 +25,12 @@ def record(
     task: Task, overrides: dict[str, str], epochs: dict[str, int], train_s: float
 ) -> dict[str, Any]:
     """Predicts validation and test part by the chosen weights; writes and returns the record."""
-    plain, loaded, fold = task.plain, task.loaded, task.fold
+    config, loaded, fold = task.config, task.loaded, task.fold
     start_s = time.monotonic()
-    options = plain["trainer"]
-    device = device_for(options["accelerator"])
+    device = device_for(config.device)
     # One process predicts everything, however many have trained.
     task.data.trainer = None
-    found = predict(task.system, task.data.predict_dataloader(), device, options["precision"])
+    found = predict(task.system, task.data.predict_dataloader(), device, config.trainer.precision)
     splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
     targets = loaded.protocol.targets(loaded.reading.utterances)
     classes = loaded.protocol.classes
@@ -45,12 +47,12 @@ def record(
     protocol = loaded.protocol
     return {
         "key": task.folder.path.name,
-        "study": plain["study"],
-        "system": system_key(plain),
-        "model": plain["model"]["name"],
-        "variant": plain["model"]["variant"],
-        "settings": {**overrides, **chosen_streams(plain["model"]), **teacher_setting(plain)},
-        "data": plain["data"]["name"],
+        "study": config.study,
+        "system": system_key(config),
+        "model": config.model.name,
+        "variant": config.model.variant,
+        "settings": {**overrides, **chosen_streams(config.model), **teacher_setting(config)},
+        "data": config.data.name,
         "protocol": protocol.name,
         "protocol_notes": protocol.notes,
         "leaky": protocol.leaky,
@@ -58,7 +60,7 @@ def record(
         "classes": list(classes),
         "fold": fold.number,
         "n_folds": protocol.n_folds(loaded.reading.utterances),
-        "seed": plain["seed"],
+        "seed": config.seed,
         "split_digest": fold.digest,
         "metrics": metrics,
         "parameters": parameters(task.system),
@@ -66,18 +68,18 @@ def record(
         "cost": cost(task, device),
         "epochs": epochs,
         "overfit": overfit_at(task.folder.path / "metrics.csv", epochs["best"]),
-        "selection": selection(plain, fold),
+        "selection": selection(config, fold),
         "text_source": text_source(loaded.text_source) if reads_text(task) else None,
         "text_source_record": loaded.text_source if reads_text(task) else None,
-        "features": feature_options(plain),
+        "features": feature_options(config),
         "augment": task.varied,
-        "remedies": task.remedies.settings or None,
-        **taught(plain),
+        "remedies": settings_of(task.remedies) or None,
+        **taught(config),
         "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
-        "notes": plain["model"]["notes"],
-        "published": plain["model"]["published"],
-        "papers": plain["model"]["papers"],
-        "curves": plain["model"]["curves"],
+        "notes": list(config.model.notes),
+        "published": list(config.model.published),
+        "papers": list(config.model.papers),
+        "curves": list(config.model.curves),
         "counts": {
             "train": len(fold.train),
             "val": len(fold.val),
@@ -90,16 +92,16 @@ def record(
     }
 
 
-def chosen_streams(model: Mapping[str, Any]) -> dict[str, str]:
+def chosen_streams(model: ModelConfig) -> dict[str, str]:
     """The streams as a setting, so that rows are told apart by them whoever chose them."""
-    if "streams" not in model or "level" in model:
+    if model.streams is None or model.level is not None:
         return {}
-    return {"model.streams": f"[{','.join(model['streams'])}]"}
+    return {"model.streams": f"[{','.join(model.streams)}]"}
 
 
 def reads_text(task: Task) -> bool:
     """Whether the system reads what is said, live or from the store."""
-    stored = streams(task.plain) if task.plain["features"]["mode"] == "cached" else []
+    stored = streams(task.config) if task.config.features.mode == "cached" else []
     return task.system.text_encoder is not None or any(s.level == "token" for s in stored)
 
 
@@ -109,9 +111,9 @@ def text_source(record: Mapping[str, Any]) -> str:
     return str(record["source"]) + ("" if wer is None else f" (WER {100 * wer:.1f} %)")
 
 
-def selection(plain: dict[str, Any], fold: Fold) -> str:
+def selection(config: RunConfig, fold: Fold) -> str:
     """What chose the epoch: test (only if asked for), val, or nothing (the last epoch)."""
-    if plain["select_on_test"]:
+    if config.select_on_test:
         return "test"
     return "val" if fold.val else "last"
 

@@ -5,13 +5,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sermm.configuration.compose import as_yaml, run_key, settings
+from sermm.configuration.identity import run_key, settings
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.engine.inputs.corpus import Loaded, load
+from sermm.engine.fold_data import corpus_and_fold
+from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.record import record
 from sermm.engine.training.fit import fit, learn
 from sermm.engine.training.task import prepare
@@ -28,18 +29,18 @@ from sermm.tracking.tracker import tracked
 class Place:
     """A run: its configuration, corpus, fold and folder, and its result if it has been made."""
 
-    plain: dict[str, Any]
+    config: RunConfig
     loaded: Loaded
     fold: Fold
     folder: RunFolder
     result: dict[str, Any] | None
 
 
-def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def run(config: RunConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """Trains one system on one fold, or finds that this has been done.
 
     Args:
-        plain: the resolved configuration.
+        config: of the run.
         overrides: what the user typed, for the report's row names.
 
     Returns:
@@ -49,25 +50,25 @@ def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         InputError: the configuration or the corpus is wrong.
         BusyError: another process is at it.
     """
-    placed = place(plain, overrides)
+    placed = place(config, overrides)
     if placed.result is not None:
         return placed.result
-    plain, loaded, fold, folder = placed.plain, placed.loaded, placed.fold, placed.folder
-    line = preflight(plain["trainer"]["devices"])
+    config, loaded, fold, folder = placed.config, placed.loaded, placed.fold, placed.folder
+    line = preflight(config.trainer.devices)
     if process_rank():
         # Another process of this run, started by the first one to train on its own device.
         with following():
             await_ready(folder.path)
-            fit(prepare(plain, folder, loaded, fold, follows=True))
+            fit(prepare(config, folder, loaded, fold, follows=True))
         sys.exit(0)
     if line is not None:
         print(line, flush=True)
-    folder.start(as_yaml(plain))
-    with tracked(plain, folder.path) as tracker:
+    folder.start(config.as_yaml())
+    with tracked(config, folder.path) as tracker:
         with stoppable(folder):
             tracker.start()
             start_s = time.monotonic()
-            task = prepare(plain, folder, loaded, fold)
+            task = prepare(config, folder, loaded, fold)
             say_ready(folder.path)
             epochs = learn(task, [tracker])
             result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
@@ -77,18 +78,17 @@ def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
+def place(config: RunConfig, overrides: Sequence[str]) -> Place:
     """Where the run of a configuration is made; nothing is written but a sweep's note of it.
 
     Raises:
         InputError: the configuration or the corpus is wrong, or has changed since the run was made.
     """
-    study = Path(plain["runs_dir"]) / plain["study"]
+    study = config.study_dir
     try:
-        loaded = load(plain)
-        fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
-        plain = with_teacher(plain, loaded.protocol.classes, fold)
-        folder = RunFolder(study / run_key(plain), job_id(overrides))
+        loaded, fold = corpus_and_fold(config)
+        config = with_teacher(config, loaded.protocol.classes, fold)
+        folder = RunFolder(study / run_key(config), job_id(overrides))
         result = folder.result
         if result is not None:
             refuse_other_corpus(result, fold, folder)
@@ -100,7 +100,7 @@ def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
         forget_note(study, overrides)
     else:
         write_note(study, overrides, Note(key=result["key"]))
-    return Place(plain, loaded, fold, folder, result)
+    return Place(config, loaded, fold, folder, result)
 
 
 def process_rank() -> int:

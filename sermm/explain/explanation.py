@@ -107,9 +107,9 @@ def explain(restored: Restored, subject: Subject, negative: Collection[str]) -> 
     Raises:
         InputError: the system has neither attention nor a gate.
     """
-    system, options = restored.system, restored.plain["trainer"]
-    device = device_for(options["accelerator"])
-    (prediction,) = predict(system, [subject.batch], device, options["precision"])
+    system, options = restored.system, restored.config.trainer
+    device = device_for(options.accelerator)
+    (prediction,) = predict(system, [subject.batch], device, options.precision)
     with torch.inference_mode():
         attended, gates = system.attended(subject.batch), system.gates(subject.batch)
     if not attended and not gates:

@@ -1,17 +1,14 @@
 """What is explained: an utterance of the run's own corpus, or a file of one's own."""
 
-import dataclasses
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-from hydra.utils import instantiate
 from jaxtyping import Float
 from torch import Tensor
 
-from sermm.configuration.compose import levels_of
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
@@ -21,10 +18,9 @@ from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import Restored
-from sermm.engine.inputs.corpus import Loaded, load
-from sermm.engine.inputs.work import work_of
+from sermm.engine.fold_data import corpus_and_fold, restored_fold
+from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.predict import batch_of
-from sermm.engine.training.task import data_module
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +52,15 @@ def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
     Raises:
         InputError: the file cannot be read.
     """
-    options = restored.plain["trainer"]
-    batch = batch_of(restored, path, text, options["max_seconds"])
+    options = restored.config.trainer
+    batch = batch_of(restored, path, text, options.max_seconds)
     if parts := observers(restored.system, "talker"):
-        observe(parts, [batch], device_for(options["accelerator"]))
+        observe(parts, [batch], device_for(options.accelerator))
     return Subject(
         name=path.name,
         folder=f"{_as_folder(path.stem)}-{digest([digest_file(path), text])[:8]}",
         batch=batch,
-        waveform=decode(path, None, None, options["max_seconds"]),
+        waveform=decode(path, None, None, options.max_seconds),
         text=spoken(text),
     )
 
@@ -75,19 +71,20 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
     Raises:
         InputError: it is not in the fold: says whether the corpus has it, and what comes close.
     """
-    trainer = {**restored.plain["trainer"], "num_workers": 0}
-    plain = {**restored.plain, "trainer": trainer}
-    loaded = load(plain)
-    fold = loaded.protocol.fold(loaded.reading.utterances, plain["fold"], plain["seed"])
+    config = restored.config.changed({"trainer.num_workers": 0})
+    loaded, fold = corpus_and_fold(config)
     part = part_of(fold, utterance_id)
     if part is None:
-        raise _absent(plain, loaded, fold, utterance_id)
-    utterance = next(u for u in loaded.reading.utterances if u.id == utterance_id)
+        raise _absent(config, loaded, fold, utterance_id)
+    ready = restored_fold(restored, config, loaded, fold, [utterance_id])
+    batch: Batch = next(iter(ready.data.loader((utterance_id,))))
+    utterance = ready.work.utterances[utterance_id]
+    most_s = ready.work.most_s
     return Subject(
         name=utterance_id,
         folder=_as_folder(utterance_id),
-        batch=_batch(restored, plain, loaded, fold, utterance_id),
-        waveform=decode(utterance.path, utterance.start_s, utterance.end_s, trainer["max_seconds"]),
+        batch=batch,
+        waveform=decode(utterance.path, utterance.start_s, utterance.end_s, most_s),
         text=loaded.texts[utterance_id],
         label=loaded.protocol.targets(loaded.reading.utterances)[utterance_id],
         part=part,
@@ -100,33 +97,13 @@ def part_of(fold: Fold, utterance_id: str) -> str | None:
     return next((name for name, ids in parts.items() if utterance_id in ids), None)
 
 
-def _batch(
-    restored: Restored, plain: dict[str, Any], loaded: Loaded, fold: Fold, utterance_id: str
-) -> Batch:
-    """The utterance alone; what is normalised by talker has heard all of its talker's."""
-    parts = observers(restored.system, "talker")
-    ids: tuple[str, ...] = (utterance_id,)
-    if parts:
-        speakers = {u.id: u.speaker for u in loaded.reading.utterances}
-        everything = (*fold.train, *fold.val, *fold.test)
-        ids = tuple(i for i in everything if speakers[i] == speakers[utterance_id])
-    work = work_of(plain, loaded, ids, levels_of(plain["model"]["system"]))
-    one = dataclasses.replace(fold, train=(), val=(), test=ids)
-    data = data_module(work, one, restored.system)
-    if parts:
-        observe(parts, data.loader(ids), work.device)
-    batch: Batch = next(iter(data.loader((utterance_id,))))
-    return batch
-
-
-def _absent(plain: dict[str, Any], loaded: Loaded, fold: Fold, utterance_id: str) -> InputError:
-    corpus, where = plain["data"]["name"], f"{loaded.protocol.name} fold {fold.number}"
+def _absent(config: RunConfig, loaded: Loaded, fold: Fold, utterance_id: str) -> InputError:
+    corpus, where = config.data.name, f"{loaded.protocol.name} fold {fold.number}"
     if bad := [p for p in loaded.reading.problems if p.where == utterance_id]:
         return InputError(
             f"utterance={utterance_id}: {corpus} has it, but it is not used: {bad[0].what}"
         )
-    reading = instantiate(plain["data"], _convert_="all").read()
-    labels = {u.id: u.label for u in reading.utterances}
+    labels = {u.id: u.label for u in config.data.make().read().utterances}
     if utterance_id in labels:
         return InputError(
             f"utterance={utterance_id} (label {labels[utterance_id]}) is in {corpus}, but in no "

@@ -1,6 +1,6 @@
 """The combinations that a sweep asks for, of the runs that it has just made or found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,6 @@ from sermm.core.records import Problem
 from sermm.engine.combination.choice import Choice, matched
 from sermm.engine.combination.combine import combine
 from sermm.engine.combination.parts import Plan, read_part
-
-
-def wish(plain: Mapping[str, Any]) -> tuple[str, list[str]] | None:
-    """Name and models of the combination that a configuration asks for, if it does.
-
-    Raises:
-        InputError: `combine` has another form.
-    """
-    asked = plain["combine"]
-    if asked is None:
-        return None
-    parts = asked.get("parts") if isinstance(asked, Mapping) else None
-    if not isinstance(parts, list) or len(set(parts)) < 2 or set(asked) != {"name", "parts"}:
-        raise InputError(
-            f"combine={asked}: expected a name and two or more models, such as "
-            "combine={name: combination, parts: [coattention, late_fusion]}"
-        )
-    return str(asked["name"]), [str(part) for part in parts]
 
 
 def combine_sweep(

@@ -11,17 +11,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from sermm.configuration.compose import resolved
+from sermm.configuration.groups import CombineConfig
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.run import place, run
-from sermm.engine.training.task import title
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import BusyError, RunFolder, State
 from sermm.runs.plans import PlannedJob, log_path, write_plan
 from sermm.sweeps.board import Board
-from sermm.sweeps.combinations import combine_sweep, wish
+from sermm.sweeps.combinations import combine_sweep
 from sermm.sweeps.pool import Job
 
 
@@ -52,7 +52,7 @@ class Sweep:
         self._many = False
         # The finished runs by study, and what a study's runs are to be combined to.
         self._studies: dict[Path, list[Path]] = {}
-        self._wishes: dict[Path, tuple[str, list[str]]] = {}
+        self._wishes: dict[Path, CombineConfig] = {}
         self._failures: list[str] = []
         # Folds that a protocol does not have; a sweep over several protocols may ask for them.
         self._no_folds: list[str] = []
@@ -72,45 +72,45 @@ class Sweep:
             InputError: the configuration is wrong.
         """
         hydra = HydraConfig.get()
-        plain, words = resolved(cfg), list(hydra.overrides.task)
+        config, words = RunConfig.from_hydra(cfg), list(hydra.overrides.task)
         many = hydra.mode == RunMode.MULTIRUN
-        self._expect(plain, many)
-        if many and plain["trainer"]["devices"] != 1:
+        self._expect(config, many)
+        if many and config.trainer.devices != 1:
             raise InputError(
                 "hydra/launcher=basic runs the jobs of a sweep inside one process, which cannot "
                 "use several devices; use hydra/launcher=gpu_pool, or trainer.devices=1"
             )
         try:
-            result = run(plain, words)
+            result = run(config, words)
         except Exception as error:
             if many:
-                self._note(plain, error)
+                self._note(config, error)
             else:
                 # Raised after Hydra is done, which would print its own lines around it.
                 self.error = error
             return None
-        return self._finished(plain, result)
+        return self._finished(config, result)
 
-    def plan(self, plain: dict[str, Any], words: Sequence[str]) -> Planned | float | None:
+    def plan(self, config: RunConfig, words: Sequence[str]) -> Planned | float | None:
         """What is left to be done for a run of a sweep.
 
         Returns:
             A plan; or, if nothing is left, validation UA, or None where there is none.
         """
-        self._expect(plain, many=True)
+        self._expect(config, many=True)
         try:
-            placed = place(plain, words)
+            placed = place(config, words)
             if placed.result is not None:
-                return self._finished(plain, placed.result)
+                return self._finished(config, placed.result)
             if placed.folder.busy:
-                self._leave(title(plain))
+                self._leave(config.title)
                 return None
         except Exception as error:
-            self._note(plain, error)
+            self._note(config, error)
             return None
-        return Planned(title(plain), placed.folder)
+        return Planned(config.title, placed.folder)
 
-    def ended(self, plain: dict[str, Any], planned: Planned, job: Job) -> float | None:
+    def ended(self, config: RunConfig, planned: Planned, job: Job) -> float | None:
         """Takes in a run that a process of its own has made, or has left unfinished.
 
         Returns:
@@ -118,7 +118,7 @@ class Sweep:
         """
         result = planned.folder.result
         if result is not None:
-            return self._finished(plain, result)
+            return self._finished(config, result)
         if planned.folder.busy:
             self._leave(planned.title)
             return None
@@ -155,31 +155,31 @@ class Sweep:
             print(f"FAILED {failure}", file=sys.stderr)
         return 1 if self._failures or (self._no_folds and not several) else 0
 
-    def _expect(self, plain: dict[str, Any], many: bool) -> None:
+    def _expect(self, config: RunConfig, many: bool) -> None:
         self._many = many
-        study = study_dir(plain)
+        study = config.study_dir
         self._studies.setdefault(study, [])
-        self._protocols.add(plain["protocol"]["name"])
-        if many and (wished := wish(plain)):
-            self._wishes[study] = wished
+        self._protocols.add(config.protocol.name)
+        if many and config.combine is not None:
+            self._wishes[study] = config.combine
 
-    def _finished(self, plain: dict[str, Any], result: dict[str, Any]) -> float | None:
-        self._studies[study_dir(plain)].append(study_dir(plain) / result["key"])
+    def _finished(self, config: RunConfig, result: dict[str, Any]) -> float | None:
+        self._studies[config.study_dir].append(config.study_dir / result["key"])
         ua = result["metrics"].get("val/ua")
         told = f"validation UA {ua:.3f}, {result['key']}" if self.searches else summary(result)
-        print(f"{title(plain)}: {told}", flush=True)
+        print(f"{config.title}: {told}", flush=True)
         return None if ua is None else float(ua)
 
-    def _note(self, plain: dict[str, Any], error: Exception) -> None:
+    def _note(self, config: RunConfig, error: Exception) -> None:
         if isinstance(error, NoSuchFoldError):
             self._no_folds.append(str(error))
             return
         if isinstance(error, BusyError):
-            self._leave(title(plain))
+            self._leave(config.title)
             return
         if not isinstance(error, InputError):
             traceback.print_exception(error)
-        self.fail(f"{title(plain)}: {type(error).__name__}: {error}")
+        self.fail(f"{config.title}: {type(error).__name__}: {error}")
 
     def _leave(self, name: str) -> None:
         self._elsewhere.append(name)
@@ -192,7 +192,8 @@ class Sweep:
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""
-        for study, (name, models) in self._wishes.items():
+        for study, wish in self._wishes.items():
+            name, models = wish.name, wish.parts
             try:
                 made, lonely = combine_sweep(name, models, self._studies[study], study)
             except InputError as error:
@@ -224,7 +225,7 @@ class Launch:
         self._sweep, self._board = sweep, board
         self._folder = folder
         self._words = [tuple(one) for one in words]
-        self._running: dict[Job, tuple[int, dict[str, Any], Planned]] = {}
+        self._running: dict[Job, tuple[int, RunConfig, Planned]] = {}
         self.values: list[float | None] = [None] * len(words)
         write_plan(folder, [PlannedJob(one) for one in self._words])
 
@@ -232,8 +233,8 @@ class Launch:
         """What is left to do, each found out when there is a slot for it."""
         for number, (words, cfg) in enumerate(zip(self._words, configs, strict=True)):
             try:
-                plain = resolved(cfg)
-                planned = self._sweep.plan(plain, words)
+                config = RunConfig.from_hydra(cfg)
+                planned = self._sweep.plan(config, words)
             except InputError as error:
                 self._sweep.fail(f"{' '.join(words)}: {error}")
                 planned = None
@@ -243,19 +244,14 @@ class Launch:
                 continue
             log = log_path(self._folder, PlannedJob(words))
             job = Job([*words, "hydra.mode=RUN"], log, planned.title, planned.folder.path)
-            self._running[job] = (number, plain, planned)
+            self._running[job] = (number, config, planned)
             yield job
 
     def ended(self, job: Job) -> None:
         """Takes in a job whose process has ended."""
-        number, plain, planned = self._running.pop(job)
+        number, config, planned = self._running.pop(job)
         self._board.ended(job)
-        self.values[number] = self._sweep.ended(plain, planned, job)
-
-
-def study_dir(plain: dict[str, Any]) -> Path:
-    """The folder of a configuration's study."""
-    return Path(plain["runs_dir"]) / str(plain["study"])
+        self.values[number] = self._sweep.ended(config, planned, job)
 
 
 def summary(result: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ A tracker is a view of the run folder, which stays the record: `history` is `met
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sermm.configuration.verbs import RunConfig
 from sermm.metrics.scores import METRICS
 
 EPOCH = "epoch"
@@ -79,15 +80,15 @@ def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def group(plain: Mapping[str, Any]) -> str:
+def group(config: RunConfig) -> str:
     """What the folds and seeds of one system have in common: study/model/protocol."""
-    return "/".join([plain["study"], plain["model"]["name"], plain["protocol"]["name"]])
+    return "/".join([config.study, config.model.name, config.protocol.name])
 
 
-def tags(plain: Mapping[str, Any]) -> list[str]:
+def tags(config: RunConfig) -> list[str]:
     """What runs are filtered by."""
-    named = [plain["data"]["name"], plain["protocol"]["name"], plain["model"]["name"]]
-    of_text = plain["text"]["source"]
-    marks = ["leaky"] if plain["protocol"]["name"].endswith("_leaky") else []
-    marks += ["selected_on_test"] if plain["select_on_test"] else []
-    return list(dict.fromkeys([*named, plain["features"]["mode"], f"text_{of_text}", *marks]))
+    named = [config.data.name, config.protocol.name, config.model.name]
+    marks = ["leaky"] if config.protocol.name.endswith("_leaky") else []
+    marks += ["selected_on_test"] if config.select_on_test else []
+    read = [config.features.mode, f"text_{config.text.source}"]
+    return list(dict.fromkeys([*named, *read, *marks]))

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import wandb
 
-from sermm.configuration.compose import read_yaml
+from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.report.tables.systems import by_table, labels
@@ -46,13 +46,13 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
     if not folders:
         raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
     told = (f for f in folders if TRACKER in (f / "config.yaml").read_text(encoding="utf-8"))
-    plain = read_yaml(next(told, folders[0]) / "config.yaml")
-    logger = plain["logger"] if plain["logger"].get("_target_") == TRACKER else {}
+    config = RunConfig.load(next(told, folders[0]) / "config.yaml")
+    logger = config.logger.arguments if config.logger.target == TRACKER else {}
     return Project(
-        plain["study"],
-        project_name(project or logger.get("project") or plain["study"]),
+        config.study,
+        project_name(project or logger.get("project") or config.study),
         entity or logger.get("entity"),
-        tuple(plain["protocol"]["classes"]),
+        tuple(config.protocol.given("classes")),
     )
 
 

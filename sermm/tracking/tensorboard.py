@@ -3,11 +3,10 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sermm.configuration.compose import as_yaml
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.metrics.scores import confusion
 from sermm.tracking import names as tracked
@@ -20,7 +19,7 @@ class TensorBoard(Tracker):
     def __init__(self) -> None:
         self._next = 0
 
-    def start(self, plain: Mapping[str, Any], folder: Path) -> None:
+    def start(self, config: RunConfig, folder: Path) -> None:
         """Opens `tensorboard/` in the run folder, empty: all epochs so far are told again.
 
         Raises:
@@ -34,7 +33,7 @@ class TensorBoard(Tracker):
             ) from error
         shutil.rmtree(folder / "tensorboard", ignore_errors=True)
         self._writer = SummaryWriter(str(folder / "tensorboard"))
-        self._writer.add_text("config", f"```\n{as_yaml(dict(plain))}\n```")
+        self._writer.add_text("config", f"```\n{config.as_yaml()}\n```")
         self._writer.flush()
 
     def epochs(self, rows: Sequence[Figures]) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Utterance
 from sermm.tracking.names import EPOCH
 
@@ -43,7 +43,7 @@ class Ended:
 class Tracker:
     """Tells nobody anything (`logger=none`); what others do is below."""
 
-    def start(self, plain: Mapping[str, Any], folder: Path) -> None:
+    def start(self, config: RunConfig, folder: Path) -> None:
         """Begins, or goes on with, the record of the run in this folder."""
 
     def epochs(self, rows: Sequence[Figures]) -> None:
@@ -61,18 +61,18 @@ class Watched(Callback):
 
     Args:
         tracker: any.
-        plain: the resolved configuration.
+        config: of the run.
         folder: of the run.
     """
 
-    def __init__(self, tracker: Tracker, plain: Mapping[str, Any], folder: Path) -> None:
-        self.plain = plain
+    def __init__(self, tracker: Tracker, config: RunConfig, folder: Path) -> None:
+        self.config = config
         self.folder = folder
         self._tracker: Tracker | None = tracker
 
     def start(self) -> None:
         """The run begins."""
-        self._tell(lambda tracker: tracker.start(self.plain, self.folder))
+        self._tell(lambda tracker: tracker.start(self.config, self.folder))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """An epoch is over."""
@@ -107,9 +107,9 @@ class Watched(Callback):
 
 
 @contextmanager
-def tracked(plain: Mapping[str, Any], folder: Path) -> Iterator[Watched]:
+def tracked(config: RunConfig, folder: Path) -> Iterator[Watched]:
     """The tracker of a run, which ends with the body, so that no two folds share one."""
-    watched = Watched(instantiate(plain["logger"], _convert_="all"), plain, folder)
+    watched = Watched(config.logger.make(), config, folder)
     status = 1
     try:
         yield watched

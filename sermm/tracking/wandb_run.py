@@ -16,6 +16,7 @@ from typing import Any
 
 import wandb
 
+from sermm.configuration.verbs import RunConfig
 from sermm.core.files import read_json, write_json
 from sermm.core.records import Utterance
 from sermm.data.audio import SAMPLE_RATE_HZ, load
@@ -48,19 +49,19 @@ class Wandb(Tracker):
         self.entity = entity
         self.audio = audio
 
-    def start(self, plain: Mapping[str, Any], folder: Path) -> None:
+    def start(self, config: RunConfig, folder: Path) -> None:
         """Begins the W&B run whose id is the run key; its configuration is complete at once."""
-        name = f"{plain['model']['name']} fold {plain['fold']} seed {plain['seed']}"
+        name = f"{config.model.name} fold {config.fold} seed {config.seed}"
         self._record = begin(
             folder,
             project=self.project,
             entity=self.entity,
             id=folder.name,
             name=name,
-            group=tracked.group(plain)[:LONGEST_GROUP],
-            job_type=f"fold{plain['fold']}",
-            tags=[tag[:LONGEST_TAG] for tag in tracked.tags(plain)],
-            config={**tracked.flat(plain), "run_key": folder.name},
+            group=tracked.group(config)[:LONGEST_GROUP],
+            job_type=f"fold{config.fold}",
+            tags=[tag[:LONGEST_TAG] for tag in tracked.tags(config)],
+            config={**tracked.flat(config.plain), "run_key": folder.name},
         )
 
     def epochs(self, rows: Sequence[Figures]) -> None:

@@ -3,24 +3,16 @@ import re
 
 import pytest
 
-from sermm.configuration.compose import (
-    class_name,
-    compose,
-    conf_dir,
-    first_of_sweep,
-    identity,
-    resolved,
-    run_key,
-    settings,
-    system_key,
-)
+from sermm.configuration.compose import compose, conf_dir, first_of_sweep
+from sermm.configuration.identity import class_name, identity, run_key, settings, system_key
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 
 DEMO = ["data=demo", "encoder/speech=tiny", "encoder/text=tiny"]
 
 
 def plain(*overrides):
-    return resolved(compose("train", [*DEMO, *overrides]))
+    return RunConfig.of([*DEMO, *overrides])
 
 
 BASE = plain()
@@ -76,9 +68,9 @@ def test_devices_and_accumulation_count_only_as_the_effective_batch():
 
 
 def test_identity_leaves_the_configuration_as_it_was():
-    before = copy.deepcopy(BASE)
+    before = copy.deepcopy(BASE.plain)
     identity(BASE)
-    assert before == BASE
+    assert before == BASE.plain
 
 
 # A key may change only with what it says: moving or renaming modules must leave these as they are.
@@ -111,7 +103,7 @@ def moved(config, places):
 
 def test_where_a_class_lies_is_no_part_of_a_key():
     config, places = plain("experiment=zhao2022/table1_smoke"), []
-    there = moved(config, places)
+    there = RunConfig.read(moved(config.plain, places))
     assert len(places) > 5
     assert run_key(there) == run_key(config)
     assert system_key(there) == system_key(config)
@@ -119,8 +111,7 @@ def test_where_a_class_lies_is_no_part_of_a_key():
 
 def test_another_class_is_another_run():
     for target in ("sermm.models.late_fusion.Other", "mine.LateFusion", "yours.LateFusion"):
-        other = copy.deepcopy(BASE)
-        other["model"]["system"]["_target_"] = target
+        other = BASE.changed({"model.system._target_": target})
         assert run_key(other) != run_key(BASE)
     assert class_name("torch.optim.AdamW") == class_name("torch.optim.adamw.AdamW")
     assert class_name("torch.optim.AdamW") == "torch.AdamW"
@@ -160,12 +151,12 @@ def test_folds_and_seeds_of_a_system_share_its_key():
 )
 def test_a_misspelt_key_or_value_is_named(overrides, says):
     with pytest.raises(InputError, match=says):
-        run_key(resolved(compose("train", overrides)))
+        RunConfig.of(overrides)
 
 
 def test_a_model_without_its_encoder_says_which_key_is_missing():
     with pytest.raises(InputError, match=r"encoder\.text.*encoder/text"):
-        resolved(compose("train", ["~encoder/text"]))
+        RunConfig.of(["~encoder/text"])
 
 
 def test_every_sweep_is_replaced_by_its_first_value():

@@ -6,8 +6,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from sermm.configuration.compose import compose, conf_dir, resolved
+from sermm.configuration.compose import conf_dir
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
+from sermm.configuration.verbs import RunConfig
 from sermm.runs.reading.papers import PaperTable
 
 TABLE = {
@@ -26,12 +27,12 @@ TABLE = {
 
 def model_of(*words):
     small = ["encoder/speech=tiny", "encoder/text=tiny"]
-    return resolved(compose("train", [*small, *words]))["model"]
+    return RunConfig.of([*small, *words]).model
 
 
 def test_the_figure_is_that_of_the_streams_in_any_order():
     def published(*more):
-        found = model_of("model=late_fusion", *more)["published"]
+        found = model_of("model=late_fusion", *more).published
         return [(f["value"], f["source"]) for f in found]
 
     assert published() == [(74.88, "Zhao 2022, Table 2: BERT, F, Late Fusion")]
@@ -48,9 +49,9 @@ def test_single_streams_are_the_papers_linear_systems_under_either_name():
         ["model=linear", "model.streams=[word]"],
     ):
         model = model_of(*words)
-        assert model["variant"] == "linear word"
-        assert [table["title"] for table in model["papers"]] == ["Table 1"]
-        assert [figure["value"] for figure in model["published"]] == [64.48]
+        assert model.variant == "linear word"
+        assert [table["title"] for table in model.papers] == ["Table 1"]
+        assert [figure["value"] for figure in model.published] == [64.48]
 
 
 def test_a_system_without_streams_keeps_its_name():
@@ -117,18 +118,18 @@ def printed(paper):
 @pytest.mark.parametrize("experiment", experiments())
 def test_an_experiment_fills_every_cell_of_its_table(experiment):
     params, words = jobs(experiment)
-    plains = [resolved(compose("train", job)) for job in words]
-    variants = {plain["model"]["name"]: plain["model"]["variant"] for plain in plains}
-    filled = {plain["model"]["variant"] for plain in plains}
-    wished = plains[0]["combine"]
+    configs = [RunConfig.of(job) for job in words]
+    variants = {config.model.name: config.model.variant for config in configs}
+    filled = {config.model.variant for config in configs}
+    wished = configs[0].combine
     if wished:
-        filled.add(combined([variants[name] for name in wished["parts"]]))
+        filled.add(combined([variants[name] for name in wished.parts]))
     paper, _, name = experiment.removesuffix("_smoke").partition("/")
     if name in printed(paper):
         cells = printed(paper)[name]["cells"]
         assert filled == {cell["system"] for cell in cells if cell["system"]}
     else:
-        assert all(paper_of(plain["model"]["curves"]) == {paper} for plain in plains)
+        assert all(paper_of(config.model.curves) == {paper} for config in configs)
     # 25 runs a cell in the papers, five on the demo corpus.
     assert params["seed"] == ("0" if experiment.endswith("_smoke") else "0,1,2,3,4")
     assert params["fold"] == "range(1,6)"

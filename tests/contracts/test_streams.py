@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sermm.configuration.compose import compose, conf_dir, resolved
+from sermm.configuration.compose import compose, conf_dir
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.engine.assembly.build import build
@@ -39,9 +40,9 @@ def stream_models():
 
 
 def system(model, streams, more):
-    plain = resolved(composed(model, f"model.streams=[{','.join(streams)}]", *more))
+    config = RunConfig.from_hydra(composed(model, f"model.streams=[{','.join(streams)}]", *more))
     stored = {f"streams.{name}": (LAYERS, D) for name in streams}
-    return build(plain, K, None, [], stored)
+    return build(config, K, None, [], stored)
 
 
 def planted(cue, seed, n=16):

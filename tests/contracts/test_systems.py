@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sermm.configuration.compose import compose, conf_dir, resolved
+from sermm.configuration.compose import conf_dir
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.data.characters import spelled
@@ -29,7 +30,7 @@ def names(group):
 
 def config(model, speech="tiny", text="tiny", *more):
     encoders = [f"encoder/speech={speech}", f"encoder/text={text}"]
-    return resolved(compose("train", [f"model={model}", *encoders, *more]))
+    return RunConfig.of([f"model={model}", *encoders, *more])
 
 
 def made(model, speech="tiny", text="tiny", *more):
@@ -115,7 +116,7 @@ def test_an_utterance_alone_gets_the_logits_it_gets_among_longer_ones(system, ba
 
 
 def test_only_as_in_the_published_code_padding_takes_part(waveforms):
-    models = [m for m in names("model") if "literal" in config(m)["model"]["system"]]
+    models = [m for m in names("model") if config(m).model.system.has("literal")]
     assert models
     for model in models:
         literal = made(model, "tiny", "tiny", "model.system.literal=true").eval()

@@ -10,6 +10,8 @@ from lightning import LightningModule, Trainer
 from sermm.core.errors import InputError
 from sermm.core.records import Fold, Utterance
 from sermm.data.augment.augment import Augment
+from sermm.data.augment.kinds import Gain, Speed
+from sermm.data.augment.noise import Noise
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import Inputs, StoredStream
 from sermm.store.features import FeatureStore
@@ -17,6 +19,10 @@ from sermm.store.features import FeatureStore
 CLASSES = ("ang", "hap")
 PARTS = {"train": range(24), "val": range(24, 30), "test": range(30, 40)}
 pytestmark = pytest.mark.filterwarnings("ignore:The .* does not have many workers")
+
+
+def augmented(kinds, seed):
+    return Augment(kinds, seed, {kind: {} for kind in kinds})
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +152,9 @@ def test_workers_change_nothing(corpus):
 
 
 SETTINGS = {
-    "speed": {"p": 0.5, "factor": [0.8, 1.2]},
-    "noise": {"p": 0.5, "snr_db": [10, 30], "root": None},
-    "gain": {"p": 0.5, "db": [-6, 6]},
+    "speed": Speed(0.5, (0.8, 1.2)),
+    "noise": Noise(0.5, (10.0, 30.0)),
+    "gain": Gain(0.5, (-6.0, 6.0)),
 }
 
 
@@ -164,7 +170,7 @@ def same(one, other):
 
 
 def test_only_training_is_augmented_and_anew_in_every_epoch(corpus):
-    clean, varied = module_of(corpus), module_of(corpus, augment=Augment(SETTINGS, 3))
+    clean, varied = module_of(corpus), module_of(corpus, augment=augmented(SETTINGS, 3))
     for part in ("val", "test", "predict"):
         one, other = (getattr(m, f"{part}_dataloader")() for m in (clean, varied))
         assert same(heard(one, 1), heard(other, 1))
@@ -178,7 +184,7 @@ def test_only_training_is_augmented_and_anew_in_every_epoch(corpus):
 
 
 def test_workers_and_batch_mates_change_nothing_of_what_is_augmented(corpus):
-    augment = Augment(SETTINGS, 3)
+    augment = augmented(SETTINGS, 3)
     loaders = [
         module_of(corpus, augment=augment, **more).train_dataloader()
         for more in ({}, {"num_workers": 2}, {"batch_size": 3}, {"keep_audio_mb": 0})
@@ -192,7 +198,7 @@ def test_workers_and_batch_mates_change_nothing_of_what_is_augmented(corpus):
 
 
 def test_a_budget_of_seconds_holds_for_slower_speech(corpus):
-    slow = Augment({"speed": {"p": 1, "factor": [0.8, 0.8]}}, 0)
+    slow = augmented({"speed": Speed(1.0, (0.8, 0.8))}, 0)
     module = module_of(corpus, batch_size=None, batch_seconds=0.5, max_seconds=0.15, augment=slow)
     batches = list(module.train_dataloader())
     assert max(sum(batch.waveform.sizes) for batch in batches) <= 8000
@@ -270,7 +276,7 @@ def test_lightning_tells_the_epoch(corpus, tmp_path):
     [
         {},
         {"batch_size": None, "batch_seconds": 0.5},
-        {"num_workers": 1, "augment": Augment(SETTINGS, 3)},
+        {"num_workers": 1, "augment": augmented(SETTINGS, 3)},
     ],
 )
 def test_resuming_gives_the_batches_of_the_epoch(corpus, tmp_path, changes):

@@ -7,10 +7,15 @@ from sermm.core.records import Utterance
 from sermm.data import dataset as module
 from sermm.data.audio import AudioError
 from sermm.data.augment.augment import Augment
+from sermm.data.augment.kinds import Gain, Speed
 from sermm.data.batching import Planned
 from sermm.data.characters import ALPHABET, N_CHARACTERS, spelled
 from sermm.data.dataset import Inputs, KeptAudio, StoredStream, UtteranceDataset
 from sermm.store.features import FeatureStore
+
+
+def augmented(kinds, seed):
+    return Augment(kinds, seed, {kind: {} for kind in kinds})
 
 
 def utterance(path, name="u1"):
@@ -87,7 +92,7 @@ def test_the_alphabet(text, written):
 def test_varied_audio_is_cut_and_what_is_kept_is_clean(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 1700), 16000, subtype="FLOAT")
-    augment = Augment({"speed": {"p": 1, "factor": [0.8, 0.8]}, "gain": {"p": 1, "db": [6, 6]}}, 0)
+    augment = augmented({"speed": Speed(1.0, (0.8, 0.8)), "gain": Gain(1.0, (6.0, 6.0))}, 0)
     kept = KeptAudio(1)
     options = {"max_seconds": 0.1, "kept": kept}
     data = UtteranceDataset([utterance(path)], Inputs(waveform=True), augment=augment, **options)
@@ -102,7 +107,7 @@ def test_varied_audio_is_cut_and_what_is_kept_is_clean(tmp_path):
 
 def test_varied_audio_asks_for_the_epoch(tmp_path):
     data = UtteranceDataset(
-        [utterance(ramp(tmp_path / "a.wav"))], Inputs(waveform=True), augment=Augment({}, 0)
+        [utterance(ramp(tmp_path / "a.wav"))], Inputs(waveform=True), augment=augmented({}, 0)
     )
     with pytest.raises(ValueError, match="with its epoch"):
         data[0]

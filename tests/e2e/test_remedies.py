@@ -14,7 +14,8 @@ import torch
 from hydra.utils import get_class
 
 from sermm.cli.main import main
-from sermm.configuration.compose import compose, conf_dir, resolved
+from sermm.configuration.compose import conf_dir
+from sermm.configuration.verbs import RunConfig
 from sermm.data.augment.wordnet import DEBIAN
 from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.models.base import CountingSystem
@@ -38,7 +39,7 @@ def of_both():
     """The models that learn from speech and text."""
     found = []
     for name in sorted(p.stem for p in (conf_dir() / "model").glob("*.yaml") if p.stem[0] != "_"):
-        model = resolved(compose("train", [f"model={name}", *TINY[:2]]))["model"]
+        model = RunConfig.of([f"model={name}", *TINY[:2]]).model
         encoded = {encoded_by(one) for one in encoder_configs(model).values()}
         counts = issubclass(get_class(model["system"]["_target_"]), CountingSystem)
         if encoded == {"speech", "text"} and not counts:

@@ -70,7 +70,7 @@ def test_what_it_was_measured_with_is_told(task):
     assert found["ms_per_sample"] > 0
     assert found["device"] == device_name(CPU)
     assert (found["threads"], found["precision"]) == (torch.get_num_threads(), "32-true")
-    assert found["features"] == task.plain["features"]["mode"]
+    assert found["features"] == task.config.features.mode
     assert found["peak_memory_gb"] is None or 0.05 < found["peak_memory_gb"] < 64
 
 

@@ -9,6 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.encoders.base import Piece
 from sermm.engine.assembly.restore import Restored
@@ -52,7 +53,12 @@ def weights(n, m):
 
 def explained(maps=(), gates=(), seconds=1.0, name="a_rather_long_name_of_an_utterance_" * 3):
     result = {"key": "k", "model": "coattention", "data": "demo", "protocol": "loso4"}
-    restored = Restored(RunFolder(Path("nowhere")), {}, {**result, "fold": 1, "seed": 0}, System())
+    restored = Restored(
+        RunFolder(Path("nowhere")),
+        RunConfig.of(["data=demo"]),
+        {**result, "fold": 1, "seed": 0},
+        System(),
+    )
     generator = torch.Generator().manual_seed(0)
     waveform = 0.1 * torch.randn(round(16000 * seconds), generator=generator)
     return Explained(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
@@ -53,7 +53,7 @@ def test_it_is_between_two_streams():
 )
 def test_the_streams_of_the_configurations(model, streams, needs):
     options = [f"model={model}", "encoder/speech=tiny", "encoder/text=tiny"]
-    system = build(resolved(compose("train", options)), 4, None, ["yes", "no"])
+    system = build(RunConfig.of(options), 4, None, ["yes", "no"])
     assert list(system.streams) == streams
     assert system.needs == needs
     if model == "caf":

@@ -10,7 +10,7 @@ import pytest
 import wandb
 from lightning import LightningModule, Trainer
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.tracking import names as tracked
 from sermm.tracking import tensorboard as tracked_tensorboard
@@ -30,7 +30,7 @@ def epochs(n):
 
 @pytest.fixture
 def plain():
-    return resolved(compose("train", ["experiment=demo", "model=majority", "logger=wandb"]))
+    return RunConfig.of(["experiment=demo", "model=majority", "logger=wandb"])
 
 
 class Run(wandb.Run):
@@ -181,7 +181,7 @@ class Broken(Tracker):
 )
 def test_what_befalls_a_tracker_is_one_line(where, heard, tmp_path, capsys):
     tracker = Broken(where)
-    watched = Watched(tracker, {}, tmp_path)
+    watched = Watched(tracker, RunConfig.of(["data=demo"]), tmp_path)
     watched.start()
     for _ in range(2):
         watched.on_train_epoch_end(Trainer(accelerator="cpu", logger=False), LightningModule())
@@ -196,7 +196,7 @@ def test_what_befalls_a_tracker_is_one_line(where, heard, tmp_path, capsys):
 def test_a_run_ends_for_its_tracker_as_it_ended(fails, tmp_path, monkeypatch):
     ended = []
     monkeypatch.setattr(Tracker, "stop", lambda self, status: ended.append(status))
-    config = {"logger": {"_target_": "sermm.tracking.tracker.Tracker"}}
+    config = RunConfig.of(["data=demo", "logger=none"])
     try:
         with watched_run(config, tmp_path):
             if fails:
@@ -221,13 +221,14 @@ def test_a_configuration_becomes_one_level():
 
 
 def test_tags_say_what_must_be_known_of_a_figure(plain):
-    odd = {**plain, "select_on_test": True, "text": {"source": "asr:tiny"}}
-    odd["protocol"] = {**plain["protocol"], "name": "random6_leaky"}
+    odd = plain.changed(
+        {"select_on_test": True, "text.source": "asr:tiny", "protocol.name": "random6_leaky"}
+    )
     assert tracked.tags(odd) == [
         "demo",
         "random6_leaky",
         "majority",
-        plain["features"]["mode"],
+        plain.features.mode,
         "text_asr:tiny",
         "leaky",
         "selected_on_test",

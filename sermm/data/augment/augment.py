@@ -11,20 +11,8 @@ from typing import Any, Final
 from jaxtyping import Float
 from torch import Tensor
 
-from sermm.core.errors import InputError
 from sermm.core.seeding import generator
-from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed, Variation
-from sermm.data.augment.noise import Noise
-from sermm.data.augment.settings import Settings
-
-# In the order in which they are applied: the talker, the place, the recording.
-KINDS: Final[Mapping[str, type[Variation]]] = {
-    "speed": Speed,
-    "pitch": Pitch,
-    "noise": Noise,
-    "gain": Gain,
-    "mask": Mask,
-}
+from sermm.data.augment.kinds import Variation
 
 OF_WORDS: Final = "synonyms"
 
@@ -36,26 +24,19 @@ class Augment:
     to what the others draw.
 
     Args:
-        settings: of each kind (`conf/augment`); None: this kind is off. What is of words is left
-            to `sermm.data.augment.synonyms`.
+        variations: by kind, in the order in which they are applied.
         seed: of the run.
-
-    Attributes:
-        settings: of the kinds that are on.
-
-    Raises:
-        InputError: a kind or a setting is wrong.
+        settings: of each kind, as the result records them.
     """
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], seed: int) -> None:
-        known = (*KINDS, OF_WORDS)
-        if unknown := sorted(set(settings) - set(known)):
-            raise InputError(f"augment.{unknown[0]}: expected some of {', '.join(known)}")
-        given = {kind: settings.get(kind) for kind in KINDS}
-        self.settings = {kind: dict(one) for kind, one in given.items() if one is not None}
-        self._variations = {
-            kind: KINDS[kind].read(Settings(kind, one)) for kind, one in self.settings.items()
-        }
+    def __init__(
+        self,
+        variations: Mapping[str, Variation],
+        seed: int,
+        settings: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.settings = {kind: dict(settings[kind]) for kind in variations}
+        self._variations = dict(variations)
         self._seed = seed
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ small numbers. torchaudio's own `pitch_shift` does not: its filter has rate x ra
 seconds of speech take it over ten seconds.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sermm.data.augment.settings import Settings
 from sermm.data.augment.stretch import WINDOW, stretched
 
 _GRID: Final = 100
@@ -30,15 +29,6 @@ class Variation:
 
     p: float
 
-    @classmethod
-    def read(cls, settings: Settings) -> "Variation":
-        """Made from its settings.
-
-        Raises:
-            InputError: they are wrong.
-        """
-        raise NotImplementedError
-
     @property
     def longest(self) -> float:
         """What a clip's length can grow by, as a factor."""
@@ -47,11 +37,6 @@ class Variation:
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " u"]:
         """Another waveform at 16 kHz; the one that comes in stays as it is."""
         raise NotImplementedError
-
-
-def names_of(kind: type[Variation]) -> list[str]:
-    """The settings of a kind."""
-    return [field.name for field in fields(kind)]
 
 
 @dataclass(frozen=True)
@@ -65,12 +50,6 @@ class Speed(Variation):
     """
 
     factor: tuple[float, float]
-
-    @classmethod
-    def read(cls, settings: Settings) -> "Speed":
-        """Made from `p` and `factor`."""
-        settings.expect(names_of(cls))
-        return cls(settings.p, settings.pair("factor", 0.5, 2.0))
 
     @property
     def longest(self) -> float:
@@ -94,12 +73,6 @@ class Pitch(Variation):
 
     semitones: tuple[float, float]
 
-    @classmethod
-    def read(cls, settings: Settings) -> "Pitch":
-        """Made from `p` and `semitones`."""
-        settings.expect(names_of(cls))
-        return cls(settings.p, settings.pair("semitones", -_SEMITONES, _SEMITONES))
-
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " t"]:
         """The clip higher or lower; one shorter than a window of 32 ms stays as it is."""
         step = round(_GRID * 2 ** (draw.uniform(*self.semitones) / _SEMITONES))
@@ -118,12 +91,6 @@ class Gain(Variation):
     """
 
     db: tuple[float, float]
-
-    @classmethod
-    def read(cls, settings: Settings) -> "Gain":
-        """Made from `p` and `db`."""
-        settings.expect(names_of(cls))
-        return cls(settings.p, settings.pair("db", -60.0, 60.0))
 
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " t"]:
         """The clip at another loudness."""
@@ -144,13 +111,6 @@ class Mask(Variation):
 
     share: tuple[float, float]
     times: int
-
-    @classmethod
-    def read(cls, settings: Settings) -> "Mask":
-        """Made from `p`, `share` and `times`."""
-        settings.expect(names_of(cls))
-        share = settings.pair("share", 0.0, 0.5)
-        return cls(settings.p, share, settings.count("times"))
 
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " t"]:
         """The clip with zeros where it is silenced."""

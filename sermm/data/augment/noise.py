@@ -14,7 +14,6 @@ from torch import Tensor
 from sermm.core.errors import InputError
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
 from sermm.data.augment.kinds import Variation
-from sermm.data.augment.settings import Settings
 
 _SUFFIXES: Final = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 # No less is read of a file: of a few samples of speech nothing may be left at its sampling rate.
@@ -37,12 +36,13 @@ class Noise(Variation):
     files: tuple[Path, ...] = ()
 
     @classmethod
-    def read(cls, settings: Settings) -> "Noise":
-        """Made from `p`, `snr_db` and `root`, a folder of recordings or null."""
-        settings.expect(["p", "snr_db", "root"])
-        root = settings.given["root"]
-        files = () if root is None else recordings(Path(root))
-        return cls(settings.p, settings.pair("snr_db", -20.0, 100.0), files)
+    def of(cls, p: float, snr_db: tuple[float, float], root: str | None) -> "Noise":
+        """Noise from a folder of recordings, white without one.
+
+        Raises:
+            InputError: the folder holds none.
+        """
+        return cls(p, snr_db, () if root is None else recordings(Path(root)))
 
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " t"]:
         """The speech with noise; silence stays silent, and silent noise changes nothing."""

@@ -7,13 +7,12 @@ synonyms (`sermm.data.augment.wordnet`) is replaced with probability p, by any o
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import torch
 
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
-from sermm.data.augment.settings import Settings
 from sermm.data.augment.wordnet import folder_of, synonyms
 
 Thesaurus = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
@@ -26,25 +25,24 @@ class Synonyms:
     """How transcripts are reworded.
 
     Args:
-        settings: `p`, and `wordnet`, the folder of its files or null (`conf/augment`).
+        p: how likely a word that has synonyms is replaced.
+        wordnet: the folder of its files; None: $WNSEARCHDIR or Debian's.
         seed: of the run.
         thesaurus: gives the synonyms of words; None: WordNet.
 
     Attributes:
-        settings: as given.
+        settings: `p` and `wordnet`, as the result records them.
 
     Raises:
-        InputError: a setting is wrong, or WordNet is not there.
+        InputError: WordNet is not there.
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], seed: int, thesaurus: Thesaurus | None = None
+        self, p: float, wordnet: str | None, seed: int, thesaurus: Thesaurus | None = None
     ) -> None:
-        read = Settings("synonyms", settings)
-        read.expect(["p", "wordnet"])
-        self.settings = dict(settings)
-        self.seed, self.p = seed, read.p
-        self.thesaurus = thesaurus or partial(synonyms, folder_of(settings["wordnet"]))
+        self.settings = {"p": p, "wordnet": wordnet}
+        self.seed, self.p = seed, p
+        self.thesaurus = thesaurus or partial(synonyms, folder_of(wordnet))
 
 
 class Reworded:

@@ -8,17 +8,23 @@ from typing import Any
 
 import torch
 
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
 from sermm.encoders.base import Encoder
-from sermm.engine.assembly.encoders import Makers, encoded_by, encoder_config, encoder_configs, made
-from sermm.engine.assembly.remedies import remedies_of
+from sermm.engine.assembly.encoders import (
+    Makers,
+    encoded_by,
+    encoder_config,
+    encoder_configs,
+)
+from sermm.engine.assembly.remedies import may_lose, remedies_of
 from sermm.models.base import System
 
 
 def build(
-    plain: dict[str, Any],
+    config: RunConfig,
     n_classes: int,
     assets: Path | None,
     transcripts: Iterable[str],
@@ -27,7 +33,7 @@ def build(
     """Builds the system; the same seed gives the same initial weights.
 
     Args:
-        plain: a resolved configuration.
+        config: of the run.
         n_classes: k.
         assets: folder of a run's encoders, if they were saved; else None.
         transcripts: of the training part, for encoders that learn a vocabulary.
@@ -38,33 +44,39 @@ def build(
         InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised,
             or a remedy is wrong.
     """
-    config = dict(plain["model"]["system"])
-    remedies = remedies_of(plain)
-    wrapped = {}
-    for path, one in encoder_configs(plain["model"]).items():
-        inside = encoder_config(plain, one, path, assets, (stored or {}).get(path))
-        wrapped[path] = remedies.around(inside, encoded_by(one))
-    makers = Makers(wrapped.values())
-    encoders: dict[str, Any] = {}
-    for path, one in wrapped.items():
+    encoders = _encoders(config, assets, stored or {})
+    torch.manual_seed(seed_of(config.seed, "init"))
+    system = config.model.system.without(*encoders).make(n_classes=n_classes, **encoders)
+    if not isinstance(system, System):
+        raise InputError(f"model.system._target_ is no System: {config.model.system.target}")
+    if assets is None:
+        learned_from = list(transcripts)
+        for encoder in system.encoders.values():
+            encoder.fit(learned_from)
+    return system
+
+
+def _encoders(
+    config: RunConfig, assets: Path | None, stored: Mapping[str, tuple[int, int]]
+) -> dict[str, Any]:
+    """The encoders by the constructor's argument, those of streams in a dict."""
+    remedies = remedies_of(config)
+    configs = {}
+    for path, one in encoder_configs(config.model).items():
+        inside = encoder_config(config.features, one, path, assets, stored.get(path))
+        configs[path] = may_lose(inside, encoded_by(one), remedies)
+    makers = Makers(configs.values())
+    found: dict[str, Any] = {}
+    for path, one in configs.items():
         name, _, key = path.partition(".")
-        config.pop(name, None)
         # A stream of its own: what else the system draws is the same with any encoder.
-        torch.manual_seed(seed_of(plain["seed"], "init", path))
+        torch.manual_seed(seed_of(config.seed, "init", path))
         encoder = makers.make(one)
         if key:
-            encoders.setdefault(name, {})[key] = encoder
+            found.setdefault(name, {})[key] = encoder
         else:
-            encoders[name] = encoder
-    torch.manual_seed(seed_of(plain["seed"], "init"))
-    system = made({**config, "_partial_": True})(n_classes=n_classes, **encoders)
-    if not isinstance(system, System):
-        raise InputError(f"model.system._target_ is no System: {config['_target_']}")
-    if assets is None:
-        said = list(transcripts)
-        for encoder in system.encoders.values():
-            encoder.fit(said)
-    return system
+            found[name] = encoder
+    return found
 
 
 def save_assets(system: System, folder: Path) -> None:

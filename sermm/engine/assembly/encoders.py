@@ -3,114 +3,105 @@
 import inspect
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
-
+from sermm.configuration.component import Component
+from sermm.configuration.groups import FeaturesConfig, ModelConfig
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder, TextEncoder
-from sermm.encoders.normalised import OVER
 from sermm.encoders.shared import Shared
 
-_STORED = {"_target_": "sermm.encoders.stored.Stored"}
-_NORMALISED = {"_target_": "sermm.encoders.normalised.Normalised"}
+_STORED: Final = "sermm.encoders.stored.Stored"
+_NORMALISED: Final = "sermm.encoders.normalised.Normalised"
+_ASSETS: Final = "assets"
 
 
-def encoder_configs(model: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def encoder_configs(model: ModelConfig) -> dict[str, Component]:
     """The encoders of a system by the constructor's argument, `streams.text` for those of a dict.
 
     Raises:
         InputError: one is missing.
     """
-    config = model["system"]
-    found: dict[str, Any] = {}
-    for parameter in inspect.signature(get_class(config["_target_"])).parameters.values():
+    found: dict[str, Component | None] = {}
+    for parameter in inspect.signature(model.system.object).parameters.values():
         name, kind = parameter.name, parameter.annotation
         if get_origin(kind) is dict and _is_encoder(get_args(kind)[1]):
-            found |= {f"{name}.{key}": one for key, one in config[name].items()}
+            streams = model.system.given(name) or {}
+            found |= {f"{name}.{key}": one for key, one in streams.items()}
         elif _is_encoder(kind):
-            found[name] = config[name]
-    for path, one in found.items():
-        if one is None or innermost(one).get("encoder", "") is None:
-            raise InputError(
-                f"model {model['name']} needs an encoder as {path!r}, got none; choose one, for "
-                "example encoder/speech=hf or encoder/text=hf, or another model"
-            )
-    return found
+            found[name] = model.system.given(name)
+    return {path: _there(one, path, model.name) for path, one in found.items()}
 
 
 def _is_encoder(kind: Any) -> bool:
     return inspect.isclass(kind) and issubclass(kind, Encoder)
 
 
+def _there(config: Component | None, path: str, model: str) -> Component:
+    if config is None or config.innermost.empty:
+        raise InputError(
+            f"model {model} needs an encoder as {path!r}, got none; choose one, for example "
+            "encoder/speech=hf or encoder/text=hf, or another model"
+        )
+    return config
+
+
 def encoder_config(
-    plain: Mapping[str, Any],
-    config: dict[str, Any],
+    features: FeaturesConfig,
+    config: Component,
     path: str,
     assets: Path | None,
     stored: tuple[int, int] | None,
-) -> dict[str, Any]:
+) -> Component:
     """What makes one encoder of a system: live or from the store, normalised or not."""
     storable = is_storable(config)
     if stored is not None:
         n_layers, width = stored
-        config = {**_STORED, "stream": path, "n_layers": n_layers, "width": width}
+        config = Component(_STORED, {"stream": path, "n_layers": n_layers, "width": width})
     elif assets is not None and (assets / path).is_dir():
         config = with_assets(config, assets / path)
-    over = plain["features"]["normalise"]
-    if storable and over != "none":
-        config = {**_NORMALISED, "encoder": config, "over": over}
+    if storable and features.normalise != "none":
+        config = Component(_NORMALISED, {"over": features.normalise}).around(config)
     return config
 
 
-def innermost(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of an encoder itself, out of what is wrapped around it."""
-    while isinstance(config.get("encoder"), Mapping):
-        config = config["encoder"]
-    return dict(config)
-
-
-def encoded_by(config: Mapping[str, Any]) -> str:
+def encoded_by(config: Component) -> str:
     """What an encoder encodes, by its configuration: `speech` or `text`."""
-    made_by: Any = get_class(innermost(config)["_target_"])
-    return "text" if issubclass(made_by, TextEncoder) else "speech"
+    return "text" if issubclass(config.innermost.object, TextEncoder) else "speech"
 
 
-def is_storable(config: Mapping[str, Any]) -> bool:
+def is_storable(config: Component) -> bool:
     """Whether the features of an encoder can be kept from run to run."""
-    made_by: Any = get_class(innermost(config)["_target_"])
-    return bool(made_by.storable)
+    return bool(config.innermost.object.storable)
 
 
-def with_assets(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def with_assets(config: Component, folder: Path) -> Component:
     """The configuration of an encoder that takes what it can from a run's folder."""
-    if isinstance(config.get("encoder"), Mapping):
-        return {**config, "encoder": with_assets(dict(config["encoder"]), folder)}
-    return {**config, "assets": str(folder)} if "assets" in config else config
+    if config.inside is not None:
+        return config.around(with_assets(config.inside, folder))
+    if _ASSETS not in config.arguments:
+        return config
+    return config.with_arguments(**{_ASSETS: str(folder)})
 
 
-def refuse_features(plain: Mapping[str, Any]) -> None:
+def refuse_features(features: FeaturesConfig) -> None:
     """Finds wrong options of the features before anything is computed.
 
     Raises:
-        InputError: no such normalisation, or of encoders that are to be trained, or activations
-            of encoders that are not trained are to be computed again.
+        InputError: normalisation of encoders that are to be trained, or activations of encoders
+            that are not trained are to be computed again.
     """
-    mode, over = plain["features"]["mode"], plain["features"]["normalise"]
-    if plain["features"]["checkpointing"] and mode != "finetune":
+    if features.checkpointing and features.mode != "finetune":
         raise InputError(
             "features.checkpointing=true saves memory where encoders are trained, and "
-            f"features={mode} trains none; use features=finetune, or leave it out"
+            f"features={features.mode} trains none; use features=finetune, or leave it out"
         )
-    if over not in ("none", *OVER):
-        raise InputError(f"features.normalise={over}: expected none, {', '.join(OVER)}")
-    if over != "none" and mode == "finetune":
+    if features.normalise != "none" and features.mode == "finetune":
         raise InputError(
-            f"features.normalise={over} needs encoders that stay as they are; use features=cached "
-            "or features=frozen"
+            f"features.normalise={features.normalise} needs encoders that stay as they are; use "
+            "features=cached or features=frozen"
         )
 
 
@@ -121,21 +112,19 @@ class Makers:
         configs: of all encoders of a system.
     """
 
-    def __init__(self, configs: Iterable[Mapping[str, Any]]) -> None:
-        counts = Counter(_identity(innermost(config)) for config in configs)
+    def __init__(self, configs: Iterable[Component]) -> None:
+        counts = Counter(_identity(config.innermost) for config in configs)
         self._shared = {identity for identity, n in counts.items() if n > 1}
         self._made: dict[str, Encoder] = {}
 
-    def make(self, config: Mapping[str, Any]) -> Encoder:
+    def make(self, config: Component) -> Encoder:
         """One encoder with what is wrapped around it.
 
         Raises:
             InputError: it cannot be had.
         """
-        if isinstance(config.get("encoder"), Mapping):
-            outside = {key: value for key, value in config.items() if key != "encoder"}
-            wrap = made({**outside, "_partial_": True})
-            wrapped: Encoder = wrap(encoder=self.make(config["encoder"]))
+        if config.inside is not None:
+            wrapped: Encoder = config.without("encoder").make(encoder=self.make(config.inside))
             return wrapped
         identity = _identity(config)
         if identity not in self._shared:
@@ -145,32 +134,15 @@ class Makers:
         return self._made[identity]
 
 
-def _identity(config: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in config.items() if k != "assets"}, sort_keys=True)
+def _identity(config: Component) -> str:
+    return json.dumps(config.without(_ASSETS).as_plain(), sort_keys=True)
 
 
-def make_encoder(config: Mapping[str, Any]) -> Encoder:
+def make_encoder(config: Component) -> Encoder:
     """One encoder by itself.
 
     Raises:
         InputError: it cannot be had.
     """
-    encoder: Encoder = made(config)
+    encoder: Encoder = config.make()
     return encoder
-
-
-def made(config: Mapping[str, Any]) -> Any:
-    """What a configuration makes.
-
-    Raises:
-        InputError: its constructor did.
-    """
-    try:
-        return instantiate(config, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        while isinstance(cause, InstantiationException):
-            cause = cause.__cause__
-        if isinstance(cause, InputError):
-            raise cause from None
-        raise

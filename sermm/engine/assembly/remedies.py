@@ -4,93 +4,59 @@ Source: Li 2025, section 5.1. Its other two remedies, noise and synonyms, vary w
 (`conf/augment`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-from hydra.utils import get_class
-
+from sermm.configuration.component import Component
+from sermm.configuration.groups import RemediesConfig
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
-from sermm.encoders.modality_dropout import FILLS
 from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.models.base import CountingSystem, Modality
 
-_DROPPED: Final = {"_target_": "sermm.encoders.modality_dropout.ModalityDropout"}
-KINDS: Final = ("infonce", "supervised")
-_SETTINGS: Final = {
-    "contrastive": ("kind", "weight", "temperature", "width"),
-    "modality_dropout": ("p", "fill"),
-}
+_DROPPED: Final = "sermm.encoders.modality_dropout.ModalityDropout"
+NONE: Final = RemediesConfig(contrastive=None, modality_dropout=None)
 
 
-@dataclass(frozen=True)
-class Remedies:
-    """The settings of those that are on, by name; they have been checked."""
-
-    settings: Mapping[str, Mapping[str, Any]]
-
-    def __str__(self) -> str:
-        return ", ".join(
-            f"{name} ({', '.join(f'{key} {value}' for key, value in one.items())})"
-            for name, one in self.settings.items()
-        )
-
-    @property
-    def p_lost(self) -> float:
-        """How likely an utterance loses a modality in training."""
-        dropout = self.settings.get("modality_dropout")
-        return 0.0 if dropout is None else float(dropout["p"])
-
-    def around(self, config: dict[str, Any], modality: str) -> dict[str, Any]:
-        """The configuration of an encoder whose states may be lost."""
-        dropout = self.settings.get("modality_dropout")
-        if dropout is None:
-            return config
-        return {**_DROPPED, "encoder": config, "modality": modality, "fill": dropout["fill"]}
-
-
-def remedies_of(plain: Mapping[str, Any]) -> Remedies:
+def remedies_of(config: RunConfig) -> RemediesConfig:
     """The remedies of a run; none for systems that only count.
 
     Raises:
-        InputError: a setting is wrong, or the system does not read speech and text.
+        InputError: the system does not read speech and text.
     """
-    if "remedies" not in plain:
-        # A run from before there were any.
-        return Remedies({})
-    given = plain["remedies"]
-    if unknown := sorted(set(given) - set(_SETTINGS)):
-        raise InputError(f"remedies.{unknown[0]}: expected some of {', '.join(_SETTINGS)}")
-    found = {name: dict(given[name]) for name in _SETTINGS if given[name] is not None}
-    for name, one in found.items():
-        if set(one) != set(_SETTINGS[name]):
-            raise InputError(
-                f"remedies.{name} has {', '.join(one) or 'nothing'}: expected "
-                f"{', '.join(_SETTINGS[name])}, as in remedies=li2025"
-            )
-        for key, value in one.items():
-            _refuse(name, key, value)
-    if not found or issubclass(get_class(plain["model"]["system"]["_target_"]), CountingSystem):
-        return Remedies({})
-    there = {encoded_by(config) for config in encoder_configs(plain["model"]).values()}
+    asked = config.remedies
+    if asked == NONE or issubclass(config.model.system.object, CountingSystem):
+        return NONE
+    there = {encoded_by(one) for one in encoder_configs(config.model).values()}
     if missing := [one for one in get_args(Modality) if one not in there]:
         raise InputError(
-            f"remedies.{next(iter(found))} needs speech and text, and {plain['model']['name']} "
-            f"reads no {missing[0]}; set remedies=none, or take a model of both, such as "
-            "late_fusion"
+            f"remedies.{next(iter(settings_of(asked)))} needs speech and text, and "
+            f"{config.model.name} reads no {missing[0]}; set remedies=none, or take a model of "
+            "both, such as late_fusion"
         )
-    return Remedies(found)
+    return asked
 
 
-def _refuse(name: str, key: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    allowed, expected = {
-        "kind": (value in KINDS, " or ".join(KINDS)),
-        "weight": (number and value > 0, "a number above 0"),
-        "temperature": (number and value > 0, "a number above 0"),
-        "width": (type(value) is int and value >= 1, "a whole number from 1"),
-        "p": (number and 0 <= value <= 1, "a number from 0 to 1"),
-        "fill": (value in FILLS, " or ".join(FILLS)),
-    }[key]
-    if not allowed:
-        raise InputError(f"remedies.{name}.{key}={value}: expected {expected}")
+def settings_of(remedies: RemediesConfig) -> dict[str, dict[str, object]]:
+    """Those that are on, by name, as a result says them."""
+    return remedies.model_dump(exclude_none=True)
+
+
+def described(remedies: RemediesConfig) -> str:
+    """Those that are on, for people."""
+    return ", ".join(
+        f"{name} ({', '.join(f'{key} {value}' for key, value in one.items())})"
+        for name, one in settings_of(remedies).items()
+    )
+
+
+def p_lost(remedies: RemediesConfig) -> float:
+    """How likely an utterance loses a modality in training."""
+    return 0.0 if remedies.modality_dropout is None else remedies.modality_dropout.p
+
+
+def may_lose(config: Component, modality: str, remedies: RemediesConfig) -> Component:
+    """The configuration of an encoder whose states may be lost in training."""
+    dropout = remedies.modality_dropout
+    if dropout is None:
+        return config
+    return Component(_DROPPED, {"modality": modality, "fill": dropout.fill}).around(config)

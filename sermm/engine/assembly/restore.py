@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sermm.configuration.compose import read_yaml
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.assembly.build import build, read_weights
 from sermm.models.base import System
@@ -17,13 +17,13 @@ class Restored:
 
     Attributes:
         folder: of the run.
-        plain: its resolved configuration.
+        config: its configuration.
         result: its `result.json`.
         system: with the weights of the chosen epoch.
     """
 
     folder: RunFolder
-    plain: dict[str, Any]
+    config: RunConfig
     result: dict[str, Any]
     system: System
 
@@ -46,7 +46,7 @@ def restore(path: Path) -> Restored:
             f"{path} is a combination and has no weights; use its parts: "
             f"{', '.join(result['parts'])}"
         )
-    plain = read_yaml(path / "config.yaml")
-    system = build(plain, len(result["classes"]), folder.assets, transcripts=())
+    config = RunConfig.load(path / "config.yaml")
+    system = build(config, len(result["classes"]), folder.assets, transcripts=())
     read_weights(system, folder.best)
-    return Restored(folder, plain, result, system.eval())
+    return Restored(folder, config, result, system.eval())

@@ -2,9 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sermm.core.errors import InputError
 from sermm.data.dataset import StoredStream
@@ -14,9 +13,9 @@ from sermm.engine.inputs.work import Work
 from sermm.store.features import FeatureStore
 
 
-def features_root(plain: Mapping[str, Any]) -> Path:
+def features_root(cache_dir: str) -> Path:
     """Where all feature stores lie."""
-    return Path(plain["cache_dir"]) / "features"
+    return Path(cache_dir) / "features"
 
 
 def wanted(streams: Sequence[Stream], work: Work) -> list[Wanted]:
@@ -27,7 +26,7 @@ def wanted(streams: Sequence[Stream], work: Work) -> list[Wanted]:
     """
     found = []
     for stream in streams:
-        store = FeatureStore(features_root(work.plain), stream.description(work.plain))
+        store = FeatureStore(features_root(work.config.cache_dir), stream.description(work.config))
         for message in store.check():
             print(f"{message}; what it held is computed again", file=sys.stderr)
         found.append(Wanted(stream, store, stream.keys(work)))
@@ -42,7 +41,7 @@ def extract(parts: Sequence[Wanted], work: Work, dry_run: bool = False) -> list[
     """
     groups: dict[str, dict[str, Wanted]] = {}
     for part in parts:
-        encoder = json.dumps(part.stream.encoder, sort_keys=True)
+        encoder = json.dumps(part.stream.encoder.as_plain(), sort_keys=True)
         groups.setdefault(encoder, {}).setdefault(part.store.name, part)
     return [Pass(list(group.values()), work).run(dry_run) for group in groups.values()]
 

@@ -94,7 +94,7 @@ class Pass:
 
     def __init__(self, parts: Sequence[Wanted], work: Work) -> None:
         self.parts, self.work = parts, work
-        self.options = work.plain["features"]
+        self.options = work.config.features
         # Utterances that sound the same are computed once.
         distinct = {tuple(part.keys[i] for part in parts): i for i in work.utterances}
         self.todo = sorted(self._lacking(distinct.values()))
@@ -139,7 +139,7 @@ class Pass:
         print(
             f"features of {self.kind} ({levels}): {self.done.stored} utterances "
             f"stored, {len(self.todo)}{hours} to compute; {encoder.n_layers} layers of "
-            f"{encoder.width} in {self.options['dtype']} take {size_text(self.done.bytes)} of "
+            f"{encoder.width} in {self.options.dtype} take {size_text(self.done.bytes)} of "
             f"{size_text(free)} free in {root}",
             file=sys.stderr,
             flush=True,
@@ -164,7 +164,7 @@ class Pass:
     def _compute(self, encoder: Encoder, source: Source) -> None:
         """Runs the encoder over all batches."""
         device = self.work.device
-        precision = precision_for(self.options["precision"], device)
+        precision = precision_for(str(self.options.precision), device)
         encoder.to(device)
         total = math.fsum(source.cost(i) for i in self.todo)
         with ExitStack() as stack:
@@ -204,7 +204,7 @@ class Pass:
                 time.sleep(_WAIT_S)
 
     def _batches(self, ids: Sequence[str], source: Source) -> Iterator[list[str]]:
-        budget_s = self.options["batch_seconds"] or _BATCH_S[self.work.device.type]
+        budget_s = self.options.batch_seconds or _BATCH_S[self.work.device.type]
         plan = BatchPlan([source.cost(i) for i in ids], seconds=float(budget_s))
         for batch in plan:
             yield [ids[index] for index in batch]

@@ -1,17 +1,16 @@
 """The encoders of a system whose hidden states can be stored, and the names of what is stored."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from hydra.utils import get_class
-
+from sermm.configuration.component import Component
+from sermm.configuration.verbs import ExtractConfig, RunConfig, WorkConfig
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.records import LEVELS
 from sermm.encoders.precision import device_for, precision_for
-from sermm.engine.assembly.encoders import encoder_configs, innermost
+from sermm.engine.assembly.encoders import encoder_configs
 from sermm.engine.inputs.work import Work
 
 # What computes or reads the values; their versions are part of a store's name.
@@ -30,23 +29,23 @@ class Stream:
     """
 
     name: str
-    encoder: dict[str, Any]
+    encoder: Component
     level: str
     literal: bool = False
 
-    def description(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+    def description(self, config: WorkConfig) -> dict[str, Any]:
         """All that determines the stored values.
 
         Raises:
             InputError: the encoder cannot be had, or cannot be stored.
         """
-        options = plain["features"]
-        precision = precision_for(options["precision"], device_for(plain["trainer"]["accelerator"]))
+        options = config.features
+        precision = precision_for(str(options.precision), device_for(config.device))
         return {
             **described(self.encoder, self.name),
             "level": self.level,
             **({"literal": True} if self.literal else {}),
-            "dtype": options["dtype"],
+            "dtype": options.dtype,
             "precision": precision,
             "versions": {name: version(name) for name in _LIBRARIES},
         }
@@ -65,60 +64,51 @@ class Stream:
         return [*sound, work.units[self.level][utterance_id].tolist()]
 
 
-def streams(plain: Mapping[str, Any]) -> list[Stream]:
+def streams(config: RunConfig) -> list[Stream]:
     """The encoders of the configured system that can be stored.
 
     Raises:
         InputError: an encoder is there that is neither stored nor trained.
     """
     found = []
-    for name, config in encoder_configs(plain["model"]).items():
-        inner = innermost(config)
-        encoder: Any = get_class(inner["_target_"])
+    for name, wrapped in encoder_configs(config.model).items():
+        inner = wrapped.innermost
+        encoder = inner.object
         if not encoder.storable:
-            if "trainable" in inner:
+            if "trainable" in inner.arguments:
                 raise InputError(
-                    f"features=cached: the {name} encoder {inner['_target_'].rpartition('.')[2]} "
+                    f"features=cached: the {name} encoder {inner.class_name} "
                     "starts from random weights in every run, so its features cannot be stored; "
                     "choose a pre-trained one (such as encoder/speech=hf) or features=finetune"
                 )
             continue
-        level = "token" if "tokens" in encoder.needs else config.get("level", "frame")
-        found.append(Stream(name, inner, level, level in LEVELS and bool(config["literal"])))
+        level = "token" if "tokens" in encoder.needs else wrapped.given("level") or "frame"
+        literal = level in LEVELS and bool(wrapped.given("literal"))
+        found.append(Stream(name, inner, level, literal))
     return found
 
 
-def streams_asked(plain: Mapping[str, Any]) -> list[Stream]:
-    """The streams that `streams` and `levels` of `sermm extract` name.
-
-    Raises:
-        InputError: there is no such stream or level.
-    """
-    found = []
-    for kind in plain["streams"]:
-        if kind not in ("speech", "text"):
-            raise InputError(f"streams={kind}: expected speech or text")
-        levels = ["token"] if kind == "text" else plain["levels"]
-        for level in levels:
-            if level not in ("token", "frame", *LEVELS):
-                raise InputError(f"levels={level}: expected frame, {', '.join(LEVELS)}")
-            literal = bool(plain["literal"]) and level in LEVELS
-            found.append(Stream(kind, plain["encoder"][kind], level, literal))
-    return found
+def streams_asked(config: ExtractConfig) -> list[Stream]:
+    """The streams that `streams` and `levels` of `sermm extract` name."""
+    encoders = {"speech": config.encoder.speech, "text": config.encoder.text}
+    return [
+        Stream(kind, encoders[kind], level, config.literal and level in LEVELS)
+        for kind in config.streams
+        for level in (("token",) if kind == "text" else config.levels)
+    ]
 
 
-def described(encoder: Mapping[str, Any], name: str) -> dict[str, Any]:
+def described(encoder: Component, name: str) -> dict[str, Any]:
     """What determines the hidden states of an encoder by its configuration.
 
     Raises:
         InputError: they cannot be stored.
     """
-    arguments = {key: value for key, value in encoder.items() if key != "_target_"}
-    made_by: Any = get_class(encoder["_target_"])
+    made_by: Any = encoder.object
     if not made_by.storable:
         raise InputError(
-            f"the {name} encoder {made_by.__name__} has no features that could be stored; "
+            f"the {name} encoder {encoder.class_name} has no features that could be stored; "
             "choose a pre-trained one, such as encoder/speech=hf"
         )
-    found: dict[str, Any] = made_by.described(**arguments)
+    found: dict[str, Any] = made_by.described(**encoder.arguments)
     return found

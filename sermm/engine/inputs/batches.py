@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sermm.configuration.compose import levels_of
+from sermm.configuration.groups import AugmentConfig
+from sermm.configuration.verbs import RunConfig, levels_of
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Span
 from sermm.data.augment.augment import OF_WORDS, Augment
+from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed, Variation
+from sermm.data.augment.noise import Noise
 from sermm.data.augment.synonyms import Synonyms
 from sermm.data.characters import spelled
 from sermm.data.dataset import Inputs, StoredStream
@@ -53,46 +55,77 @@ def inputs_of(
     )
 
 
-def augmentation(plain: Mapping[str, Any]) -> Augment | None:
+def augmentation(config: RunConfig) -> Augment | None:
     """What varies the audio of training batches; None if nothing is to be varied.
 
     Raises:
-        InputError: a setting is wrong, or cannot go with the features or the units of the system.
+        InputError: it cannot go with the features or the units of the system, or there is no noise.
     """
-    augment = Augment(plain["augment"], plain["seed"])
-    if not augment.settings:
+    augment = augment_of(config.augment, config.seed)
+    found = augment.settings
+    if not found:
         return None
-    if plain["features"]["mode"] == "cached":
+    if config.features.mode == "cached":
         raise InputError(
-            f"augment varies audio in every epoch ({', '.join(augment.settings)}), and "
+            f"augment varies audio in every epoch ({', '.join(found)}), and "
             "features=cached trains on stored features of audio as it is; choose features=frozen "
             "or features=finetune, or augment=none"
         )
-    levels = levels_of(plain["model"]["system"])
-    if levels and "speed" in augment.settings:
+    levels = levels_of(config.model.system)
+    if levels and "speed" in found:
         raise InputError(
-            f"augment.speed changes what is said when, and {plain['model']['name']} reads "
+            f"augment.speed changes what is said when, and {config.model.name} reads "
             f"{levels[0]}s by their times; set augment.speed=null"
         )
     return augment
 
 
-def rewording(plain: Mapping[str, Any]) -> Synonyms | None:
+def augment_of(asked: AugmentConfig, seed: int) -> Augment:
+    """What varies audio, with its settings as the result records them.
+
+    Raises:
+        InputError: there is no noise.
+    """
+    settings = asked.model_dump(exclude={OF_WORDS}, exclude_none=True, mode="json")
+    return Augment(variations(asked), seed, settings)
+
+
+def variations(asked: AugmentConfig) -> dict[str, Variation]:
+    """What varies audio by kind, in the order in which it is applied: talker, place, recording."""
+    found: dict[str, Variation] = {}
+    if (speed := asked.speed) is not None:
+        found["speed"] = Speed(speed.p, _floats(speed.factor))
+    if (pitch := asked.pitch) is not None:
+        found["pitch"] = Pitch(pitch.p, _floats(pitch.semitones))
+    if (noise := asked.noise) is not None:
+        found["noise"] = Noise.of(noise.p, _floats(noise.snr_db), noise.root)
+    if (gain := asked.gain) is not None:
+        found["gain"] = Gain(gain.p, _floats(gain.db))
+    if (mask := asked.mask) is not None:
+        found["mask"] = Mask(mask.p, _floats(mask.share), mask.times)
+    return found
+
+
+def _floats(ends: tuple[int | float, int | float]) -> tuple[float, float]:
+    return float(ends[0]), float(ends[1])
+
+
+def rewording(config: RunConfig) -> Synonyms | None:
     """How the words of training batches are varied; None if they are not to be.
 
     Raises:
-        InputError: a setting is wrong, or cannot go with the features, or WordNet is not there.
+        InputError: it cannot go with the features, or WordNet is not there.
     """
-    settings = plain["augment"][OF_WORDS]
-    if settings is None:
+    asked = config.augment.synonyms
+    if asked is None:
         return None
-    if plain["features"]["mode"] == "cached":
+    if config.features.mode == "cached":
         raise InputError(
             "augment.synonyms changes words in every epoch, and features=cached trains on stored "
             "features of what was said; choose features=frozen or features=finetune, or "
             "augment.synonyms=null"
         )
-    return Synonyms(settings, plain["seed"])
+    return Synonyms(asked.p, asked.wordnet, config.seed)
 
 
 def as_ids(row: Sequence[int]) -> Int[Tensor, " n"]:

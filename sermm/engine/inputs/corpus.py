@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from hydra.utils import instantiate
-
+from sermm.configuration.component import Component
+from sermm.configuration.groups import HUMAN
+from sermm.configuration.verbs import CorpusConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Reading, Utterance
 from sermm.core.transcripts import spoken
 from sermm.data.checks import check
-from sermm.engine.inputs.texts import HUMAN
 from sermm.protocols.protocol import Protocol as EvaluationProtocol
 
 
@@ -49,31 +49,27 @@ class Loaded:
     text_source: dict[str, Any]
 
 
-def load(plain: dict[str, Any]) -> Loaded:
+def load(config: CorpusConfig) -> Loaded:
     """Reads the corpus and listens to every utterance that the protocol selects, once.
-
-    Args:
-        plain: a resolved configuration with `data`, `protocol` and `cache_dir`; `text` is human
-            unless given.
 
     Raises:
         InputError: the corpus cannot be read, the protocol selects nothing of it, or there are no
             machine transcripts by the name that `text.source` gives.
     """
-    protocol: EvaluationProtocol = instantiate(plain["protocol"], _convert_="all")
-    reader, reading = _read(json.dumps(plain["data"], sort_keys=True))
+    protocol: EvaluationProtocol = config.protocol.make()
+    reader, reading = _read(json.dumps(config.data.as_plain(), sort_keys=True))
     selected = protocol.select(reading.utterances)
     if protocol.aligned:
         selected = aligned(reader, selected, protocol.name)
-    heard, problems = check(selected, Path(plain["cache_dir"]))
+    heard, problems = check(selected, Path(config.cache_dir))
     good = tuple(u for u in selected if u.id in heard)
     digests = {i: measured.digest for i, measured in heard.items()}
     texts = {u.id: spoken(u.transcript) for u in good}
     source: dict[str, Any] = {"source": HUMAN}
-    if plain.get("text", {"source": HUMAN})["source"] != HUMAN:
+    if config.text.source != HUMAN:
         from sermm.engine.inputs.texts import texts_of
 
-        texts, source = texts_of(plain, good, digests)
+        texts, source = texts_of(config, good, digests)
     return Loaded(
         reader,
         Reading(good, reading.problems + problems),
@@ -105,7 +101,7 @@ def aligned(
 
 @lru_cache(maxsize=4)
 def _read(data: str) -> tuple[Reader, Reading]:
-    reader = instantiate(json.loads(data), _convert_="all")
+    reader = Component.of(json.loads(data)).make()
     reading = reader.read()
     if not isinstance(reading, Reading):
         raise InputError(f"data._target_ must give a reader of a corpus, got {data}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sermm.configuration.verbs import TranscribeConfig
 from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
 from sermm.core.records import Utterance
@@ -60,7 +61,7 @@ class Recognition:
     """Recognises, and keeps each batch as soon as it is done.
 
     Args:
-        plain: a resolved configuration with `recogniser` and `accelerator`.
+        config: of the verb.
         loaded: the corpus.
         store: where texts go.
         todo: an utterance for each digest that the store lacks.
@@ -69,16 +70,16 @@ class Recognition:
 
     def __init__(
         self,
-        plain: Mapping[str, Any],
+        config: TranscribeConfig,
         loaded: Loaded,
         store: TranscriptStore,
         todo: Mapping[str, Utterance],
         done: Transcribed,
     ) -> None:
         self._store, self._todo, self._done = store, todo, done
-        self._budget_s = float(plain["recogniser"]["batch_seconds"])
+        self._budget_s = config.batch_seconds
         self._most_s = done.identity["max_seconds"]
-        self._device = device_for(plain["accelerator"])
+        self._device = device_for(config.accelerator)
         self._tried: set[str] = set()
         self._heard_s = {
             key: min(loaded.durations[u.id], self._most_s or loaded.durations[u.id])

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sermm.configuration.component import Component
+from sermm.configuration.groups import HUMAN
+from sermm.configuration.verbs import CorpusConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
 from sermm.core.transcripts import spoken
 from sermm.recognisers.word_errors import word_errors
 from sermm.store.transcripts import TranscriptStore
 
-HUMAN = "human"
-
-
 _MACHINE = "asr:"
-
-
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -36,7 +34,7 @@ class Transcripts:
 
     name: str
     identity: dict[str, Any]
-    asked: dict[str, Any]
+    asked: Component
     texts: dict[str, str]
 
 
@@ -56,16 +54,16 @@ def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
         )
     for message in store.damaged.values():
         print(message, file=sys.stderr)
-    return Transcripts(name, store.identity, store.asked, store.texts)
+    return Transcripts(name, store.identity, Component.of(store.asked), store.texts)
 
 
 def texts_of(
-    plain: Mapping[str, Any], utterances: Sequence[Utterance], digests: Mapping[str, str]
+    config: CorpusConfig, utterances: Sequence[Utterance], digests: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """What text encoders read of each utterance, and the record of where it comes from.
 
     Args:
-        plain: a resolved configuration with `text`, `cache_dir` and `data`.
+        config: says where texts come from.
         utterances: whose texts are wanted.
         digests: of their audio, by id.
 
@@ -76,7 +74,7 @@ def texts_of(
     Raises:
         InputError: the source is not known, or texts are missing.
     """
-    source = str(plain["text"]["source"])
+    source = config.text.source
     if source == HUMAN:
         return {u.id: spoken(u.transcript) for u in utterances}, {"source": HUMAN}
     if not source.startswith(_MACHINE):
@@ -84,11 +82,11 @@ def texts_of(
             f"text.source={source}: expected {HUMAN}, or {_MACHINE}<name> of a recogniser that "
             "`sermm transcribe` has run"
         )
-    kept = read_transcripts(plain["cache_dir"], source.removeprefix(_MACHINE))
+    kept = read_transcripts(config.cache_dir, source.removeprefix(_MACHINE))
     if missing := [u.id for u in utterances if digests[u.id] not in kept.texts]:
         raise InputError(
             f"text.source={source}: {len(missing)} of {len(utterances)} utterances have not been "
-            f"recognised (first: {missing[0]}); give `{_command(plain, kept)}` first"
+            f"recognised (first: {missing[0]}); give `{_command(config, kept)}` first"
         )
     texts = {u.id: kept.texts[digests[u.id]] for u in utterances}
     errors = word_errors((u.transcript, texts[u.id]) for u in utterances)
@@ -108,23 +106,22 @@ def _checked(name: str) -> str:
     return name
 
 
-def _command(plain: Mapping[str, Any], kept: Transcripts) -> str:
+def _command(config: CorpusConfig, kept: Transcripts) -> str:
     """What makes the missing texts of this corpus with the recogniser of a store."""
-    data = plain["data"]
+    data = config.data
     words = [f"data={_module(data)}"]
-    words += [f"data.{key}={data[key]}" for key in ("root", "manifest") if data.get(key)]
-    words += [f"protocol={plain['protocol']['name']}", f"recogniser={_module(kept.asked)}"]
+    words += [f"data.{key}={data.given(key)}" for key in ("root", "manifest") if data.given(key)]
+    words += [f"protocol={config.protocol.name}", f"recogniser={_module(kept.asked)}"]
     words += [
         f"recogniser.{key}={'null' if value is None else value}"
-        for key, value in kept.asked.items()
-        if key != "_target_"
+        for key, value in kept.asked.arguments.items()
     ]
     if kept.identity["max_seconds"] is not None:
         words.append(f"max_seconds={kept.identity['max_seconds']:g}")
-    words.append(f"cache_dir={plain['cache_dir']}")
+    words.append(f"cache_dir={config.cache_dir}")
     return shlex.join(["sermm", "transcribe", *words])
 
 
-def _module(config: Mapping[str, Any]) -> str:
-    """The file of `conf/` that a `_target_` stands in: it bears the module's name."""
-    return str(config["_target_"]).rsplit(".", 2)[-2]
+def _module(config: Component) -> str:
+    """The file of `conf/` that a class stands in: it bears the module's name."""
+    return config.target.rsplit(".", 2)[-2]

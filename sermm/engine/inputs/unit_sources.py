@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from sermm.configuration.verbs import AlignedConfig
 from sermm.core.errors import InputError
 from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
@@ -162,11 +163,11 @@ class SphinxSource(HeardSource):
     name = syllables = POCKETSPHINX
     title = "Aligning (pocketsphinx)"
 
-    def __init__(self, plain: Mapping[str, Any], loaded: Loaded) -> None:
+    def __init__(self, config: AlignedConfig, loaded: Loaded) -> None:
         from sermm.recognisers.sphinx_aligner import SphinxAligner
 
-        self._aligner = SphinxAligner(plain["align"]["pocketsphinx"]["dictionary"])
-        super().__init__(loaded, plain["cache_dir"], self._aligner.identity)
+        self._aligner = SphinxAligner(config.align.pocketsphinx.dictionary)
+        super().__init__(loaded, config.cache_dir, self._aligner.identity)
 
     def listen(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Aligned]]:
         """One by one."""
@@ -181,14 +182,13 @@ class CtcSource(HeardSource):
     name = syllables = CTC
     title = "Aligning (ctc)"
 
-    def __init__(self, plain: Mapping[str, Any], loaded: Loaded) -> None:
+    def __init__(self, config: AlignedConfig, loaded: Loaded) -> None:
         from sermm.recognisers.ctc import CTCModel
         from sermm.recognisers.ctc_alignment import CtcAligner
 
-        options = plain["align"]["ctc"]
-        model = CTCModel(options["id"], options["revision"], key="align.ctc")
-        self._aligner = CtcAligner(model.to(device_for(_accelerator(plain))))
-        super().__init__(loaded, plain["cache_dir"], self._aligner.identity)
+        model = CTCModel(config.align.ctc.id, config.align.ctc.revision, key="align.ctc")
+        self._aligner = CtcAligner(model.to(device_for(config.device)))
+        super().__init__(loaded, config.cache_dir, self._aligner.identity)
 
     def listen(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Aligned]]:
         """Batches of like length, longest first."""
@@ -199,27 +199,22 @@ class CtcSource(HeardSource):
             yield from zip(members, self._aligner.align(ids, audio, texts), strict=True)
 
 
-def make_source(name: str, plain: Mapping[str, Any], loaded: Loaded) -> Source:
+def make_source(name: str, config: AlignedConfig, loaded: Loaded) -> Source:
     """A source by name.
 
     Raises:
         InputError: it is not known, or cannot be had as configured.
     """
-    folder = plain["align"]["mfa_dir"]
+    folder = config.align.mfa_dir
     if name == MFA and folder is None:
         raise InputError("align.sources names mfa; set align.mfa_dir=FOLDER with its TextGrids")
     made: dict[str, Callable[[], Source]] = {
         CORPUS: lambda: CorpusSource(loaded.reader),
-        MFA: lambda: MfaSource(folder),
-        CTC: lambda: CtcSource(plain, loaded),
-        POCKETSPHINX: lambda: SphinxSource(plain, loaded),
+        MFA: lambda: MfaSource(str(folder)),
+        CTC: lambda: CtcSource(config, loaded),
+        POCKETSPHINX: lambda: SphinxSource(config, loaded),
         WHOLE: lambda: WholeSource(loaded.durations),
     }
     if name not in made:
         raise InputError(f"align.sources: {name!r} is none of {', '.join(NAMES)}")
     return made[name]()
-
-
-def _accelerator(plain: Mapping[str, Any]) -> str:
-    """Of the training configuration, or of a verb that has none."""
-    return str(plain["trainer"]["accelerator"] if "trainer" in plain else plain["accelerator"])

@@ -1,10 +1,11 @@
 """Units of speech with their times, for every utterance, from the first source that has any."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
+from sermm.configuration.groups import AlignConfig
+from sermm.configuration.verbs import AlignedConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Problem, Span
 from sermm.engine.inputs.corpus import Loaded
@@ -31,42 +32,35 @@ class Units:
         return dict(Counter(spans[0].source for spans in self.spans.values()).most_common())
 
 
-def units(
-    plain: Mapping[str, Any], loaded: Loaded, levels: Collection[Level]
-) -> dict[Level, Units]:
+def units(config: AlignedConfig, loaded: Loaded, levels: Collection[Level]) -> dict[Level, Units]:
     """The units of every utterance: where no source has any, the whole utterance is one.
 
     Args:
-        plain: a resolved configuration with `align`, `cache_dir` and `trainer` or `accelerator`.
+        config: says where units come from.
         loaded: the corpus.
         levels: word, syllable, phone; one that is not asked for costs nothing.
 
     Raises:
         InputError: a level or a source is not known, or a source cannot be had.
     """
-    names = sources_asked(plain["align"])
-    return units_from((make_source(name, plain, loaded) for name in names), plain, loaded, levels)
+    names = sources_asked(config.align)
+    sources = (make_source(name, config, loaded) for name in names)
+    return units_from(sources, loaded, levels, config.align.alaska)
 
 
-def sources_asked(align: Mapping[str, Any]) -> list[str]:
+def sources_asked(align: AlignConfig) -> list[str]:
     """The sources in their order, `whole` last.
 
     Raises:
         InputError: one is not known or comes twice, or a setting is for one that is not named.
     """
-    given = align["sources"]
-    names = [str(name) for name in given] if isinstance(given, Sequence) else []
-    if (
-        not names
-        or isinstance(given, str)
-        or set(names) - set(NAMES)
-        or len(set(names)) < len(names)
-    ):
+    names = align.sources
+    if not names or set(names) - set(NAMES) or len(set(names)) < len(names):
         raise InputError(
-            f"align.sources={given}: expected a list of some of {', '.join(NAMES)}, each once, "
+            f"align.sources=[{','.join(names)}]: expected some of {', '.join(NAMES)}, each once, "
             "such as align.sources=[corpus,mfa]"
         )
-    if align["mfa_dir"] is not None and MFA not in names:
+    if align.mfa_dir is not None and MFA not in names:
         raise InputError(
             f"align.mfa_dir is set, but align.sources=[{','.join(names)}] does not name mfa; "
             f"give align.sources=[{','.join((MFA, *names))}] or the order that you want"
@@ -75,9 +69,15 @@ def sources_asked(align: Mapping[str, Any]) -> list[str]:
 
 
 def units_from(
-    sources: Iterable[Source], plain: Mapping[str, Any], loaded: Loaded, levels: Collection[Level]
+    sources: Iterable[Source], loaded: Loaded, levels: Collection[Level], alaska: bool
 ) -> dict[Level, Units]:
     """The units that these sources have; one is asked only for what those before it lack.
+
+    Args:
+        sources: in their order.
+        loaded: the corpus.
+        levels: word, syllable, phone.
+        alaska: how consonants between vowels go to syllables (`align.alaska`).
 
     Raises:
         InputError: a level is not known.
@@ -92,7 +92,7 @@ def units_from(
             break
         for u, aligned in source.align(todo, levels):
             lacking = [level for level in levels if u.id not in found[level].spans]
-            duration_s, alaska = loaded.durations[u.id], bool(plain["align"]["alaska"])
+            duration_s = loaded.durations[u.id]
             for level in lacking:
                 spans, problems = _of_level(level, u.id, aligned, source, duration_s, alaska)
                 found[level].problems += problems

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
+from sermm.configuration.verbs import WorkConfig
 from sermm.core.records import Level, Utterance
 from sermm.encoders.precision import device_for
 from sermm.engine.inputs.batches import UnitTimes, unit_times
@@ -18,14 +18,14 @@ class Work:
     """Utterances, their corpus and their units.
 
     Attributes:
-        plain: the resolved configuration, with `features` and `trainer`.
+        config: how they are worked on.
         utterances: by id.
         loaded: their corpus.
         units: their units, by level and id.
         sources: how many utterances have their units from where, by level.
     """
 
-    plain: Mapping[str, Any]
+    config: WorkConfig
     utterances: Mapping[str, Utterance]
     loaded: Loaded
     units: UnitTimes = field(default_factory=dict)
@@ -34,12 +34,12 @@ class Work:
     @property
     def most_s(self) -> float:
         """Where utterances are cut, in seconds."""
-        return float(self.plain["trainer"]["max_seconds"])
+        return self.config.trainer.max_seconds
 
     @property
     def device(self) -> torch.device:
         """What the encoders run on."""
-        return device_for(self.plain["trainer"]["accelerator"])
+        return device_for(self.config.device)
 
     def heard_s(self, utterance_id: str) -> float:
         """What is heard of an utterance, in seconds."""
@@ -47,20 +47,20 @@ class Work:
 
 
 def work_of(
-    plain: dict[str, Any], loaded: Loaded, ids: Collection[str], levels: Collection[Level]
+    config: WorkConfig, loaded: Loaded, ids: Collection[str], levels: Collection[Level]
 ) -> Work:
     """Utterances with their units of these levels."""
     chosen = set(ids)
     utterances = {u.id: u for u in loaded.reading.utterances if u.id in chosen}
     if not levels:
-        return Work(plain, utterances, loaded)
+        return Work(config, utterances, loaded)
     from sermm.engine.inputs.units import units
 
-    found = units(plain, loaded, levels)
+    found = units(config, loaded, levels)
     spans = {level: found[level].spans for level in levels}
-    times = unit_times(spans, utterances, loaded.durations, plain["trainer"]["max_seconds"])
+    times = unit_times(spans, utterances, loaded.durations, config.trainer.max_seconds)
     sources: dict[str, dict[str, int]] = {
         level: dict(Counter(known[i][0].source for i in utterances))
         for level, known in spans.items()
     }
-    return Work(plain, utterances, loaded, times, sources)
+    return Work(config, utterances, loaded, times, sources)

@@ -85,19 +85,19 @@ def contrastive(task: Task) -> dict[str, Objective]:
     Raises:
         InputError: the system does not say what its modalities came to.
     """
-    settings: Any = task.remedies.settings.get("contrastive")
-    if settings is None:
+    asked = task.remedies.contrastive
+    if asked is None:
         return {}
     pooled = _pooled_sizes(task)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(task.plain["seed"], "init", "contrastive"))
+        torch.manual_seed(seed_of(task.config.seed, "init", "contrastive"))
         one = Contrastive(
             pooled["speech"],
             pooled["text"],
-            settings["kind"],
-            float(settings["weight"]),
-            float(settings["temperature"]),
-            settings["width"],
+            asked.kind,
+            asked.weight,
+            asked.temperature,
+            asked.width,
         )
     return {"contrastive": one}
 
@@ -109,7 +109,7 @@ def _pooled_sizes(task: Task) -> dict[str, int]:
     output: Output = task.system.eval()(dataset[0])
     if set(output.pooled) != {"speech", "text"}:
         raise InputError(
-            f"remedies.contrastive: {task.plain['model']['name']} does not say what speech and "
+            f"remedies.contrastive: {task.config.model.name} does not say what speech and "
             "text came to before they were joined (Output.pooled); set remedies.contrastive=null"
         )
     return {modality: vectors.shape[-1] for modality, vectors in output.pooled.items()}

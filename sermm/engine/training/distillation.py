@@ -3,7 +3,6 @@
 Source: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from sermm.configuration.groups import TeacherRecord
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch, Output
-from sermm.core.errors import InputError
 from sermm.engine.training.objectives import Objective
 
 
@@ -51,45 +51,21 @@ class Distillation(Objective):
         return self.takes * self.temperature**2 * divergence
 
 
-def strength(plain: Mapping[str, Any]) -> tuple[float, float]:
-    """Weight and temperature of a configuration.
-
-    Raises:
-        InputError: one of them cannot be.
-    """
-    given = plain["distillation"]
-    weight, temperature = given["weight"], given["temperature"]
-    if not (_is_number(weight) and 0 <= weight <= 1):
-        raise InputError(
-            f"distillation.weight={weight}: expected a number from 0 (labels only) to 1 (teacher "
-            "only)"
-        )
-    if not (_is_number(temperature) and temperature > 0):
-        raise InputError(
-            f"distillation.temperature={temperature}: expected a number above 0, such as 2.0"
-        )
-    return float(weight), float(temperature)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def teacher_name(teacher: Mapping[str, Any]) -> str:
+def teacher_name(teacher: TeacherRecord) -> str:
     """Its variant and size, for the rows of a table; the size tells it from its namesakes."""
-    return f"{teacher['variant']}:{teacher['parameters']['total'] / 1e6:.2g}M"
+    return f"{teacher.variant}:{teacher.parameters['total'] / 1e6:.2g}M"
 
 
-def teacher_setting(plain: Mapping[str, Any]) -> dict[str, str]:
+def teacher_setting(config: RunConfig) -> dict[str, str]:
     """The teacher as a setting, so that rows of students are told from those without one."""
-    teacher = plain["teacher"]
+    teacher = config.taught_by
     return {} if teacher is None else {"teacher": teacher_name(teacher)}
 
 
-def taught(plain: Mapping[str, Any]) -> dict[str, Any]:
+def taught(config: RunConfig) -> dict[str, Any]:
     """What `result.json` says of the teacher, and how it taught."""
-    teacher = plain["teacher"]
+    teacher = config.taught_by
     if teacher is None:
         return {"teacher": None}
-    told = {name: teacher[name] for name in ("key", "model", "variant", "parameters", "ua")}
-    return {"teacher": told, "distillation": plain["distillation"]}
+    told = teacher.model_dump(include={"key", "model", "variant", "parameters", "ua"})
+    return {"teacher": told, "distillation": config.distillation.model_dump()}

@@ -5,20 +5,19 @@ import signal
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import torch
-from hydra.utils import instantiate
 from lightning import Callback, Trainer
 
-from sermm.core.errors import InputError
 from sermm.core.seeding import seed_of
 from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly.build import read_weights, save_weights
+from sermm.engine.assembly.remedies import p_lost
 from sermm.engine.training.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls
 from sermm.engine.training.contrastive import contrastive
-from sermm.engine.training.learner import Learner, Learning
+from sermm.engine.training.learner import Learner
 from sermm.engine.training.memory_estimate import MemoryNote
 from sermm.engine.training.out_of_memory import memory_watched
 from sermm.engine.training.task import Task
@@ -52,32 +51,32 @@ def count(system: CountingSystem, task: Task) -> dict[str, int]:
 def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on."""
     quiet()
-    options = task.plain["trainer"]
-    validated = bool(task.fold.val) or task.plain["select_on_test"]
-    figure = monitored(options["monitor"], task.loaded.protocol.headline)
-    keeper = Keeper(task.folder, task.system, figure if validated else None, options["patience"])
-    device = device_for(options["accelerator"])
+    options = task.config.trainer
+    validated = bool(task.fold.val) or task.config.select_on_test
+    figure = monitored(options.monitor, task.loaded.protocol.headline)
+    keeper = Keeper(task.folder, task.system, figure if validated else None, options.patience)
+    device = device_for(options.accelerator)
     learner = Learner(
         task.system,
-        learning(task.plain),
+        task.config.model.learning,
         class_counts(task),
         {**distillation(task), **contrastive(task)},
-        task.remedies.p_lost,
+        p_lost(task.remedies),
     )
     trainer = Trainer(
-        accelerator=options["accelerator"],
-        devices=options["devices"] // nodes(),
+        accelerator=options.accelerator,
+        devices=options.devices // nodes(),
         num_nodes=nodes(),
         plugins=[cluster()],
-        precision=precision_for(options["precision"], device),
-        max_epochs=options["max_epochs"],
-        accumulate_grad_batches=options["accumulate"],
-        gradient_clip_val=options["clip_norm"],
+        precision=precision_for(options.precision, device),
+        max_epochs=options.max_epochs,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.clip_norm,
         callbacks=[
-            EpochSeeding(task.plain["seed"]),
+            EpochSeeding(task.config.seed),
             Recalls(task.loaded.protocol.classes, learner.confusion),
             keeper,
-            Progress(task.title, keeper),
+            Progress(task.config.title, keeper),
             MemoryNote(task),
             KeepSignals(),
             *watchers,
@@ -93,14 +92,14 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         default_root_dir=task.folder.path,
     )
     resume = task.folder.last if task.folder.last.exists() else None
-    torch.manual_seed(seed_of(task.plain["seed"], "fit"))
+    torch.manual_seed(seed_of(task.config.seed, "fit"))
     # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
     task.system.train()
-    if task.plain["features"]["checkpointing"]:
+    if task.config.features.checkpointing:
         for encoder in transformers_in(task.system):
             encoder.recompute()
     try:
-        with memory_watched(task.plain, device):
+        with memory_watched(task.config, device):
             trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
     except SystemExit:
         if trainer.interrupted:
@@ -111,14 +110,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     return keeper
 
 
-def monitored(monitor: str, headline: str) -> str:
-    """The validation figure that chooses the epoch.
-
-    Raises:
-        InputError: neither the headline nor the loss.
-    """
-    if monitor not in ("headline", "loss"):
-        raise InputError(f"trainer.monitor={monitor}: expected headline ({headline}) or loss")
+def monitored(monitor: Literal["headline", "loss"], headline: str) -> str:
+    """The validation figure that chooses the epoch."""
     return VAL_LOSS if monitor == "loss" else f"val/{headline}"
 
 
@@ -130,11 +123,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode at the start of training")
     # On a cluster's login node, where a run by hand is meant to be one.
     warnings.filterwarnings("ignore", "The `srun` command is available")
-
-
-def learning(plain: dict[str, Any]) -> Learning:
-    """How the configured system learns."""
-    return Learning(**instantiate(plain["model"]["learning"], _convert_="all"))
 
 
 def class_counts(task: Task) -> torch.Tensor:

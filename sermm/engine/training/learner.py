@@ -1,7 +1,7 @@
 """The one LightningModule: trains any system that maps a `Batch` to an `Output`."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -11,10 +11,10 @@ from jaxtyping import Float
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from sermm.configuration.groups import LearningConfig
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.hf.base import transformers_in
@@ -25,37 +25,6 @@ from sermm.engine.training.objectives import Objective
 from sermm.engine.training.schedule import schedule
 from sermm.metrics.scores import scores
 from sermm.models.base import System, labels_of
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How a system learns (`conf/model/_base.yaml`, `learning`).
-
-    Attributes:
-        optimizer: makes an optimiser from parameter groups, `lr` and `weight_decay`.
-        lr: of all that starts from random weights.
-        encoder_lr: of the trained parameters of pre-trained encoders.
-        embedding_lr: of residuals of word embeddings (`encoder.text.gdes`); None: as the encoder
-            that they are in.
-        layer_decay: layer l of the L of a pre-trained encoder learns with encoder_lr *
-            layer_decay^(L - l); what lies before the layers is layer 0.
-        weight_decay: of matrices; biases, norms and scalars have none.
-        schedule: constant, linear or cosine.
-        warmup: share of the steps in which the rate rises linearly from 0.
-        class_weights: weigh classes by inverse frequency in training.
-        label_smoothing: share of the target that goes to all classes alike.
-    """
-
-    optimizer: Callable[..., Optimizer]
-    lr: float
-    encoder_lr: float
-    embedding_lr: float | None
-    layer_decay: float
-    weight_decay: float
-    schedule: str
-    warmup: float
-    class_weights: bool
-    label_smoothing: float
 
 
 class Learner(LightningModule):
@@ -74,7 +43,7 @@ class Learner(LightningModule):
     def __init__(
         self,
         system: System,
-        learning: Learning,
+        learning: LearningConfig,
         class_counts: Float[Tensor, " k"],
         objectives: Mapping[str, Objective] | None = None,
         p_lost: float = 0.0,
@@ -147,7 +116,7 @@ class Learner(LightningModule):
         """One optimiser with a group per part, and its schedule by step."""
         options = self.learning
         groups = list(parameter_groups(self.system, options, self.objectives.parameters()))
-        optimizer = options.optimizer(groups, lr=options.lr)
+        optimizer = options.optimizer.make()(groups, lr=options.lr)
         steps = int(self.trainer.estimated_stepping_batches)
         rate = schedule(options.schedule, options.warmup, steps)
         scheduler = LambdaLR(optimizer, rate)
@@ -174,7 +143,7 @@ def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parameter_groups(
-    system: System, options: Learning, others: Iterable[nn.Parameter] = ()
+    system: System, options: LearningConfig, others: Iterable[nn.Parameter] = ()
 ) -> Iterable[dict[str, Any]]:
     """Trained parameters by part (pre-trained encoders, rest), depth, and whether they decay.
 
@@ -202,7 +171,7 @@ def parameter_groups(
         yield {"params": part, "lr": rate, "weight_decay": decay}
 
 
-def tuned_rates(system: System, options: Learning) -> dict[int, float]:
+def tuned_rates(system: System, options: LearningConfig) -> dict[int, float]:
     """The rate of each parameter that does not learn with `lr`, by its id().
 
     Those are the parameters of pre-trained encoders, and residuals of word embeddings if they have

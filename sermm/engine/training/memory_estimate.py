@@ -17,8 +17,9 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from sermm.configuration.groups import LearningConfig
 from sermm.encoders.hf.base import transformers_in
-from sermm.engine.training.learner import Learner, Learning
+from sermm.engine.training.learner import Learner
 from sermm.engine.training.out_of_memory import ways_out
 from sermm.engine.training.task import Task
 from sermm.models.base import System
@@ -74,7 +75,7 @@ class MemoryNote(Callback):
         optimizer = type(trainer.optimizers[0]).__name__
         print(note(need, optimizer, largest_s, room), file=sys.stderr)
         if room is not None and need.total > room:
-            said = "; ".join(ways_out(self.task.plain, device))
+            said = "; ".join(ways_out(self.task.config, device))
             print(f"  warning: more than there is; if it runs out: {said}", file=sys.stderr)
 
 
@@ -100,14 +101,14 @@ def largest_batch_s(task: Task) -> float:
     seconds = [_seconds(task, i) for i in task.fold.train]
     plan: Any = task.data.train_dataloader().batch_sampler
     most = 0.0
-    for epoch in range(min(_EPOCHS, task.plain["trainer"]["max_epochs"])):
+    for epoch in range(min(_EPOCHS, task.config.trainer.max_epochs)):
         plan.set_epoch(epoch)
         most = max(most, *(sum(seconds[i] for i in batch) for batch in plan))
     return most
 
 
 def _seconds(task: Task, utterance_id: str) -> float:
-    return float(min(task.loaded.durations[utterance_id], task.plain["trainer"]["max_seconds"]))
+    return float(min(task.loaded.durations[utterance_id], task.config.trainer.max_seconds))
 
 
 def activations(learner: Learner, trainer: Trainer, task: Task, largest_s: float) -> int:
@@ -138,7 +139,7 @@ def _undisturbed(task: Task) -> Iterator[None]:
     The backward pass of a checkpointed layer needs its activations beside the inputs of all.
     """
     kept = [(buffer, buffer.clone()) for buffer in task.system.buffers()]
-    again = transformers_in(task.system) if task.plain["features"]["checkpointing"] else []
+    again = transformers_in(task.system) if task.config.features.checkpointing else []
     try:
         for encoder in again:
             encoder.recompute(but=1)
@@ -169,11 +170,11 @@ def saved_bytes(module: nn.Module, given: object) -> int:
     return sum(found.values())
 
 
-def state_bytes(learning: Learning, device: torch.device) -> float:
+def state_bytes(learning: LearningConfig, device: torch.device) -> float:
     """Bytes of the optimiser's state for one parameter, from a step with a few."""
     probe = nn.Parameter(torch.zeros(_PROBE, device=device))
     probe.grad = torch.zeros_like(probe)
-    optimizer = learning.optimizer([probe], lr=learning.lr)
+    optimizer = learning.optimizer.make()([probe], lr=learning.lr)
     optimizer.step()
     return sum(t.nbytes for t in _tensors(optimizer.state) if t.numel() > 1) / _PROBE
 

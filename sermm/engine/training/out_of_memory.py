@@ -2,12 +2,13 @@
 
 import gc
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
+from sermm.configuration.groups import TrainerConfig
+from sermm.configuration.verbs import WorkConfig
 from sermm.core.errors import InputError
 
 # What torch says beside its own kind of error: of a CPU, of cuBLAS, of the CUDA driver.
@@ -15,7 +16,7 @@ _SIGNS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory"
 
 
 @contextmanager
-def memory_watched(plain: Mapping[str, Any], device: torch.device) -> Iterator[None]:
+def memory_watched(config: WorkConfig, device: torch.device) -> Iterator[None]:
     """Within, running out of memory ends in one message that names the settings to change.
 
     Raises:
@@ -33,7 +34,7 @@ def memory_watched(plain: Mapping[str, Any], device: torch.device) -> Iterator[N
         where = "GPU" if device.type == "cuda" else "CPU"
         raise InputError(
             f"memory of the {where} ran out in training ({reason}). Set one or more of these, "
-            f"best first: {'; '.join(ways_out(plain, device))}"
+            f"best first: {'; '.join(ways_out(config, device))}"
         ) from None
 
 
@@ -48,45 +49,45 @@ def _give_back() -> None:
         torch.cuda.empty_cache()
 
 
-def ways_out(plain: Mapping[str, Any], device: torch.device) -> list[str]:
+def ways_out(config: WorkConfig, device: torch.device) -> list[str]:
     """The three settings that save most memory, best first, and how much each saves."""
-    trainer, features = plain["trainer"], plain["features"]
-    tuned = features["mode"] == "finetune"
+    trainer, features = config.trainer, config.features
+    tuned = features.mode == "finetune"
     found = [_smaller_batch(trainer)]
-    if tuned and not features["checkpointing"]:
+    if tuned and not features.checkpointing:
         found.append(
             "features.checkpointing=true (the encoders' activations fall to a fifth or less, the "
             "result stays, steps take a third longer)"
         )
-    if device.type == "cuda" and trainer["precision"] == "32-true":
+    if device.type == "cuda" and trainer.precision == "32-true":
         found.append("trainer.precision=bf16-mixed (about half of the activations)")
-    if tuned and features["trainable"] != 1:
-        n = 4 if features["trainable"] == "all" else max(1, int(features["trainable"]) // 2)
+    if tuned and features.trainable != 1:
+        n = 4 if features.trainable == "all" else max(1, int(features.trainable) // 2)
         found.append(
             f"features.trainable={n} (gradients, optimiser state and activations of the top {n} "
             "layers only)"
         )
-    if features["mode"] == "frozen":
+    if features.mode == "frozen":
         found.append("features=cached (the frozen encoders run once, before training)")
     found.append(
-        f"trainer.max_seconds={trainer['max_seconds'] / 2:g} (longer utterances are cut there; "
+        f"trainer.max_seconds={trainer.max_seconds / 2:g} (longer utterances are cut there; "
         "the longest batch halves)"
     )
     return [way for way in found if way][:3]
 
 
-def _smaller_batch(trainer: Mapping[str, Any]) -> str:
+def _smaller_batch(trainer: TrainerConfig) -> str:
     """The next smaller batch and the accumulation that keeps the effective one, if there is."""
-    if trainer["batch_size"] is None:
-        parts, key, batch = 2, "batch_seconds", trainer["batch_seconds"] / 2
-    elif trainer["batch_size"] > 1:
-        size = trainer["batch_size"]
+    size, seconds = trainer.batch_size, trainer.batch_seconds
+    if seconds is not None:
+        parts, key, batch = 2, "batch_seconds", seconds / 2
+    elif size is not None and size > 1:
         parts = next(n for n in range(2, size + 1) if size % n == 0)
         key, batch = "batch_size", size // parts
     else:
         return ""
     share = "half" if parts == 2 else f"1/{parts}"
     return (
-        f"trainer.{key}={batch:g} trainer.accumulate={parts * trainer['accumulate']} "
+        f"trainer.{key}={batch:g} trainer.accumulate={parts * trainer.accumulate} "
         f"({share} of the activations; the effective batch and the run's key stay)"
     )

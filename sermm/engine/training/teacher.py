@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
-
-from sermm.configuration.compose import read_yaml, run_key
+from sermm.configuration.compose import read_yaml
+from sermm.configuration.groups import TeacherRecord
+from sermm.configuration.identity import run_key
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.engine.training.distillation import strength
 from sermm.models.base import CountingSystem
 from sermm.report.tables.rows import FLOORS
 from sermm.runs.folder import RunFolder, find_run
@@ -22,7 +22,7 @@ PLACE = ("data", "protocol", "fold", "seed")
 KEPT = ("key", "system", "seed", "split_digest", "model", "variant", "parameters")
 
 
-def with_teacher(plain: dict[str, Any], classes: Sequence[str], fold: Fold) -> dict[str, Any]:
+def with_teacher(config: RunConfig, classes: Sequence[str], fold: Fold) -> RunConfig:
     """The configuration of a student with what its teacher is, in place of how it was named.
 
     The run's key follows from the teacher's key and split, so that the folder may be named in any
@@ -31,62 +31,63 @@ def with_teacher(plain: dict[str, Any], classes: Sequence[str], fold: Fold) -> d
     Raises:
         InputError: there is no such run, several are meant, or this one may not teach it.
     """
-    word = plain["teacher"]
-    if word is None:
-        return plain
-    strength(plain)
-    _refuse_counting(plain)
+    word = config.teacher
     if not isinstance(word, str):
-        raise InputError(
-            f"teacher={word}: expected a run folder, a key, or a study; a key of digits needs "
-            "quotes within quotes: 'teacher=\"0123456789012345\"'"
-        )
+        return config
+    _refuse_counting(config)
     try:
-        folder = teacher_folder(word, plain)
+        folder = teacher_folder(word, config)
     except InputError:
-        if (known := _recorded(plain)) is None:
+        if (known := _recorded(config)) is None:
             raise
         print(f"teacher={word} is not to be had; taken from the run's record", file=sys.stderr)
-        return {**plain, "teacher": known}
+        return _taught_by(config, known)
     result = _finished(folder)
-    refuse_teacher(folder, result, plain, list(classes), fold)
-    kept = {name: result[name] for name in KEPT}
-    ua = result["metrics"]["test/ua"]
-    record = {"asked": word, "folder": str(folder.resolve()), **kept, "ua": ua}
-    return {**plain, "teacher": record}
+    refuse_teacher(folder, result, config, list(classes), fold)
+    record = TeacherRecord(
+        asked=word,
+        folder=str(folder.resolve()),
+        ua=result["metrics"]["test/ua"],
+        **{name: result[name] for name in KEPT},
+    )
+    return _taught_by(config, record)
 
 
-def teacher_folder(word: str, plain: Mapping[str, Any]) -> Path:
+def _taught_by(config: RunConfig, teacher: TeacherRecord) -> RunConfig:
+    return config.changed({"teacher": teacher.model_dump()})
+
+
+def teacher_folder(word: str, config: RunConfig) -> Path:
     """The run folder that a word names: a folder, a key, STUDY or STUDY:MODEL KEY=VALUE ...
 
     Raises:
         InputError: there is no such run, or several are meant.
     """
-    runs_dir = Path(plain["runs_dir"])
+    runs_dir = Path(config.runs_dir)
     for folder in (runs_dir / word, Path(word)):
         if any((folder / name).is_file() for name in ("config.yaml", "status.json")):
             return folder
         if word and folder.is_dir():
-            return _of_study(folder, "", plain)
+            return _of_study(folder, "", config)
     if ":" in word:
         study, _, wanted = word.partition(":")
-        return _of_study(find_study(study, runs_dir), wanted, plain)
+        return _of_study(find_study(study, runs_dir), wanted, config)
     try:
         return find_run(word, runs_dir)
     except InputError as error:
         raise InputError(f"teacher={word} is no study in {runs_dir} either: {error}") from error
 
 
-def _of_study(study: Path, wanted: str, plain: Mapping[str, Any]) -> Path:
+def _of_study(study: Path, wanted: str, config: RunConfig) -> Path:
     """The one finished run of a study that is at the student's place and fits the words.
 
     Without words it is the one that neither is a floor nor had a teacher itself.
     """
     place = {
-        "data": plain["data"]["name"],
-        "protocol": plain["protocol"]["name"],
-        "fold": plain["fold"],
-        "seed": plain["seed"],
+        "data": config.data.name,
+        "protocol": config.protocol.name,
+        "fold": config.fold,
+        "seed": config.seed,
     }
     told = ", ".join(f"{name} {value}" for name, value in place.items())
     here = {}
@@ -138,7 +139,7 @@ def _finished(folder: Path) -> dict[str, Any]:
 def refuse_teacher(
     folder: Path,
     result: Mapping[str, Any],
-    plain: Mapping[str, Any],
+    config: RunConfig,
     classes: list[str],
     fold: Fold,
 ) -> None:
@@ -154,10 +155,10 @@ def refuse_teacher(
         )
     if result["model"] in FLOORS:
         raise InputError(f"teacher: {folder} is the floor {result['model']}; choose a system")
-    if result["data"] != plain["data"]["name"]:
+    if result["data"] != config.data.name:
         raise InputError(
             f"teacher: {folder} was trained on {result['data']}, the student is on "
-            f"{plain['data']['name']}; choose a run on the same corpus"
+            f"{config.data.name}; choose a run on the same corpus"
         )
     if result["classes"] != classes:
         raise InputError(
@@ -166,39 +167,39 @@ def refuse_teacher(
         )
     if result["split_digest"] != fold.digest:
         theirs = f"{result['protocol']} fold {result['fold']}, seed {result['seed']}"
-        ours = f"{plain['protocol']['name']} fold {plain['fold']}, seed {plain['seed']}"
+        ours = f"{config.protocol.name} fold {config.fold}, seed {config.seed}"
         raise InputError(
             f"teacher: {folder} is of {theirs}, the student of {ours}: their parts hold other "
             "utterances, so that it may have been trained on what the student is tested on; name "
             "the study, and each fold finds its own teacher"
         )
-    if result["selection"] == "test" and not plain["select_on_test"]:
+    if result["selection"] == "test" and not config.select_on_test:
         raise InputError(
             f"teacher: the epoch of {folder} was chosen on the test part, the student's is not; "
             "train the teacher with select_on_test=false"
         )
-    if run_key({**plain, "teacher": None}) == result["key"]:
+    if run_key(config.changed({"teacher": None})) == result["key"]:
         raise InputError(
             f"teacher: {folder} is this very run, but for the teacher; choose another run, or "
             "train another model"
         )
 
 
-def _refuse_counting(plain: Mapping[str, Any]) -> None:
-    if issubclass(get_class(plain["model"]["system"]["_target_"]), CountingSystem):
+def _refuse_counting(config: RunConfig) -> None:
+    if issubclass(config.model.system.object, CountingSystem):
         raise InputError(
-            f"model {plain['model']['name']} counts and has no loss that a teacher could enter; "
+            f"model {config.model.name} counts and has no loss that a teacher could enter; "
             "leave teacher= out, or choose another model="
         )
 
 
-def _recorded(plain: dict[str, Any]) -> dict[str, Any] | None:
+def _recorded(config: RunConfig) -> TeacherRecord | None:
     """The teacher of the student's run of an earlier time, if the same words began it."""
-    study = Path(plain["runs_dir"]) / plain["study"]
-    for path in sorted(study.glob("*/config.yaml")):
-        known: dict[str, Any] | None = read_yaml(path).get("teacher")
-        if known is None or known["asked"] != plain["teacher"]:
+    for path in sorted(config.study_dir.glob("*/config.yaml")):
+        kept = read_yaml(path).get("teacher")
+        if not isinstance(kept, Mapping) or kept.get("asked") != config.teacher:
             continue
-        if run_key({**plain, "teacher": known}) == path.parent.name:
+        known = TeacherRecord.read(kept, "teacher")
+        if run_key(_taught_by(config, known)) == path.parent.name:
             return known
     return None

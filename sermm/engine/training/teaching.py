@@ -4,23 +4,21 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from sermm.configuration.compose import levels_of
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
 from sermm.core.progress import Progress
-from sermm.encoders.precision import device_for, precision_for
+from sermm.encoders.precision import precision_for
 from sermm.engine.assembly.inference import logits_of
-from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import restore
+from sermm.engine.fold_data import restored_fold
 from sermm.engine.inputs.corpus import load
-from sermm.engine.inputs.work import work_of
-from sermm.engine.training.distillation import Distillation, strength
+from sermm.engine.training.distillation import Distillation
 from sermm.engine.training.objectives import Objective
-from sermm.engine.training.task import Task, data_module
+from sermm.engine.training.task import Task
 
 FILE = "teacher.csv"
 # Where a corpus lies, which may have changed since the teacher was trained.
@@ -33,71 +31,67 @@ def distillation(task: Task) -> dict[str, Objective]:
     Raises:
         InputError: the teacher's folder is needed, and gone or broken.
     """
-    teacher = task.plain["teacher"]
+    teacher, strength = task.config.taught_by, task.config.distillation
     if teacher is None:
         return {}
-    weight, temperature = strength(task.plain)
     path = task.folder.path / FILE
     if not path.exists():
-        write(path, predicted(task), task.loaded.protocol.classes)
+        write(path, predicted(task, Path(teacher.folder)), task.loaded.protocol.classes)
     known = read(path)
     if absent := sorted(set(task.fold.train) - set(known)):
         raise InputError(
             f"{path} lacks {len(absent)} training utterances, such as {absent[0]}; delete it, and "
             "the teacher predicts anew"
         )
-    return {"distillation": Distillation(known, weight, temperature)}
+    return {"distillation": Distillation(known, strength.weight, strength.temperature)}
 
 
-def predicted(task: Task) -> dict[str, list[float]]:
+def predicted(task: Task, folder: Path) -> dict[str, list[float]]:
     """The teacher's log-probabilities of the training utterances, un-augmented.
 
     Raises:
         InputError: it cannot be restored, or says what is no number.
     """
-    folder = Path(task.plain["teacher"]["folder"])
     if not folder.is_dir():
         raise InputError(
             f"the teacher's folder {folder} is gone, and {task.folder.path} has no {FILE} of it "
             "yet; put it back, or say where it is with teacher="
         )
     restored = restore(folder)
-    plain = as_today(restored.plain, task.plain)
-    loaded, fold = load(plain), task.fold
-    everything = dict.fromkeys(fold.train + fold.val + fold.test)
-    work = work_of(plain, loaded, everything, levels_of(plain["model"]["system"]))
-    data = data_module(work, fold, restored.system)
-    if parts := observers(restored.system, "talker"):
-        observe(parts, data.loader(tuple(everything)), work.device)
-    total_s = sum(work.heard_s(i) for i in fold.train)
+    config = as_today(restored.config, task.config)
+    # The student's fold, of which the teacher has been found to be.
+    ready = restored_fold(restored, config, load(config), task.fold, task.fold.train)
+    total_s = sum(ready.work.heard_s(i) for i in task.fold.train)
     found: dict[str, list[float]] = {}
-    device = device_for(plain["trainer"]["accelerator"])
-    half = precision_for(plain["trainer"]["precision"], device).startswith("bf16")
+    device = ready.work.device
+    half = precision_for(config.trainer.precision, device).startswith("bf16")
     restored.system.to(device)
     with Progress("asking the teacher", total_s) as progress, torch.inference_mode():
-        for batch in data.loader(fold.train):
+        for batch in ready.data.loader(task.fold.train):
             said = logits_of(restored.system, batch, device, half).log_softmax(-1).cpu()
             if not said.isfinite().all():
                 worst = batch.ids[int((~said.isfinite()).any(-1).nonzero()[0])]
                 raise InputError(f"the teacher {folder} says no number of utterance {worst}")
             found |= dict(zip(batch.ids, said.tolist(), strict=True))
-            progress.advance(sum(work.heard_s(i) for i in batch.ids))
+            progress.advance(sum(ready.work.heard_s(i) for i in batch.ids))
     return found
 
 
-def as_today(teacher: dict[str, Any], student: dict[str, Any]) -> dict[str, Any]:
+def as_today(teacher: RunConfig, student: RunConfig) -> RunConfig:
     """The teacher's own configuration, with the places and devices of the student's."""
-    where = {key: student["data"][key] for key in WHERE if key in student["data"]}
-    trainer = {key: student["trainer"][key] for key in ("accelerator", "num_workers")}
-    return {
-        **teacher,
-        "cache_dir": student["cache_dir"],
-        "data": {**teacher["data"], **where},
-        "align": {**teacher["align"], "mfa_dir": student["align"]["mfa_dir"]},
-        # Every clip is heard once.
-        "trainer": {**teacher["trainer"], **trainer, "keep_audio_mb": 0},
-        "select_on_test": False,
-    }
+    where = {f"data.{key}": student.data.given(key) for key in WHERE if student.data.has(key)}
+    return teacher.changed(
+        {
+            **where,
+            "cache_dir": student.cache_dir,
+            "align.mfa_dir": student.align.mfa_dir,
+            "trainer.accelerator": student.trainer.accelerator,
+            "trainer.num_workers": student.trainer.num_workers,
+            # Every clip is heard once.
+            "trainer.keep_audio_mb": 0,
+            "select_on_test": False,
+        }
+    )
 
 
 def write(path: Path, found: Mapping[str, Sequence[float]], classes: Sequence[str]) -> None:

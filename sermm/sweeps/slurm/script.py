@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.runs.plans import FOLDER, PlannedJob
-from sermm.sweeps.slurm.settings import Conduct, Resources
+from sermm.sweeps.slurm.settings import SlurmSettings
 
 
 def table(jobs: Sequence[PlannedJob]) -> str:
@@ -23,65 +23,64 @@ def table(jobs: Sequence[PlannedJob]) -> str:
     return "".join(f"{job.id} {shlex.join(job.words)}\n" for job in jobs)
 
 
-def script(
-    study_dir: Path, table_path: Path, devices: int, resources: Resources, conduct: Conduct
-) -> str:
+def script(study_dir: Path, table_path: Path, settings: SlurmSettings) -> str:
     """The text of the script; its array runs over the lines of the table, from 1.
 
     Args:
         study_dir: of the runs, absolute.
         table_path: what `table` made, absolute.
-        devices: of one run, on all its nodes together.
-        resources: of an array task.
-        conduct: of it.
+        settings: of the array.
 
     Raises:
         InputError: pack, nodes and devices do not go together.
     """
-    check(devices, resources, conduct)
-    lines = [f"#SBATCH {option}" for option in options(study_dir, devices, resources, conduct)]
+    check(settings)
+    asked = settings.asked
+    lines = [f"#SBATCH {option}" for option in options(study_dir, settings)]
     values = {
-        "python": conduct.python or sys.executable,
+        "python": asked.python or sys.executable,
         "study": str(study_dir),
         "table": str(table_path),
-        "pack": str(conduct.pack),
+        "pack": str(asked.pack),
     }
     text = _SCRIPT.replace("%OPTIONS%", "\n".join(lines))
     text = text.replace("%VALUES%", "\n".join(f"{k}={shlex.quote(v)}" for k, v in values.items()))
-    setup = ["", "set -e", *conduct.setup, "set +e"] if conduct.setup else []
+    setup = ["", "set -e", *asked.setup, "set +e"] if asked.setup else []
     text = text.replace("%SETUP%", "\n".join(setup))
-    text = text.replace("%LINE%", _PACKED if conduct.pack > 1 else _SINGLE)
-    return text.replace("%KILL%", str(int(conduct.pack == 1)))
+    text = text.replace("%LINE%", _PACKED if asked.pack > 1 else _SINGLE)
+    return text.replace("%KILL%", str(int(asked.pack == 1)))
 
 
-def check(devices: int, resources: Resources, conduct: Conduct) -> None:
+def check(settings: SlurmSettings) -> None:
     """Refuses numbers that do not go together.
 
     Raises:
         InputError: they do not.
     """
-    if conduct.pack > 1 and (devices > 1 or resources.nodes > 1):
+    devices, asked = settings.devices, settings.asked
+    if asked.pack > 1 and (devices > 1 or asked.nodes > 1):
         raise InputError(
-            f"pack={conduct.pack} is for runs on one device, and trainer.devices={devices}, "
-            f"nodes={resources.nodes}; leave pack out"
+            f"pack={asked.pack} is for runs on one device, and trainer.devices={devices}, "
+            f"nodes={asked.nodes}; leave pack out"
         )
-    if devices % resources.nodes:
+    if devices % asked.nodes:
         raise InputError(
             f"trainer.devices={devices} (on all nodes together) cannot be shared by "
-            f"nodes={resources.nodes}; give a multiple"
+            f"nodes={asked.nodes}; give a multiple"
         )
 
 
-def options(study_dir: Path, devices: int, resources: Resources, conduct: Conduct) -> list[str]:
+def options(study_dir: Path, settings: SlurmSettings) -> list[str]:
     """The options of sbatch, one for each `#SBATCH` line."""
-    gpus = (devices if resources.gpus is None else resources.gpus) // resources.nodes
+    devices, asked = settings.devices, settings.asked
+    gpus = (devices if asked.gpus is None else asked.gpus) // asked.nodes
     given = {
-        "account": resources.account,
-        "partition": resources.partition,
-        "time": resources.time,
-        "mem": resources.memory,
+        "account": asked.account,
+        "partition": asked.partition,
+        "time": asked.time,
+        "mem": asked.memory,
         "gpus-per-node": gpus or None,
-        "signal": conduct.signal,
+        "signal": asked.signal,
     }
     logs = Path(str(study_dir / FOLDER / "logs").replace("%", "%%"))
     name = re.sub(r"[^\w.-]", "_", study_dir.name)
@@ -90,12 +89,12 @@ def options(study_dir: Path, devices: int, resources: Resources, conduct: Conduc
         f"--output={quoted(logs / 'slurm-%A_%a.log')}",
         "--open-mode=append",
         f"--chdir={quoted(Path.cwd())}",
-        f"--nodes={resources.nodes}",
-        f"--ntasks-per-node={conduct.pack if conduct.pack > 1 else devices // resources.nodes}",
-        f"--cpus-per-task={resources.cpus}",
+        f"--nodes={asked.nodes}",
+        f"--ntasks-per-node={asked.pack if asked.pack > 1 else devices // asked.nodes}",
+        f"--cpus-per-task={asked.cpus}",
         *(f"--{key}={value}" for key, value in given.items() if value is not None),
-        "--requeue" if conduct.requeue else "--no-requeue",
-        *resources.options,
+        "--requeue" if asked.requeue else "--no-requeue",
+        *asked.options,
     ]
 
 

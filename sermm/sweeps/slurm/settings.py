@@ -1,138 +1,40 @@
-"""How runs are handed to Slurm: what `conf/submit` holds."""
+"""How the runs of a study are handed to Slurm, and kept for `sermm retry`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sermm.core.errors import InputError
+from sermm.configuration.groups import TrainerConfig
+from sermm.configuration.verbs import SubmitConfig
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What an array task gets; None leaves it to the cluster.
-
-    Attributes:
-        account: that pays.
-        partition: of the cluster.
-        gpus: of one task, on all its nodes together; None: one for each device of a run.
-        nodes: of one task.
-        cpus: cores of each process.
-        memory: of each node, such as 16G.
-        time: the limit, in Slurm's notation.
-        options: further ones of sbatch, such as --qos=low.
-    """
-
-    account: str | None
-    partition: str | None
-    gpus: int | None
-    nodes: int
-    cpus: int
-    memory: str | None
-    time: str | None
-    options: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How the tasks of an array run.
-
-    Attributes:
-        setup: lines of shell before the run.
-        python: the interpreter; None: the one of this process.
-        requeue: whether a task goes back into the queue after a preemption.
-        signal: to the runs before the time limit, as sbatch's --signal takes it.
-        at_most: tasks at a time.
-        pack: runs side by side in one task.
-    """
-
-    setup: tuple[str, ...]
-    python: str | None
-    requeue: bool
-    signal: str | None
-    at_most: int | None
-    pack: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the runs of a study are submitted; kept for `sermm retry`.
+class SlurmSettings:
+    """What an array of runs is submitted with.
 
     Attributes:
         devices: of one run, on all its nodes together.
-        resources: of an array task.
-        conduct: of it.
+        asked: of Slurm, for each task.
     """
 
     devices: int
-    resources: Resources
-    conduct: Conduct
+    asked: SubmitConfig
+
+    @classmethod
+    def for_runs(cls, asked: SubmitConfig, trainer: TrainerConfig) -> "SlurmSettings":
+        """For runs of this trainer, which need no GPU where they use none."""
+        no_gpus = asked.gpus is None and trainer.accelerator == "cpu"
+        return cls(trainer.devices, asked.changed({"gpus": 0}) if no_gpus else asked)
 
     def as_plain(self) -> dict[str, Any]:
         """For a JSON file."""
-        parts = {"resources": vars(self.resources), "conduct": vars(self.conduct)}
-        return {"devices": self.devices, **parts}
+        return {"devices": self.devices, "asked": dict(self.asked.plain)}
 
     @classmethod
-    def for_runs(cls, plain: dict[str, Any], trainer: dict[str, Any]) -> "Settings":
-        """From the configuration of `sermm submit` and that of the runs' trainer.
+    def of(cls, kept: Mapping[str, Any]) -> "SlurmSettings":
+        """What `as_plain` gave.
 
         Raises:
             InputError: a value is of another type than expected.
         """
-        no_gpus = plain["gpus"] is None and trainer["accelerator"] == "cpu"
-        return cls.of({**plain, "gpus": 0} if no_gpus else plain, trainer["devices"])
-
-    @classmethod
-    def of(cls, plain: dict[str, Any], devices: int) -> "Settings":
-        """From the configuration of `sermm submit`, or from what `as_plain` gave.
-
-        Raises:
-            InputError: a value is of another type than expected.
-        """
-        resources, conduct = plain.get("resources", plain), plain.get("conduct", plain)
-        return cls(
-            devices,
-            Resources(
-                account=_text(resources, "account"),
-                partition=_text(resources, "partition"),
-                gpus=_number(resources, "gpus"),
-                nodes=_count(resources, "nodes"),
-                cpus=_count(resources, "cpus"),
-                memory=_text(resources, "memory"),
-                time=_text(resources, "time"),
-                options=_lines(resources, "options"),
-            ),
-            Conduct(
-                setup=_lines(conduct, "setup"),
-                python=_text(conduct, "python"),
-                requeue=bool(conduct["requeue"]),
-                signal=_text(conduct, "signal"),
-                at_most=_number(conduct, "at_most"),
-                pack=_count(conduct, "pack"),
-            ),
-        )
-
-
-def _text(plain: dict[str, Any], key: str) -> str | None:
-    value = plain[key]
-    return None if value is None else str(value)
-
-
-def _number(plain: dict[str, Any], key: str) -> int | None:
-    value = plain[key]
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise InputError(f"{key}={value!r}: expected a whole number")
-
-
-def _count(plain: dict[str, Any], key: str) -> int:
-    value = _number(plain, key)
-    if value is None or value < 1:
-        raise InputError(f"{key}={value}: expected a number from 1")
-    return value
-
-
-def _lines(plain: dict[str, Any], key: str) -> tuple[str, ...]:
-    value = plain[key]
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise InputError(f"{key}={value!r}: expected a list, such as '{key}=[a, b]'")
-    return tuple(str(line) for line in value)
+        return cls(int(kept["devices"]), SubmitConfig.read(kept["asked"], "submit"))

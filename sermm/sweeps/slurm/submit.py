@@ -12,7 +12,7 @@ from sermm.core.files import write_json, write_text
 from sermm.runs.plans import FOLDER, PlannedJob
 from sermm.runs.slurm_job import scontrol
 from sermm.sweeps.slurm.script import script, table
-from sermm.sweeps.slurm.settings import Settings
+from sermm.sweeps.slurm.settings import SlurmSettings
 
 # Slurm's own default; an index must be below it.
 MAX_ARRAY = 1001
@@ -31,10 +31,10 @@ class Written:
 
     path: Path
     jobs: tuple[PlannedJob, ...]
-    settings: Settings
+    settings: SlurmSettings
 
 
-def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: Settings) -> Written:
+def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: SlurmSettings) -> Written:
     """Writes script and table into the study's folder.
 
     Raises:
@@ -44,7 +44,7 @@ def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: Settings) -> Wr
     folder = study_dir / FOLDER / "slurm"
     name = digest([job.id for job in jobs])[:16]
     path, table_path = folder / f"{name}.sh", folder / f"{name}.jobs"
-    text = script(study_dir, table_path, settings.devices, settings.resources, settings.conduct)
+    text = script(study_dir, table_path, settings)
     for made in (folder, study_dir / FOLDER / "logs"):
         made.mkdir(parents=True, exist_ok=True)
     write_text(table_path, table(jobs))
@@ -61,7 +61,7 @@ def submit(study_dir: Path, written: Written) -> list[str]:
     Raises:
         InputError: there is no sbatch, or it refuses.
     """
-    pack, jobs, made = written.settings.conduct.pack, written.jobs, []
+    pack, jobs, made = written.settings.asked.pack, written.jobs, []
     most = max_array() - 1
     for first in range(0, len(jobs), most * pack):
         chunk = jobs[first : first + most * pack]
@@ -83,7 +83,7 @@ def sbatch(written: Written, n_tasks: int, before: int) -> str:
     Raises:
         InputError: there is no sbatch, or it refuses.
     """
-    at_most = written.settings.conduct.at_most
+    at_most = written.settings.asked.at_most
     array = f"1-{n_tasks}" + (f"%{at_most}" if at_most else "")
     command = ["sbatch", "--parsable", f"--array={array}", str(written.path), str(before)]
     try:

@@ -5,17 +5,24 @@ import pytest
 import soundfile
 import torch
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.groups import AugmentConfig
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.seeding import generator
 from sermm.data.audio import AudioError
-from sermm.data.augment.augment import KINDS, OF_WORDS, Augment
+from sermm.data.augment.augment import OF_WORDS
 from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed
 from sermm.data.augment.noise import Noise, recordings
 from sermm.data.augment.stretch import stretched
+from sermm.engine.inputs.batches import augment_of
 
 RATE = 16000
-SPEECH = resolved(compose("train", ["augment=speech"]))["augment"]
+NONE = RunConfig.of([]).augment.model_dump()
+SPEECH = RunConfig.of(["augment=speech"]).augment.model_dump()
+
+
+def augmented(settings, seed):
+    return augment_of(AugmentConfig.read({**NONE, **settings}, "augment"), seed)
 
 
 def tone(hz, seconds):
@@ -33,7 +40,7 @@ def draw(seed=0):
 
 
 def always(kind, **settings):
-    return Augment({kind: {"p": 1, **settings}}, seed=0)
+    return augmented({kind: {"p": 1, **settings}}, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,7 @@ def test_the_length_of_speed_and_the_longest_it_can_make():
     assert len(Speed(1.0, (0.93, 0.93)).vary(torch.randn(1001), draw())) == 1077
     assert Speed(1.0, (0.8, 1.1)).longest == pytest.approx(1.25)
     assert Speed(1.0, (1.1, 1.2)).longest == 1.0
-    assert Augment(SPEECH, 0).longest == pytest.approx(1 / 0.9)
+    assert augmented(SPEECH, 0).longest == pytest.approx(1 / 0.9)
 
 
 @pytest.mark.parametrize(("semitones", "hz"), [(12.0, 800), (-12.0, 200), (2.0, 448), (0.0, 400)])
@@ -91,7 +98,7 @@ def test_pitch_leaves_what_is_said_when():
 @pytest.mark.parametrize("length", [1, 50, 511])
 @pytest.mark.parametrize("kind", ["speed", "pitch", "noise", "gain", "mask"])
 def test_a_few_samples_and_silence_stay_finite(kind, length):
-    augment = Augment({kind: {**SPEECH[kind], "p": 1}}, 0)
+    augment = augmented({kind: {**SPEECH[kind], "p": 1}}, 0)
     for clip in (torch.zeros(length), torch.ones(length)):
         found = augment(clip, 0, "u")
         assert len(found)
@@ -182,7 +189,7 @@ def test_masks_silence_stretches():
 
 
 def test_what_a_clip_gets_follows_from_names_alone():
-    augment, twin = Augment(SPEECH, 5), Augment(SPEECH, 5)
+    augment, twin = augmented(SPEECH, 5), augmented(SPEECH, 5)
     clip = tone(300, 0.4)
     before = torch.get_rng_state()
     found = {(e, i): augment(clip, e, i) for e in range(4) for i in ("a", "b", "c")}
@@ -190,7 +197,7 @@ def test_what_a_clip_gets_follows_from_names_alone():
     for (epoch, utterance), varied in reversed(found.items()):
         assert torch.equal(twin(clip, epoch, utterance), varied)
     assert len({tuple(v[:50].tolist()) for v in found.values()}) > 8
-    other = Augment(SPEECH, 6)
+    other = augmented(SPEECH, 6)
     assert any(not torch.equal(other(clip, e, i), v) for (e, i), v in found.items())
     assert torch.equal(clip, tone(300, 0.4))
 
@@ -200,7 +207,7 @@ def test_a_kind_that_is_off_changes_nothing_for_the_others():
         "gain": {"p": 0.5, "db": [-6, 6]},
         "mask": {"p": 0.5, "share": [0, 0.1], "times": 1},
     }
-    both, alone = Augment(settings, 0), Augment({**settings, "mask": None}, 0)
+    both, alone = augmented(settings, 0), augmented({**settings, "mask": None}, 0)
     clip = torch.ones(1000)
     for epoch in range(20):
         # What is not silenced has the same loudness.
@@ -208,17 +215,17 @@ def test_a_kind_that_is_off_changes_nothing_for_the_others():
 
 
 def test_p_is_how_often():
-    augment = Augment({"gain": {"p": 0.3, "db": [1, 2]}}, 0)
+    augment = augmented({"gain": {"p": 0.3, "db": [1, 2]}}, 0)
     clip = torch.ones(1)
     varied = sum(bool(augment(clip, 0, str(n)) != 1) for n in range(2000))
     # Within four standard deviations of 600.
     assert abs(varied - 600) < 82
-    assert Augment({"gain": {"p": 0, "db": [1, 2]}}, 0)(clip, 0, "u") == 1
+    assert augmented({"gain": {"p": 0, "db": [1, 2]}}, 0)(clip, 0, "u") == 1
 
 
 def test_kinds_come_in_one_order_and_are_drawn_apart():
     # Noise under louder speech is as much louder: at 0 dB it has the energy of the speech.
-    augment = Augment(
+    augment = augmented(
         {
             "gain": {"p": 1, "db": [20, 20]},
             "noise": {"p": 1, "snr_db": [0, 0], "root": None},
@@ -236,28 +243,33 @@ def test_kinds_come_in_one_order_and_are_drawn_apart():
 
 
 def test_shipped_settings():
-    assert set(SPEECH) == {*KINDS, OF_WORDS}
-    none = resolved(compose("train", []))["augment"]
-    assert none == dict.fromkeys([*KINDS, OF_WORDS])
-    assert not Augment(none, 0).settings
-    some = Augment({**SPEECH, "pitch": None, "speed": None, "mask": None}, 0)
+    assert dict.fromkeys(SPEECH) == NONE
+    assert OF_WORDS in NONE
+    assert not augmented(NONE, 0).settings
+    some = augmented({**SPEECH, "pitch": None, "speed": None, "mask": None}, 0)
     assert list(some.settings) == ["noise", "gain"]
     assert str(some) == "noise (p 0.3, snr_db [10, 30], root None), gain (p 0.3, db [-6, 6])"
 
 
 def test_one_kind_from_the_command_line():
     word = "augment.noise={p: 0.5, snr_db: [10, 30], root: null}"
-    augment = Augment(resolved(compose("train", [word]))["augment"], 0)
+    augment = augment_of(RunConfig.of([word]).augment, 0)
     assert augment.settings == {"noise": {"p": 0.5, "snr_db": [10, 30], "root": None}}
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"echo": {"p": 1}}, "augment.echo: expected some of speed, pitch, noise, gain, mask"),
+        (
+            {"echo": {"p": 1}},
+            "augment.echo: there is no such key; known are gain, mask",
+        ),
         ({"gain": {"p": 1.5, "db": [0, 1]}}, r"augment.gain.p=1.5: expected a number from 0 to 1"),
-        ({"gain": {"p": "often", "db": [0, 1]}}, "augment.gain.p=often: expected a number"),
-        ({"gain": {"p": 0.5}}, "augment.gain has p: expected p, db"),
+        (
+            {"gain": {"p": "often", "db": [0, 1]}},
+            "augment.gain.p=often: expected a number",
+        ),
+        ({"gain": {"p": 0.5}}, "augment.gain.db is missing"),
         ({"gain": {"p": 0.5, "db": 3}}, r"augment.gain.db=3: expected \[lowest, highest\]"),
         ({"gain": {"p": 0.5, "db": [3, 1]}}, r"augment.gain.db=\[3, 1\]: expected \[lowest, high"),
         ({"speed": {"p": 0.5, "factor": [0, 1]}}, "within 0.5 to 2"),
@@ -267,4 +279,4 @@ def test_one_kind_from_the_command_line():
 )
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(InputError, match=message):
-        Augment(settings, 0)
+        augmented(settings, 0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from sermm.configuration.groups import SynonymsConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
 from sermm.data.augment.synonyms import Reworded, Synonyms, in_case_of, words_of
@@ -35,7 +36,7 @@ def tokenize(texts):
 
 
 def reworded(p=1.0, seed=0):
-    return Reworded(Synonyms({"p": p, "wordnet": None}, seed, thesaurus), TEXTS, tokenize)
+    return Reworded(Synonyms(p, None, seed, thesaurus), TEXTS, tokenize)
 
 
 def read(row):
@@ -72,7 +73,7 @@ def test_case_and_punctuation_stay_and_names_do():
 
 def test_each_word_is_replaced_with_probability_p():
     texts = {f"u{i}": "stop stop stop stop" for i in range(500)}
-    one = Reworded(Synonyms({"p": 0.1, "wordnet": None}, 0, thesaurus), texts, tokenize)
+    one = Reworded(Synonyms(0.1, None, 0, thesaurus), texts, tokenize)
     found = Counter(word for i in texts for word in one.text(i, 0).split())
     # Of 2000 words 200, with a standard deviation of 13.4.
     assert abs(found["halt"] - 200) < 54
@@ -125,13 +126,17 @@ def test_what_is_said_of_it():
     ("settings", "says"),
     [
         ({"p": 2, "wordnet": None}, r"augment\.synonyms\.p=2: expected a number from 0 to 1"),
-        ({"p": 0.1}, r"augment\.synonyms has p: expected p, wordnet"),
+        ({"p": 0.1}, r"augment\.synonyms\.wordnet is missing"),
         ({"p": 0.1, "wordnet": "/nowhere"}, r"/nowhere has no index\.noun; .*wordnet-base.*dict/"),
     ],
 )
 def test_wrong_settings(settings, says):
+    def made():
+        asked = SynonymsConfig.read(settings, "augment.synonyms")
+        return Synonyms(asked.p, asked.wordnet, 0)
+
     with pytest.raises(InputError, match=says):
-        Synonyms(settings, 0)
+        made()
 
 
 def test_the_folder_is_the_given_one_then_that_of_the_variable(tmp_path, monkeypatch):
@@ -183,7 +188,7 @@ def test_synonyms_of_wordnet():
 @wordnet
 def test_a_sentence_reworded_by_wordnet():
     texts = {"a": "Terrible! I wanted to stop."}
-    one = Reworded(Synonyms({"p": 1.0, "wordnet": str(DEBIAN)}, 0), texts, tokenize)
+    one = Reworded(Synonyms(1.0, str(DEBIAN), 0), texts, tokenize)
     said = {one.text("a", epoch).split("!")[0] for epoch in range(40)}
     assert said == {"Awful", "Dreadful", "Fearful", "Frightening"}
     assert one.text("a", 0).endswith("! I desired to halt.")

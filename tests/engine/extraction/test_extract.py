@@ -8,7 +8,7 @@ import soundfile
 import torch
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import ExtractConfig
 from sermm.engine.extraction.extract import extract, wanted
 from sermm.engine.extraction.streams import streams_asked
 from sermm.engine.inputs.corpus import load
@@ -69,10 +69,10 @@ def stored(table, folder, cache, dtype, budget_s):
         f"features.dtype={dtype}",
         f"features.batch_seconds={budget_s}",
     ]
-    plain = resolved(compose("extract", words))
-    loaded = load(plain)
-    work = work_of(plain, loaded, loaded.texts, [])
-    (part,) = wanted(streams_asked(plain), work)
+    config = ExtractConfig.of(words)
+    loaded = load(config)
+    work = work_of(config, loaded, loaded.texts, [])
+    (part,) = wanted(streams_asked(config), work)
     (done,) = extract([part], work)
     assert done.computed == len(SECONDS)
     return part.store.read([part.keys[i] for i in sorted(part.keys)]).values.float()

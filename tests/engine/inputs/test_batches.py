@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sermm.configuration.compose import compose, resolved, run_key
+from sermm.configuration.identity import run_key
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.inputs.batches import augmentation, inputs_of
 from sermm.models.base import System
@@ -27,7 +28,7 @@ class Asking(System):
 
 def plain(*words):
     tiny = ["encoder/speech=tiny", "encoder/text=tiny"]
-    return resolved(compose("train", ["model=single_gate", *tiny, *words]))
+    return RunConfig.of(["model=single_gate", *tiny, *words])
 
 
 def test_characters_are_loaded_for_who_asks_for_them():

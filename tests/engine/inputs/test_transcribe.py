@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import TranscribeConfig
 from sermm.core.errors import InputError
 from sermm.engine.inputs.corpus import load
 from sermm.engine.inputs.texts import read_transcripts, texts_of
@@ -87,8 +87,8 @@ def heard(tmp_path):
 
 
 def call(words):
-    plain = resolved(compose("transcribe", words))
-    return transcribe(plain, load(plain), make_recogniser(plain["recogniser"]))
+    config = TranscribeConfig.of(words)
+    return transcribe(config, load(config), make_recogniser(config.recogniser))
 
 
 def test_each_recording_is_recognised_once(words, tmp_path):
@@ -135,10 +135,10 @@ def test_what_is_cut_is_heard_cut(words, tmp_path):
 
 
 def test_a_file_that_vanishes_is_counted_and_the_others_are_done(words, tmp_path, monkeypatch):
-    plain = resolved(compose("transcribe", words))
-    loaded = load(plain)
+    config = TranscribeConfig.of(words)
+    loaded = load(config)
     (tmp_path / "3.wav").unlink()
-    done = transcribe(plain, loaded, make_recogniser(plain["recogniser"]))
+    done = transcribe(config, loaded, make_recogniser(config.recogniser))
     assert list(done.failures) == [
         u.id for u in loaded.reading.utterances if "3.wav" in str(u.path)
     ]
@@ -203,10 +203,10 @@ def test_two_processes_share_the_work(words, tmp_path):
 
 
 def texts(words, source):
-    plain = resolved(compose("transcribe", words))
-    loaded = load(plain)
-    plain["text"] = {"source": source}
-    return loaded, texts_of(plain, loaded.reading.utterances, loaded.digests)
+    config = TranscribeConfig.of(words)
+    loaded = load(config)
+    config = config.changed({"text": {"source": source}})
+    return loaded, texts_of(config, loaded.reading.utterances, loaded.digests)
 
 
 def test_texts_of_the_machine_with_their_error_rate(words):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import AlignVerbConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Problem, Span
 from sermm.engine.inputs import unit_sources as alignment_sources
@@ -59,7 +59,7 @@ def plain(tmp_path):
             label = ["ang", "hap", "neu", "sad"][number]
             rows.writerow([f"{name}.wav", label, name, text])
     words = ["data=manifest", f"data.manifest={tmp_path / 'clips.csv'}", "protocol=groups5"]
-    return resolved(compose("align_report", [*words, f"cache_dir={tmp_path / 'cache'}"]))
+    return AlignVerbConfig.of([*words, f"cache_dir={tmp_path / 'cache'}"])
 
 
 def with_reader(plain, rows):
@@ -67,7 +67,8 @@ def with_reader(plain, rows):
 
 
 def aligned_by(plain, *sources, **options):
-    return {**plain, "align": {**plain["align"], "sources": list(sources), **options}}
+    changes = {f"align.{name}": value for name, value in options.items()}
+    return plain.changed({"align.sources": list(sources), **changes})
 
 
 def test_a_corpus_without_alignments_has_whole_utterances(plain):
@@ -148,20 +149,24 @@ def test_textgrids_come_before_or_after_the_corpus_as_named(plain, tmp_path):
 @pytest.mark.parametrize(
     ("sources", "options", "says"),
     [
-        ([], {}, "expected a list"),
-        ("corpus", {}, "expected a list"),
-        (["corpus", "kaldi"], {}, "expected a list of some of corpus, mfa"),
+        ([], {}, "expected some of"),
+        ("corpus", {}, "align.sources=corpus: expected a list"),
+        (["corpus", "kaldi"], {}, "expected some of corpus, mfa"),
         (["corpus", "corpus"], {}, "each once"),
         (["corpus"], {"mfa_dir": "x"}, "does not name mfa"),
     ],
 )
 def test_wrong_sources_are_refused(plain, sources, options, says):
+    def asked():
+        changes = {f"align.{name}": value for name, value in options.items()}
+        return sources_asked(plain.changed({"align.sources": sources, **changes}).align)
+
     with pytest.raises(InputError, match=says):
-        sources_asked({**plain["align"], "sources": sources, **options})
+        asked()
 
 
 def test_whole_is_always_the_last(plain):
-    assert sources_asked({**plain["align"], "sources": ["whole", "corpus"]}) == ["corpus", "whole"]
+    assert sources_asked(aligned_by(plain, "whole", "corpus").align) == ["corpus", "whole"]
 
 
 def test_what_cannot_be_had_is_refused(plain, tmp_path, monkeypatch):
@@ -200,7 +205,7 @@ class Slow(HeardSource):
 
 
 def slow(plain, loaded, dies_at=None, identity=1):
-    source = Slow(loaded, plain["cache_dir"], {"model": identity})
+    source = Slow(loaded, plain.cache_dir, {"model": identity})
     source.heard, source.dies_at = [], dies_at
     return source
 
@@ -208,42 +213,42 @@ def slow(plain, loaded, dies_at=None, identity=1):
 def test_what_was_heard_is_kept_by_sound_and_text(plain):
     loaded = load(plain)
     first = slow(plain, loaded)
-    found = units_from([first], plain, loaded, ["word"])["word"]
+    found = units_from([first], loaded, ["word"], False)["word"]
     assert sorted(first.heard) in (["a", "b", "c"], ["b", "c", "d"]), "one recording is heard once"
     assert sorted(found.spans) == ["a", "b", "d"]
     assert found.spans["a"] == found.spans["d"] == (span("go away", 0.1, 0.17, source="ctc"),)
     assert [(p.where, p.kind) for p in found.problems] == [("c", "no_words")]
 
     again = slow(plain, loaded)
-    assert units_from([again], plain, loaded, ["word"])["word"] == found
+    assert units_from([again], loaded, ["word"], False)["word"] == found
     assert again.heard == []
 
     other_text = replace(loaded, texts={**loaded.texts, "b": "yes"})
     source = slow(plain, other_text)
-    assert units_from([source], plain, other_text, ["word"])["word"].spans["b"][0].symbol == "yes"
+    assert units_from([source], other_text, ["word"], False)["word"].spans["b"][0].symbol == "yes"
     assert source.heard == ["b"]
 
     other_model = slow(plain, loaded, identity=2)
-    units_from([other_model], plain, loaded, ["word"])
+    units_from([other_model], loaded, ["word"], False)
     assert len(other_model.heard) == 3
 
 
 def test_it_goes_on_where_it_was_stopped(plain):
     loaded = load(plain)
     with pytest.raises(KeyboardInterrupt):
-        units_from([slow(plain, loaded, dies_at="c")], plain, loaded, ["word"])
+        units_from([slow(plain, loaded, dies_at="c")], loaded, ["word"], False)
     second = slow(plain, loaded)
-    units_from([second], plain, loaded, ["word"])
+    units_from([second], loaded, ["word"], False)
     assert second.heard == ["c"]
 
 
 def test_a_damaged_part_is_told_and_heard_again(plain, capsys):
     loaded = load(plain)
-    units_from([slow(plain, loaded)], plain, loaded, ["word"])
-    (part,) = Path(plain["cache_dir"]).glob("alignments/*/part-*.json")
+    units_from([slow(plain, loaded)], loaded, ["word"], False)
+    (part,) = Path(plain.cache_dir).glob("alignments/*/part-*.json")
     part.write_bytes(part.read_bytes()[:-20])
     again = slow(plain, loaded)
-    units_from([again], plain, loaded, ["word"])
+    units_from([again], loaded, ["word"], False)
     assert len(again.heard) == 3
     assert f"{part} cannot be read" in capsys.readouterr().err
 
@@ -306,8 +311,8 @@ def test_boundaries_of_two_sources(plain):
         ("b", "word"): [("NO", 0.0, 0.5)],
     }
     loaded = with_reader(plain, rows)
-    chosen = units_from([make_source("corpus", plain, loaded)], plain, loaded, ["word"])
-    others = units_from([make_source("whole", plain, loaded)], plain, loaded, ["word"])
+    chosen = units_from([make_source("corpus", plain, loaded)], loaded, ["word"], False)
+    others = units_from([make_source("whole", plain, loaded)], loaded, ["word"], False)
     others["word"].spans["a"] = (
         span("go", 0.11, 0.33, source="mfa"),
         span("away", 0.46, 0.70, source="mfa"),

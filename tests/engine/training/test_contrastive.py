@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from sermm.bench.epoch import speech_task
-from sermm.configuration.compose import compose, resolved
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
-from sermm.engine.assembly.remedies import remedies_of
+from sermm.engine.assembly.remedies import NONE, described, remedies_of
 from sermm.engine.training.contrastive import Contrastive, between, contrastive
-from sermm.engine.training.fit import class_counts, learning
+from sermm.engine.training.fit import class_counts
 from sermm.engine.training.learner import Learner, parameter_groups
 
 ALL = ["remedies=li2025", "remedies.modality_dropout.fill=learned"]
@@ -24,7 +24,7 @@ WITHOUT_MFCC = [f"~encoder.speech.{name}" for name in MFCC]
 
 
 def plain(*words):
-    return resolved(compose("train", [*TINY, *words]))
+    return RunConfig.of([*TINY, *words])
 
 
 def loss_of(kind, weight=1.0, temperature=0.5, width=2):
@@ -126,13 +126,13 @@ def test_the_head_has_initial_weights_of_its_own_and_moves_nothing_else(task):
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.speech.weight, again.speech.weight)
     assert one.speech.weight.shape[0] == one.text.weight.shape[0] == 128
-    other = replace(task, plain={**task.plain, "seed": task.plain["seed"] + 1})
+    other = replace(task, config=task.config.changed({"seed": task.config.seed + 1}))
     assert not torch.equal(contrastive(other)["contrastive"].speech.weight, one.speech.weight)
 
 
 def test_a_training_step_loses_modalities_and_adds_the_loss(task):
     objectives = contrastive(task)
-    learner = Learner(task.system, learning(task.plain), class_counts(task), objectives, 1.0)
+    learner = Learner(task.system, task.config.model.learning, class_counts(task), objectives, 1.0)
     learner.log_dict = lambda values, **_: seen.append(values)
     seen, heard = [], []
     batch = next(iter(task.data.train_dataloader()))
@@ -151,10 +151,10 @@ def test_learned_vectors_and_the_head_learn_with_lr(tmp_path):
     demo = ["encoder/speech=demo", "encoder/text=demo", f"cache_dir={tmp_path}", *WITHOUT_MFCC]
     task = speech_task(tmp_path, 8, [*demo, *ALL, "model.learning.encoder_lr=0.002"])
     head = list(contrastive(task)["contrastive"].parameters())
-    groups = list(parameter_groups(task.system, learning(task.plain), head))
+    groups = list(parameter_groups(task.system, task.config.model.learning, head))
     rate = {id(p): group["lr"] for group in groups for p in group["params"]}
     encoders = task.system.encoders.values()
-    lr = task.plain["model"]["learning"]["lr"]
+    lr = task.config.model.learning.lr
     assert [rate[id(encoder.fill)] for encoder in encoders] == [lr, lr]
     assert {rate[id(p)] for p in head} == {lr}
     inside = [p for encoder in encoders for p in encoder.encoder.parameters() if p.requires_grad]
@@ -181,7 +181,7 @@ def test_a_system_that_does_not_say_what_it_pooled_is_named(task):
         (["remedies.contrastive.weight=true"], r"contrastive\.weight=True: expected a number"),
         (["remedies.modality_dropout.p=1.1"], r"modality_dropout\.p=1.1: .* from 0 to 1"),
         (["remedies.modality_dropout.fill=one"], r"fill=one: expected zero or learned"),
-        (["~remedies.modality_dropout.fill"], r"modality_dropout has p: expected p, fill"),
+        (["~remedies.modality_dropout.fill"], r"modality_dropout\.fill is missing"),
         (["model=speech_only"], r"remedies\.contrastive needs .* speech_only reads no text"),
         (["model=text_only"], r"remedies\.contrastive needs .* text_only reads no speech"),
         (["model=caf"], r"caf reads no text; set remedies=none"),
@@ -193,11 +193,10 @@ def test_wrong_settings_and_systems_are_refused(words, says):
 
 
 def test_off_by_default_and_without_effect_on_floors():
-    assert remedies_of(plain()).settings == {}
-    assert remedies_of(plain("remedies=li2025", "model=lookup")).settings == {}
-    assert remedies_of({}).settings == {}
+    assert remedies_of(plain()) == NONE
+    assert remedies_of(plain("remedies=li2025", "model=lookup")) == NONE
     one = remedies_of(plain("remedies=li2025"))
-    assert str(one) == (
+    assert described(one) == (
         "contrastive (kind infonce, weight 0.1, temperature 0.07, width 128), "
         "modality_dropout (p 0.1, fill zero)"
     )

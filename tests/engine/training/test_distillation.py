@@ -10,20 +10,13 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from sermm.configuration.compose import (
-    as_yaml,
-    compose,
-    conf_dir,
-    identity,
-    resolved,
-    run_key,
-    settings,
-    system_key,
-)
+from sermm.configuration.compose import conf_dir
+from sermm.configuration.identity import identity, run_key, settings, system_key
+from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.engine.training.distillation import Distillation, strength, taught, teacher_setting
+from sermm.engine.training.distillation import Distillation, taught, teacher_setting
 from sermm.engine.training.learner import Learner
 from sermm.engine.training.teacher import with_teacher
 from sermm.engine.training.teaching import as_today, read, write
@@ -89,10 +82,9 @@ class Fixed(System):
 @pytest.fixture
 def learner():
     """Uniform logits, the teacher at weight 0.7 and T = 2."""
-    from sermm.engine.training.fit import learning
 
     objective = Distillation(TEACHER, 0.7, 2.0)
-    options = learning(plain())
+    options = plain().model.learning
     learner = Learner(Fixed(), options, torch.tensor([1.0, 1.0]), {"distillation": objective})
     learner.log_dict = lambda values, **_: None
     return learner
@@ -137,7 +129,7 @@ def test_a_broken_file_is_named(tmp_path, broken):
 
 def plain(*words):
     base = ["data=demo", "encoder/speech=tiny", "encoder/text=tiny", "model=single_gate"]
-    return resolved(compose("train", [*base, *words]))
+    return RunConfig.of([*base, *words])
 
 
 @pytest.mark.parametrize(
@@ -153,11 +145,12 @@ def plain(*words):
 )
 def test_impossible_weights_and_temperatures_are_named(word, says):
     with pytest.raises(InputError, match=says):
-        strength(plain(word))
+        plain(word)
 
 
 def test_whole_numbers_are_numbers():
-    assert strength(plain("distillation.weight=1", "distillation.temperature=4")) == (1.0, 4.0)
+    found = plain("distillation.weight=1", "distillation.temperature=4").distillation
+    assert (found.weight, found.temperature) == (1.0, 4.0)
 
 
 CLASSES = ("ang", "hap", "neu", "sad")
@@ -178,7 +171,7 @@ def teach(tmp_path):
         }  # fmt: skip
         folder = tmp_path / study / key
         folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(as_yaml(plain()))
+        (folder / "config.yaml").write_text(plain().as_yaml())
         (folder / "status.json").write_text(json.dumps({"state": state}))
         (folder / "result.json").write_text(json.dumps(result))
         return folder
@@ -192,7 +185,7 @@ def ask(tmp_path):
 
     def ask(word, *words):
         runs = [f"runs_dir={tmp_path}", "study=students"]
-        asked = {**plain(*runs, *words), "teacher": word}
+        asked = plain(*runs, *words).changed({"teacher": word})
         return with_teacher(asked, CLASSES, FOLD)
 
     return ask
@@ -203,7 +196,7 @@ def test_a_folder_a_key_and_a_study_name_the_same_run(teach, ask):
     words = [str(folder), "big/0123456789abcdef", "0123456789abcdef", "0123", "big", "big:"]
     words += ["big:single_gate", str(folder.parent)]
     found = [ask(word) for word in words]
-    assert {one["teacher"]["folder"] for one in found} == {str(folder)}
+    assert {one.teacher.folder for one in found} == {str(folder)}
     assert len({run_key(one) for one in found}) == 1
     assert len({system_key(one) for one in found}) == 1
 
@@ -252,10 +245,10 @@ def test_a_study_gives_each_fold_and_seed_its_own(teach, ask):
     teach(key="floor", model="lookup", variant="lookup")
     teach(key="student", teacher={"key": "f1"}, settings={"teacher": "single_gate:1M"})
     teach(key="f1")
-    assert ask("big")["teacher"]["key"] == "f1"
-    assert ask("big", "fold=2")["teacher"]["key"] == "f2"
-    assert ask("big", "seed=1")["teacher"]["key"] == "s1"
-    assert ask("big:single_gate teacher=single_gate:1M")["teacher"]["key"] == "student"
+    assert ask("big").teacher.key == "f1"
+    assert ask("big", "fold=2").teacher.key == "f2"
+    assert ask("big", "seed=1").teacher.key == "s1"
+    assert ask("big:single_gate teacher=single_gate:1M").teacher.key == "student"
     with pytest.raises(InputError, match=r"no finished run for .*fold 3, seed 0; .*nothing"):
         ask("big", "fold=3")
 
@@ -264,9 +257,9 @@ def test_several_systems_are_told_apart_by_words(teach, ask):
     teach(key="wide", settings={"width": "64"})
     teach(key="narrow", settings={"width": "8"})
     teach(key="step", variant="single_gate direct")
-    assert ask("big:single_gate width=8")["teacher"]["key"] == "narrow"
-    assert ask("big:width=64")["teacher"]["key"] == "wide"
-    assert ask("big:single_gate direct")["teacher"]["key"] == "step"
+    assert ask("big:single_gate width=8").teacher.key == "narrow"
+    assert ask("big:width=64").teacher.key == "wide"
+    assert ask("big:single_gate direct").teacher.key == "step"
     with pytest.raises(InputError, match=r"several finished runs for .*'single_gate width=8'"):
         ask("big")
     with pytest.raises(InputError, match=r"no finished run that fits 'caf' for .*width=64'"):
@@ -320,7 +313,7 @@ def test_a_teacher_that_is_gone_is_taken_from_the_record(teach, ask, tmp_path, c
     folder = teach()
     student = ask("big")
     (tmp_path / "students" / run_key(student)).mkdir(parents=True)
-    (tmp_path / "students" / run_key(student) / "config.yaml").write_text(as_yaml(student))
+    (tmp_path / "students" / run_key(student) / "config.yaml").write_text(student.as_yaml())
     folder.rename(tmp_path / "moved")
     assert ask("big") == student
     assert "teacher=big is not to be had" in capsys.readouterr().err
@@ -332,10 +325,10 @@ def test_the_teacher_keeps_its_own_but_for_places_and_devices():
     teacher = plain("data.root=/then", "trainer.precision=bf16-mixed", "augment=speech")
     student = plain("data.root=/now", "data.seed=3", "trainer.accelerator=cpu", "cache_dir=/c")
     today = as_today(teacher, student)
-    assert (today["data"]["root"], today["data"]["seed"]) == ("/now", 0)
-    assert today["trainer"]["accelerator"] == "cpu"
-    assert today["trainer"]["precision"] == "bf16-mixed"
-    assert (today["cache_dir"], today["trainer"]["keep_audio_mb"]) == ("/c", 0)
+    assert (today.data.given("root"), today.data.given("seed")) == ("/now", 0)
+    assert today.trainer.accelerator == "cpu"
+    assert today.trainer.precision == "bf16-mixed"
+    assert (today.cache_dir, today.trainer.keep_audio_mb) == ("/c", 0)
 
 
 @pytest.mark.parametrize(
@@ -352,8 +345,8 @@ def test_the_experiments_ask_for_a_teacher_and_for_none(experiment, words, teach
     line = f"teacher={cfg.hydra.sweeper.params.teacher}"
     (asked,) = OverridesParser.create().parse_overrides([line])
     jobs = [f"teacher={value}" for value in asked.sweep_string_iterator()]
-    found = [resolved(compose("train", [name, *words, job])) for job in jobs]
-    assert [str(one["teacher"]).replace("None", "null") for one in found] == teachers
+    found = [RunConfig.of([name, *words, job]) for job in jobs]
+    assert [str(one.teacher).replace("None", "null") for one in found] == teachers
     # The students are no cells of the paper's tables, but of the teacher's family.
-    assert {one["model"]["name"] for one in found} == {"deberta_bilstm"}
-    assert all(one["model"]["papers"] == [] for one in found)
+    assert {one.model.name for one in found} == {"deberta_bilstm"}
+    assert all(one.model.papers == () for one in found)

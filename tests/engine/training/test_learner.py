@@ -1,12 +1,9 @@
 """Which parameter learns at which rate."""
 
-from dataclasses import replace
-
 import pytest
 
 from sermm.bench.epoch import speech_task
 from sermm.core.errors import InputError
-from sermm.engine.training.fit import learning
 from sermm.engine.training.learner import parameter_groups
 
 MFCC = ("n_mfcc", "centred", "pitch", "augment", "channels", "stride", "hidden")
@@ -21,7 +18,7 @@ def task(tmp_path):
 
 
 def rates(task, layer_decay):
-    options = replace(learning(task.plain), layer_decay=layer_decay)
+    options = task.config.model.learning.model_copy(update={"layer_decay": layer_decay})
     groups = list(parameter_groups(task.system, options))
     found = [id(p) for group in groups for p in group["params"]]
     assert sorted(found) == sorted(id(p) for p in task.system.parameters() if p.requires_grad)
@@ -71,7 +68,7 @@ def test_a_layer_decay_that_is_none_is_refused(task, decay):
 def test_a_residual_of_the_embeddings_is_a_group_of_its_own(tmp_path, own, rate):
     more = [*DEMO, f"cache_dir={tmp_path}", "model.learning.encoder_lr=0.001"]
     task = speech_task(tmp_path, 8, [*more, "encoder.text.gdes=full"])
-    options = replace(learning(task.plain), embedding_lr=own)
+    options = task.config.model.learning.model_copy(update={"embedding_lr": own})
     groups = list(parameter_groups(task.system, options))
     residual = task.system.encoders["streams.text"].hf.embeddings.word_embeddings.residual
     (of_residual,) = (g for g in groups if any(p is residual for p in g["params"]))

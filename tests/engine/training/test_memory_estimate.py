@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from sermm.bench.epoch import speech_task
-from sermm.configuration.compose import compose, identity, resolved
+from sermm.configuration.identity import identity
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.assembly.encoders import refuse_features
 from sermm.engine.training import memory_estimate
-from sermm.engine.training.fit import fit, learning
+from sermm.engine.training.fit import fit
 from sermm.engine.training.memory_estimate import (
     Need,
     extrapolated,
@@ -66,7 +67,7 @@ def test_what_does_not_grow_with_speech_is_not_multiplied():
 )
 def test_the_state_of_an_optimiser_is_found_by_a_step(optimizer, expected):
     words = ["model=speech_only", f"model.learning.optimizer._target_={optimizer}"]
-    assert state_bytes(learning(resolved(compose("train", words))), CPU) == expected
+    assert state_bytes(RunConfig.of(words).model.learning, CPU) == expected
 
 
 def test_the_note_is_one_line():
@@ -146,7 +147,7 @@ def test_the_note_changes_no_number(tuned, monkeypatch):
 
 
 def plain(*words):
-    return resolved(compose("train", ["model=speech_only", *words]))
+    return RunConfig.of(["model=speech_only", *words])
 
 
 def keys(found):
@@ -199,8 +200,8 @@ def test_checkpointing_is_no_part_of_a_runs_identity():
 @pytest.mark.parametrize("mode", ["frozen", "cached"])
 def test_checkpointing_without_training_is_refused(mode):
     with pytest.raises(InputError, match=f"features={mode} trains none"):
-        refuse_features(plain(f"features={mode}", "features.checkpointing=true"))
-    refuse_features(plain(f"features={mode}"))
+        refuse_features(plain(f"features={mode}", "features.checkpointing=true").features)
+    refuse_features(plain(f"features={mode}").features)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sermm.runs.folder import RunFolder
 from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
 from sermm.sweeps.slurm.queue import last_settings, missing
 from sermm.sweeps.slurm.script import quoted, script, table
-from sermm.sweeps.slurm.settings import Conduct, Resources, Settings
+from sermm.sweeps.slurm.settings import SlurmSettings
 from sermm.sweeps.slurm.submit import submit, write
 
 PLAIN = {
@@ -35,12 +35,11 @@ PLAIN = {
 
 
 def settings(devices=1, **changes):
-    return Settings.of({**PLAIN, **changes}, devices)
+    return SlurmSettings.of({"devices": devices, "asked": {**PLAIN, **changes}})
 
 
 def text_of(study, devices=1, **changes):
-    found = settings(devices, **changes)
-    return script(study, study / "t.jobs", devices, found.resources, found.conduct)
+    return script(study, study / "t.jobs", settings(devices, **changes))
 
 
 def options_of(text):
@@ -88,8 +87,8 @@ def test_runs_without_gpus_ask_for_none(tmp_path):
     [
         ({"pack": 2, "devices": 2}, "pack=2 is for runs on one device"),
         ({"nodes": 2, "devices": 3}, "cannot be shared by nodes=2"),
-        ({"cpus": 0}, "cpus=0: expected a number from 1"),
-        ({"pack": "two"}, "pack='two': expected a whole number"),
+        ({"cpus": 0}, "cpus=0: expected a number of at least 1"),
+        ({"pack": "two"}, "pack=two: expected a whole number"),
         ({"setup": "module load x"}, "expected a list"),
     ],
 )
@@ -119,7 +118,7 @@ def study(tmp_path, monkeypatch):
         "srun": "shift 2; for SLURM_PROCID in $(seq 0 $((TASKS - 1))); do export SLURM_PROCID; "
         '"$@" & pids="$pids $!"; done; worst=0; for p in $pids; do wait $p || worst=$?; done; '
         "exit $worst",
-        "python": 'printf "%s\\n" "$SLURM_PROCID" "$@"; echo; case "$*" in *slurm_end*) echo '
+        "python": 'printf "%s\\n" "$SLURM_PROCID" "$@"; echo; case "$*" in *slurm.end*) echo '
         '"$@" >>"$NOTES";; *fold=9*) exit 3;; esac',
         "sbatch": 'echo "$@" >>"$NOTES"; echo "41$#;cluster"',
         "squeue": 'cat "$QUEUE"',
@@ -171,7 +170,7 @@ def test_words_reach_the_run_as_they_are(study, monkeypatch):
 def test_a_failure_is_the_scripts_own_and_its_folder_is_looked_after(study, tmp_path):
     made = write(study, JOBS, settings(python="python"))
     assert execute(made, 1, before=2) == 3
-    assert (tmp_path / "notes").read_text().split("slurm_end ")[1].split() == [
+    assert (tmp_path / "notes").read_text().split("slurm.end ")[1].split() == [
         *f"{study} 3".split(),
         JOBS[2].id,
     ]
@@ -246,6 +245,11 @@ def test_without_a_submission_there_is_nothing_to_retry(tmp_path):
 
 def test_settings_read_back_what_was_kept():
     found = settings(devices=2, setup=["a"], options=["--b"], time="1:00:00")
-    assert Settings.of(json.loads(json.dumps(found.as_plain())), 2) == found
-    assert found.resources == Resources(None, None, None, 1, 4, None, "1:00:00", ("--b",))
-    assert found.conduct == Conduct(("a",), None, True, "USR1@120", None, 1)
+    assert SlurmSettings.of(json.loads(json.dumps(found.as_plain()))) == found
+    assert (found.devices, found.asked.nodes, found.asked.cpus) == (2, 1, 4)
+    assert (found.asked.time, found.asked.options, found.asked.setup) == (
+        "1:00:00",
+        ("--b",),
+        ("a",),
+    )
+    assert (found.asked.requeue, found.asked.signal, found.asked.pack) == (True, "USR1@120", 1)

@@ -1,0 +1,140 @@
+"""What of a configuration identifies a run, and what of it tells its row from others."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sermm.configuration.component import TARGET
+from sermm.configuration.verbs import RunConfig, levels_of
+from sermm.core.digest import digest
+
+OWN_PACKAGE: Final = "sermm"
+# What cannot change a run's result, and so does not enter its key.
+NOT_IDENTITY = (
+    "study",
+    "runs_dir",
+    "cache_dir",
+    "logger",
+    "data.root",
+    "data.manifest",
+    "data.partial",
+    "features.checkpointing",
+    "align.mfa_dir",
+    "model.published",
+    "model.papers",
+    "model.variant",
+    "model.curves",
+    "model.notes",
+    # Where the system and its encoders have what is chosen of them.
+    "model.steps",
+    "texts",
+    "combine",
+    "streams_by_model",
+    "protocol.notes",
+    "trainer.accelerator",
+    "trainer.num_workers",
+    "trainer.keep_audio_mb",
+)
+_NOT_A_SETTING: Final = {"fold", "seed", "study", "model", "data", "protocol", "experiment"}
+_ESCAPED: Final = re.compile(r"\\([\\()\[\]{}:=, \t])")
+# What of the teacher can change a result: where its folder is does not.
+TEACHER_KEYS: Final = ("key", "split_digest")
+# What of the features can change one; which of their layers are trained, the encoders say.
+FEATURE_KEYS: Final = ("mode", "dtype", "precision", "normalise")
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """What of a configuration can change the result of a run.
+
+    The unused encoders fall away, and devices, batch and accumulation enter as one product. Where
+    classes and the cache lie does not count: see `without_places`.
+    """
+    plain = config.plain
+    left_out = {"encoder"} if levels_of(plain["model"]) else {"encoder", "align"}
+    if config.teacher is None:
+        left_out |= {"teacher", "distillation"}
+    kept = {key: value for key, value in plain.items() if key not in left_out}
+    if (teacher := config.taught_by) is not None:
+        kept["teacher"] = {key: getattr(teacher, key) for key in TEACHER_KEYS}
+    kept["features"] = feature_options(config)
+    kept["trainer"] = _effective(config)
+    for key in NOT_IDENTITY:
+        kept = _without(kept, key.split("."))
+    found: dict[str, Any] = without_places(kept, config.cache_dir)
+    return found
+
+
+def _effective(config: RunConfig) -> dict[str, Any]:
+    """The trainer's settings with the effective batch in place of what makes it."""
+    trainer = config.trainer
+    parts = trainer.devices * trainer.accumulate
+    given = (("batch_size", trainer.batch_size), ("batch_seconds", trainer.batch_seconds))
+    batch = {key: None if one is None else one * parts for key, one in given}
+    kept = {**config.plain["trainer"], **batch}
+    return {key: one for key, one in kept.items() if key not in ("devices", "accumulate")}
+
+
+def _without(config: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    first, *rest = path
+    if not rest:
+        return {key: value for key, value in config.items() if key != first}
+    inside = config.get(first)
+    return {**config, first: _without(inside, rest)} if isinstance(inside, dict) else config
+
+
+def without_places(config: Any, cache_dir: str) -> Any:
+    """A configuration without the places of what it names, for keys that outlive a move.
+
+    A class of sermm is called by its own name, one of another package by the package's and its own
+    (`torch.AdamW`), whatever module holds it; what lies in the cache is called by its place there.
+    """
+    if isinstance(config, Mapping):
+        return {
+            key: class_name(value) if key == TARGET else without_places(value, cache_dir)
+            for key, value in config.items()
+        }
+    if isinstance(config, list):
+        return [without_places(value, cache_dir) for value in config]
+    if isinstance(config, str) and config.startswith(f"{cache_dir}/"):
+        return f"cache_dir{config.removeprefix(cache_dir)}"
+    return config
+
+
+def class_name(target: str) -> str:
+    """What a class or function is called in a key: its name, and its package if not ours."""
+    package, _, rest = target.partition(".")
+    name = rest.rpartition(".")[2]
+    return name if package == OWN_PACKAGE else f"{package}.{name}"
+
+
+def feature_options(config: RunConfig) -> dict[str, Any]:
+    """How the features are come by, as far as it can change a result."""
+    given = config.features
+    return {key: one for key in FEATURE_KEYS if (one := getattr(given, key)) is not None}
+
+
+def run_key(config: RunConfig) -> str:
+    """Names the run folder: 16 hexadecimal digits of the identity's digest."""
+    return digest(identity(config))[:16]
+
+
+def system_key(config: RunConfig) -> str:
+    """The same without fold and seed: runs that share it are one row of a table.
+
+    Each fold has a teacher of its own, of which the system counts and, if another, the seed.
+    """
+    kept = {key: one for key, one in identity(config).items() if key not in {"fold", "seed"}}
+    if (teacher := config.taught_by) is not None:
+        seed = None if teacher.seed == config.seed else teacher.seed
+        kept["teacher"] = {"system": teacher.system, "seed": seed}
+    return digest(kept)[:16]
+
+
+def settings(overrides: Sequence[str]) -> dict[str, str]:
+    """The user's own overrides, less those that say where, which fold and which seed."""
+    # What the teacher is says the record, however it was named.
+    skip = {*_NOT_A_SETTING, *NOT_IDENTITY, "teacher"}
+    pairs = [o.split("=", 1) for o in overrides if "=" in o and not o.startswith("hydra")]
+    kept = {key.lstrip("+"): value for key, value in pairs if key.lstrip("+") not in skip}
+    # A sweep's jobs get their words with Hydra's escapes: asr\\:name.
+    return {key: _ESCAPED.sub(r"\1", value) for key, value in kept.items()}

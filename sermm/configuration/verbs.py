@@ -1,0 +1,370 @@
+"""The whole configuration of each verb that Hydra composes, as a record."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from omegaconf import DictConfig
+from pydantic import BeforeValidator, PrivateAttr
+
+from sermm.configuration.component import Component, ComponentField, NamedField
+from sermm.configuration.compose import as_yaml, compose, read_yaml, resolved
+from sermm.configuration.groups import (
+    HUMAN,
+    AlignConfig,
+    AugmentConfig,
+    CombineConfig,
+    DistillationConfig,
+    FeaturesConfig,
+    ModelConfig,
+    RemediesConfig,
+    TeacherRecord,
+    TextConfig,
+    TrainerConfig,
+)
+from sermm.configuration.schema import (
+    Count,
+    Format,
+    Items,
+    Natural,
+    Positive,
+    Record,
+    Word,
+    is_number,
+)
+from sermm.core.errors import InputError
+from sermm.core.records import LEVELS, Level
+
+OneConfig = TypeVar("OneConfig", bound="Composed")
+Accelerator = Literal["auto", "cpu", "gpu"]
+
+
+class Composed(Record):
+    """What a verb is told, built once where its words are composed.
+
+    Attributes:
+        primary: the file of `conf/` that it is composed from.
+    """
+
+    primary: ClassVar[str]
+    _plain: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def read(cls: type[OneConfig], found: Mapping[str, Any], where: str = "") -> OneConfig:
+        """Takes the fields, and keeps the mapping that they come from.
+
+        Raises:
+            InputError: names every key that is missing, not known or of a wrong value.
+        """
+        config = super().read(found, where)
+        config._plain = dict(found)
+        return config
+
+    @classmethod
+    def of(cls: type[OneConfig], words: Sequence[str]) -> OneConfig:
+        """The configuration that these words give.
+
+        Raises:
+            InputError: a key or a value is wrong.
+        """
+        return cls.read(resolved(compose(cls.primary, words)))
+
+    @classmethod
+    def from_hydra(cls: type[OneConfig], cfg: DictConfig) -> OneConfig:
+        """What Hydra has composed.
+
+        Raises:
+            InputError: a key or a value is wrong.
+        """
+        return cls.read(resolved(cfg))
+
+    def as_yaml(self) -> str:
+        """As `config.yaml` of a run keeps it."""
+        return as_yaml(self._plain)
+
+    @classmethod
+    def load(cls: type[OneConfig], path: Path) -> OneConfig:
+        """Reads back what `as_yaml` gave.
+
+        Raises:
+            InputError: there is no such file, or it is damaged.
+        """
+        return cls.read(read_yaml(path), str(path))
+
+    @property
+    def plain(self) -> Mapping[str, Any]:
+        """The mapping that it was read from: for keys, files, and nothing else."""
+        return self._plain
+
+    def changed(self: OneConfig, values: Mapping[str, Any]) -> OneConfig:
+        """With other values, by dotted key; a key that is not there yet may be given too.
+
+        Raises:
+            InputError: a value is wrong.
+        """
+        plain = self._plain
+        for key, value in values.items():
+            plain = _replaced(plain, key.split("."), value)
+        return type(self).read(plain)
+
+
+def _replaced(plain: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    return {**plain, first: _replaced(plain[first], rest, value) if rest else value}
+
+
+class CorpusConfig(Composed):
+    """What a corpus is read by.
+
+    Attributes:
+        data: makes the reader.
+        protocol: makes the protocol.
+        cache_dir: where audio checks, features and transcripts are kept.
+    """
+
+    data: NamedField
+    protocol: NamedField
+    cache_dir: str
+    text: TextConfig = TextConfig(source=HUMAN)
+
+
+class DataConfig(CorpusConfig):
+    """Of `sermm data`."""
+
+    primary = "data_report"
+
+    seed: Natural
+    ids: bool
+    format: Format
+
+
+class AlignedConfig(CorpusConfig):
+    """What units of speech are found by; `device` says what listens."""
+
+    align: AlignConfig
+
+    @property
+    def device(self) -> str:
+        """Of the aligners that need one, as a trainer's `accelerator`."""
+        raise NotImplementedError
+
+
+def _levels(given: Any) -> Any:
+    names = [given] if isinstance(given, str) else given
+    levels = [level for level in LEVELS if isinstance(names, list) and level in names]
+    if not levels or len(levels) < len(names):
+        raise ValueError(f"expected some of [{', '.join(LEVELS)}], each once")
+    return tuple(levels)
+
+
+class AlignVerbConfig(AlignedConfig):
+    """Of `sermm align`."""
+
+    primary = "align_report"
+
+    levels: Annotated[Items[Level], BeforeValidator(_levels)]
+    against: str | None
+    utterance: str | int | None
+    out: str | None
+    format: Format
+    accelerator: Accelerator
+
+    @property
+    def device(self) -> str:
+        """Its own accelerator."""
+        return self.accelerator
+
+
+class TranscribeConfig(CorpusConfig):
+    """Of `sermm transcribe`.
+
+    Attributes:
+        recogniser: makes it; `name` and `batch_seconds` are not the recogniser's own.
+        max_seconds: no more is heard of an utterance; None: all.
+    """
+
+    primary = "transcribe"
+
+    recogniser: ComponentField
+    accelerator: Accelerator
+    max_seconds: Positive | None
+    format: Format
+    texts: bool
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any], where: str = "") -> "TranscribeConfig":
+        """Takes the fields.
+
+        Raises:
+            InputError: one is wrong, or batches would have no length.
+        """
+        config = super().read(found, where)
+        given = config.recogniser.given("batch_seconds")
+        if not is_number(given) or given <= 0:
+            raise InputError(
+                f"recogniser.batch_seconds={given}: expected a number of seconds above 0"
+            )
+        return config
+
+    @property
+    def batch_seconds(self) -> float:
+        """Audio in a batch."""
+        return float(self.recogniser.given("batch_seconds"))
+
+
+class WorkConfig(AlignedConfig):
+    """What encoders run by, in training, extraction and prediction."""
+
+    features: FeaturesConfig
+    trainer: TrainerConfig
+    seed: Natural
+
+    @property
+    def device(self) -> str:
+        """The trainer's accelerator."""
+        return self.trainer.accelerator
+
+
+class EncodersConfig(Record):
+    """The encoders that `encoder/speech` and `encoder/text` choose."""
+
+    speech: ComponentField
+    text: ComponentField
+
+
+class ExtractConfig(WorkConfig):
+    """Of `sermm extract`."""
+
+    primary = "extract"
+
+    encoder: EncodersConfig
+    streams: Items[Literal["speech", "text"]]
+    levels: Items[Literal["frame", "phone", "syllable", "word"]]
+    literal: bool
+    dry_run: bool
+    format: Format
+
+
+class SubmitConfig(Composed):
+    """Of `sermm submit`: what Slurm is asked for (`conf/submit`); None leaves it to the cluster.
+
+    Attributes:
+        account: that pays.
+        partition: of the cluster.
+        gpus: of one task, on all its nodes together; None: one for each device of a run.
+        nodes: of one task.
+        cpus: cores of each process.
+        memory: of each node, such as 16G.
+        time: the limit, in Slurm's notation.
+        setup: lines of shell before the run.
+        python: the interpreter; None: the one of this process.
+        requeue: whether a task goes back into the queue after a preemption.
+        signal: to the runs before the time limit, as sbatch's --signal takes it.
+        at_most: tasks at a time.
+        pack: runs side by side in one task.
+        options: further ones of sbatch, such as --qos=low.
+    """
+
+    primary = "submit"
+
+    account: Word | None
+    partition: Word | None
+    gpus: Natural | None
+    nodes: Count
+    cpus: Count
+    memory: Word | None
+    time: Word | None
+    setup: Items[str]
+    python: Word | None
+    requeue: bool
+    signal: Word | None
+    at_most: Count | None
+    pack: Count
+    options: Items[str]
+    dry_run: bool = False
+
+
+def _teacher(given: Any) -> Any:
+    if given is None or isinstance(given, str | Mapping | TeacherRecord):
+        return given
+    raise ValueError(
+        "expected a run folder, a key, or a study; a key of digits needs quotes within quotes: "
+        "'teacher=\"0123456789012345\"'"
+    )
+
+
+class RunConfig(WorkConfig):
+    """Of one run of `sermm train`.
+
+    Attributes:
+        teacher: the words that name it; once it has been found, its record.
+        texts, streams_by_model: what experiments choose the encoders and streams from.
+    """
+
+    primary = "train"
+
+    fold: Count
+    study: str
+    runs_dir: str
+    model: ModelConfig
+    encoder: Any = None
+    augment: AugmentConfig
+    remedies: RemediesConfig
+    select_on_test: bool
+    teacher: Annotated[TeacherRecord | str | None, BeforeValidator(_teacher)]
+    distillation: DistillationConfig
+    combine: CombineConfig | None
+    logger: ComponentField
+    texts: Any = None
+    streams_by_model: Any = None
+
+    @property
+    def taught_by(self) -> TeacherRecord | None:
+        """The teacher, once it has been found."""
+        return self.teacher if isinstance(self.teacher, TeacherRecord) else None
+
+    @property
+    def study_dir(self) -> Path:
+        """The folder of its study."""
+        return Path(self.runs_dir) / self.study
+
+    @property
+    def title(self) -> str:
+        """For people: model, data, fold and seed."""
+        return (
+            f"{self.model.name} on {self.data.name}, {self.protocol.name} fold {self.fold}, "
+            f"seed {self.seed}"
+        )
+
+
+class EvaluateConfig(CorpusConfig):
+    """Of `sermm evaluate`: what a run is scored on, where it is not the run's own."""
+
+    primary = "evaluate"
+
+    trainer: TrainerConfig
+    fold: Count
+    seed: Natural
+
+    @classmethod
+    def over(cls, run: RunConfig, words: Sequence[str]) -> RunConfig:
+        """The run's configuration with the groups that the words name.
+
+        Raises:
+            InputError: a key or a value is wrong.
+        """
+        asked = cls.of(words).plain
+        groups = {word.lstrip("+").split("=", 1)[0].split(".", 1)[0] for word in words}
+        return run.changed({key: asked[key] for key in groups})
+
+
+def levels_of(config: Component | Mapping[str, Any]) -> list[Level]:
+    """The levels of units that a system's configuration asks for."""
+    return sorted(set(_levels_in(config.as_plain() if isinstance(config, Component) else config)))
+
+
+def _levels_in(config: Any) -> list[Level]:
+    if not isinstance(config, Mapping):
+        return []
+    own = [level for level in LEVELS if config.get("level") == level]
+    return own + [level for value in config.values() for level in _levels_in(value)]

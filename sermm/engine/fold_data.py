@@ -1,0 +1,139 @@
+"""The batches of a fold as a system reads them, for a run in training and for one restored."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sermm.configuration.verbs import RunConfig, levels_of
+from sermm.core.records import Fold
+from sermm.data.augment.augment import Augment
+from sermm.data.augment.synonyms import Reworded, Synonyms
+from sermm.data.datamodule import EmotionDataModule
+from sermm.data.dataset import StoredStream
+from sermm.engine.assembly.normalisation import observe, observers
+from sermm.engine.assembly.restore import Restored
+from sermm.engine.inputs.batches import inputs_of
+from sermm.engine.inputs.corpus import Loaded, load
+from sermm.engine.inputs.work import Work, work_of
+from sermm.models.base import CountingSystem, System
+
+
+@dataclass(frozen=True)
+class RestoredFold:
+    """What a restored run is asked about: a corpus, a fold of it, and its batches.
+
+    Attributes:
+        config: of the run, on this corpus and fold.
+        loaded: the corpus.
+        fold: whole, as the protocol makes it.
+        work: the utterances that are asked about, and those that their talkers are known by.
+        data: batches of these, by `data.loader(ids)`.
+    """
+
+    config: RunConfig
+    loaded: Loaded
+    fold: Fold
+    work: Work
+    data: EmotionDataModule
+
+
+def restored_fold(
+    restored: Restored, config: RunConfig, loaded: Loaded, fold: Fold, ids: Collection[str]
+) -> RestoredFold:
+    """Readies a restored run for utterances of a fold, as it was made ready when it was trained.
+
+    Features that are normalised by talker have heard what the talkers of these utterances say in
+    every part of the fold, so that a run says of an utterance what it said after training.
+
+    Args:
+        restored: the run.
+        config: its own, or that of another corpus, protocol or fold.
+        loaded: the corpus of `config`.
+        fold: of that corpus.
+        ids: the utterances that are asked about.
+    """
+    by_talker = observers(restored.system, "talker")
+    heard = of_talkers(loaded, fold, ids) if by_talker else tuple(ids)
+    work = work_of(config, loaded, heard, levels_of(config.model.system))
+    # No part of it is chosen on or trained on: all that is asked for is served as it is.
+    served = dataclasses.replace(fold, train=(), val=(), test=heard)
+    data = data_module(work, config, served, restored.system)
+    if by_talker:
+        observe(by_talker, data.loader(heard), work.device)
+    return RestoredFold(config, loaded, fold, work, data)
+
+
+def corpus_and_fold(config: RunConfig) -> tuple[Loaded, Fold]:
+    """The corpus and the fold of a run.
+
+    Raises:
+        InputError: the corpus cannot be read, or the protocol has no such fold.
+    """
+    loaded = load(config)
+    return loaded, loaded.protocol.fold(loaded.reading.utterances, config.fold, config.seed)
+
+
+def of_talkers(loaded: Loaded, fold: Fold, ids: Collection[str]) -> tuple[str, ...]:
+    """All that the talkers of these utterances say in any part of the fold, in its order."""
+    speakers = {u.id: u.speaker for u in loaded.reading.utterances}
+    wanted = {speakers[i] for i in ids}
+    return tuple(i for i in everything(fold) if speakers[i] in wanted)
+
+
+def everything(fold: Fold) -> tuple[str, ...]:
+    """The utterances of all parts, each once: a paper's validation part may be its test part."""
+    return tuple(dict.fromkeys(fold.train + fold.val + fold.test))
+
+
+def data_module(
+    work: Work,
+    config: RunConfig,
+    fold: Fold,
+    system: System,
+    stored: Mapping[str, StoredStream] | None = None,
+    augment: Augment | None = None,
+    synonyms: Synonyms | None = None,
+) -> EmotionDataModule:
+    """Serves what the system needs of the fold; what it does not read is not varied."""
+    loaded, trainer = work.loaded, config.trainer
+    if config.select_on_test:
+        fold = dataclasses.replace(fold, val=fold.test)
+    texts = {i: loaded.texts[i] for i in work.utterances}
+    return EmotionDataModule(
+        utterances=list(work.utterances.values()),
+        fold=fold,
+        targets=loaded.protocol.targets(loaded.reading.utterances),
+        classes=loaded.protocol.classes,
+        durations=loaded.durations,
+        inputs=inputs_of(system, texts, work.units, stored or {}),
+        seed=config.seed,
+        batch_size=trainer.batch_size,
+        batch_seconds=trainer.batch_seconds,
+        max_seconds=trainer.max_seconds,
+        num_workers=trainer.num_workers,
+        keep_audio_mb=trainer.keep_audio_mb,
+        pin_memory=work.device.type == "cuda",
+        augment=augment if "waveform" in system.needs else None,
+        reworded=reworded(system, synonyms, {i: texts[i] for i in fold.train}),
+    )
+
+
+def reworded(
+    system: System, synonyms: Synonyms | None, texts: Mapping[str, str]
+) -> Reworded | None:
+    """The training texts with other words; None for systems that learn from no text."""
+    encoder = system.text_encoder
+    if synonyms is None or encoder is None or isinstance(system, CountingSystem):
+        return None
+    return Reworded(synonyms, texts, encoder.tokenize)
+
+
+def observe_fold(system: System, data: EmotionDataModule, work: Work) -> None:
+    """Takes the statistics that features are normalised by, before a system is trained.
+
+    They come from the training part only; those of talkers (transductive) from all parts.
+    """
+    by_training: Sequence[str] = data.fold.train
+    for over, ids in (("global", by_training), ("talker", everything(data.fold))):
+        if parts := observers(system, over):
+            observe(parts, data.loader(ids), work.device)
