@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.units import units
 
-    plain = resolved(compose("align_report", arguments))
+    plain = resolved(compose("align", arguments))
     if plain["format"] not in {"table", "json"}:
         raise InputError(f"format={plain['format']}: it must be table or json")
     loaded = load(plain)

@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     from sermm.engine.inputs.corpus import load
     from sermm.protocols.summary import classes_by_fold, length_s, summarise
 
-    plain = resolved(compose("data_report", arguments))
+    plain = resolved(compose("data", arguments))
     choice(plain["format"], "format", ("table", "json"))
     loaded = load(plain)
     task = (loaded.reading, loaded.protocol, int(plain["seed"]))

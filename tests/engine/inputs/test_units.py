@@ -59,7 +59,7 @@ def plain(tmp_path):
             label = ["ang", "hap", "neu", "sad"][number]
             rows.writerow([f"{name}.wav", label, name, text])
     words = ["data=manifest", f"data.manifest={tmp_path / 'clips.csv'}", "protocol=groups5"]
-    return resolved(compose("align_report", [*words, f"cache_dir={tmp_path / 'cache'}"]))
+    return resolved(compose("align", [*words, f"cache_dir={tmp_path / 'cache'}"]))
 
 
 def with_reader(plain, rows):
