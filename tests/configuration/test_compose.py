@@ -1,8 +1,10 @@
 import copy
 import re
+from pathlib import Path
 
 import pytest
 
+from sermm.configuration import places
 from sermm.configuration.compose import (
     class_name,
     compose,
@@ -202,3 +204,23 @@ def test_every_file_of_every_group_composes():
 def test_settings_without_hydras_escapes():
     given = ["text.source=asr\\:sphinx", "fold=1", "model.learning.lr=0.1"]
     assert settings(given) == {"text.source": "asr:sphinx", "model.learning.lr": "0.1"}
+
+
+CORPUS_COMMANDS = ["align", "data", "evaluate", "extract", "train", "transcribe"]
+
+
+@pytest.mark.parametrize("command", CORPUS_COMMANDS)
+def test_the_cache_needs_no_home_where_its_place_is_said(command, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("SERMM_CACHE", "/big")
+    assert compose(command, []).cache_dir == "/big"
+    assert places.cache_dir() == Path("/big")
+
+
+def test_all_commands_keep_what_they_compute_in_the_same_place(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("SERMM_CACHE", raising=False)
+    found = {compose(command, []).cache_dir for command in CORPUS_COMMANDS}
+    assert found == {str(places.cache_dir())} == {"/home/me/.cache/sermm"}
+    monkeypatch.delenv("HOME")
+    assert compose("train", []).cache_dir == "./.cache/sermm"
