@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.sermm_experiments import papers
 from sermm.configuration import places
 from sermm.configuration.compose import (
     class_name,
@@ -196,9 +197,15 @@ def test_every_file_of_every_group_composes():
         for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
             assert compose("train", [f"{group}={file.stem}"])
     for group in ("trainer", "logger", "experiment"):
-        for file in sorted((conf_dir() / group).rglob("[!_]*.yaml")):
-            name = file.relative_to(conf_dir() / group).with_suffix("")
-            assert compose("train", [f"{group}={name}"])
+        for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
+            assert compose("train", [f"{group}={file.stem}"])
+
+
+def test_every_experiment_of_a_paper_composes():
+    names = [name for name, _ in papers.experiments() if "/_" not in name]
+    assert {"bian2024/comparison", "li2025/table4_smoke", "zhao2022/table1"} < set(names)
+    for name in names:
+        assert compose("train", [f"experiment={name}"]).study.startswith(name.partition("/")[0])
 
 
 def test_settings_without_hydras_escapes():

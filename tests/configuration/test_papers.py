@@ -6,6 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from hydra_plugins.sermm_experiments import papers
 from sermm.configuration.compose import compose, conf_dir, resolved
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
 from sermm.runs.reading.papers import PaperTable
@@ -83,10 +84,10 @@ def test_a_figure_may_be_of_another_protocol_than_its_table():
 
 
 def experiments():
-    """Those named table<n> of a paper's folder, smoke or not."""
-    found = sorted((conf_dir() / "experiment").glob("*/table*.yaml"))
+    """Those named table<n> of the papers, smoke or not."""
+    found = [name for name, _ in papers.experiments() if "/table" in name]
     assert len(found) >= 6
-    return [str(file.relative_to(conf_dir() / "experiment").with_suffix("")) for file in found]
+    return found
 
 
 def jobs(experiment):
