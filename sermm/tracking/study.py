@@ -47,11 +47,12 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
         raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
     told = (f for f in folders if TRACKER in (f / "config.yaml").read_text(encoding="utf-8"))
     plain = read_yaml(next(told, folders[0]) / "config.yaml")
-    logger = plain["logger"] if plain["logger"].get("_target_") == TRACKER else {}
+    logger = plain["logger"]
+    own = (logger["project"], logger["entity"]) if logger["_target_"] == TRACKER else (None, None)
     return Project(
         plain["study"],
-        project_name(project or logger.get("project") or plain["study"]),
-        entity or logger.get("entity"),
+        project_name(project or own[0] or plain["study"]),
+        entity or own[1],
         tuple(plain["protocol"]["classes"]),
     )
 

@@ -70,7 +70,7 @@ def load(plain: dict[str, Any]) -> Loaded:
     digests = {i: measured.digest for i, measured in heard.items()}
     texts = {u.id: spoken(u.transcript) for u in good}
     source: dict[str, Any] = {"source": HUMAN}
-    if plain.get("text", {"source": HUMAN})["source"] != HUMAN:
+    if "text" in plain and plain["text"]["source"] != HUMAN:
         from sermm.engine.inputs.texts import texts_of
 
         texts, source = texts_of(plain, good, digests)
