@@ -16,7 +16,6 @@ Keys: cache_dir (stores are in cache_dir/features; default: $SERMM_CACHE, or ~/.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -60,9 +59,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def features_folder(cache_dir: str | None) -> Path:
-    """Where stores are: `cache_dir=`, else SERMM_CACHE, else ~/.cache/sermm; plus `features`."""
-    chosen = cache_dir or os.environ.get("SERMM_CACHE")
-    return (Path(chosen) if chosen else Path.home() / ".cache" / "sermm") / "features"
+    """Where stores are: `features` in `cache_dir=`, or in the configuration's default."""
+    from sermm.configuration import places
+
+    return (Path(cache_dir) if cache_dir else places.cache_dir()) / "features"
 
 
 def _list(root: Path, output: str) -> int:

@@ -9,12 +9,15 @@ unreadable runs is refused unless allow_missing=true; the page then says what is
   sermm report demo
   sermm report demo format=json
   sermm report first wandb=true project=emotion entity=my-team
+  sermm report first insert=README.md keep=results pictures=[confusion-single_gate]
 
 Keys: allow_missing (true | false), format (table | json), runs_dir, to (write to another folder),
 insert (a Markdown page that has the lines <!-- sermm report STUDY --> and <!-- end -->: the
-papers' and the main tables are put between them), wandb (true | false: one W&B run with the tables
-of the whole study, models x folds and UA with intervals, which the next report updates; project and
-entity are those of the study's runs if not given).
+papers' and the main tables are put between them), keep (a folder for what a repository keeps beside
+such a page: results.csv, and no picture but those of pictures=[confusion-MODEL,curves-MODEL]),
+wandb (true | false: one W&B run with the tables of the whole study, models x folds and UA with
+intervals, which the next report updates; project and entity are those of the study's runs if not
+given).
 """
 
 import json
@@ -30,6 +33,18 @@ if TYPE_CHECKING:
     from sermm.report.tables.tables import Report
 
 USAGE = "sermm report STUDY [allow_missing=true] [format=table|json] [wandb=true] [runs_dir=FOLDER]"
+_KNOWN: dict[str, str | None] = {
+    "allow_missing": "false",
+    "format": "table",
+    "to": None,
+    "insert": None,
+    "wandb": "false",
+    "project": None,
+    "entity": None,
+    "runs_dir": None,
+    "keep": None,
+    "pictures": None,
+}
 
 
 def run(arguments: list[str]) -> int:
@@ -38,25 +53,14 @@ def run(arguments: list[str]) -> int:
     Raises:
         InputError: wrong use, no such study, or runs are missing.
     """
-    words, given = parse(
-        arguments,
-        {
-            "allow_missing": "false",
-            "format": "table",
-            "to": None,
-            "insert": None,
-            "wandb": "false",
-            "project": None,
-            "entity": None,
-            "runs_dir": None,
-        },
-        USAGE,
-    )
+    words, given = parse(arguments, _KNOWN, USAGE)
     if len(words) != 1:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
     allow_missing = flag(given["allow_missing"], "allow_missing")
     told = flag(given["wandb"], "wandb")
+    if given["pictures"] is not None and given["keep"] is None:
+        raise InputError("pictures= says what keep=FOLDER keeps beside results.csv: give both")
 
     from sermm.report.output.text import inserted
     from sermm.runs.reading.folders import find_study
@@ -66,6 +70,8 @@ def run(arguments: list[str]) -> int:
     if given["insert"] is not None:
         page = Path(given["insert"])
         write_text(page, inserted(page.read_text(encoding="utf-8"), report))
+    if given["keep"] is not None:
+        _keep(report, folder, Path(given["keep"]), given["pictures"])
     _show(report, folder, output == "json")
     if told:
         from sermm.tracking.study import project_of, tell
@@ -88,6 +94,13 @@ def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple[
     folder = study_dir / REPORT_FOLDER if to is None else Path(to)
     write(report, folder)
     return report, folder
+
+
+def _keep(report: "Report", written: Path, folder: Path, pictures: str | None) -> None:
+    from sermm.report.output.kept import keep
+
+    names = (pictures or "").strip("[] ").split(",")
+    keep(report, written, folder, [name.strip() for name in names if name.strip()])
 
 
 def _show(report: "Report", folder: Path, as_json: bool) -> None:

@@ -34,18 +34,19 @@ def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
     """The scores that papers print for this system; one that a paper repeats comes once."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for table in tables:
-        for cell in table["cells"]:
-            metric = cell.get("metric", table["metric"])
+        # A paper may print a figure of another metric or protocol than its table's.
+        usual = {"metric": table["metric"], "protocol": table["protocol"], "note": ""}
+        for cell in ({**usual, **cell} for cell in table["cells"]):
+            metric = cell["metric"]
             if cell["system"] == variant and metric in METRICS:
                 place = f"{table['title']}: {cell['row']}, {cell['column']}"
                 figure = {
                     "source": f"{table['source']}, {place}",
                     "metric": metric,
                     "value": cell["value"],
-                    # A paper may print a figure of another protocol than its own.
-                    "protocol": cell.get("protocol", table["protocol"]),
+                    "protocol": cell["protocol"],
                     "data": table["data"],
-                    "note": cell.get("note", ""),
+                    "note": cell["note"],
                 }
                 found.setdefault((table["source"], metric, cell["value"]), figure)
     return list(found.values())

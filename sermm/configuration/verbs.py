@@ -131,7 +131,7 @@ class CorpusConfig(Composed):
 class DataConfig(CorpusConfig):
     """Of `sermm data`."""
 
-    primary = "data_report"
+    primary = "data"
 
     seed: Natural
     ids: bool
@@ -160,7 +160,7 @@ def _levels(given: Any) -> Any:
 class AlignVerbConfig(AlignedConfig):
     """Of `sermm align`."""
 
-    primary = "align_report"
+    primary = "align"
 
     levels: Annotated[Items[Level], BeforeValidator(_levels)]
     against: str | None

@@ -58,7 +58,7 @@ class Manifest:
                 f"data.columns: {', '.join(unknown)} is no column of a manifest; known are "
                 f"{', '.join((*REQUIRED, *OPTIONAL))}"
             )
-        self.columns = {ours: given.get(ours, ours) for ours in (*REQUIRED, *OPTIONAL)}
+        self.columns = {ours: ours for ours in (*REQUIRED, *OPTIONAL)} | given
         renamed = {ours for ours, theirs in given.items() if ours != theirs}
         self._asked_for = {*REQUIRED, *renamed}
 

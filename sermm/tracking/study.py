@@ -7,6 +7,7 @@ from statistics import fmean
 
 import wandb
 
+from sermm.configuration.component import Component
 from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
@@ -47,11 +48,11 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
         raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
     told = (f for f in folders if TRACKER in (f / "config.yaml").read_text(encoding="utf-8"))
     config = RunConfig.load(next(told, folders[0]) / "config.yaml")
-    logger = config.logger.arguments if config.logger.target == TRACKER else {}
+    own = config.logger if config.logger.target == TRACKER else Component(TRACKER, {})
     return Project(
         config.study,
-        project_name(project or logger.get("project") or config.study),
-        entity or logger.get("entity"),
+        project_name(project or own.given("project") or config.study),
+        entity or own.given("entity"),
         tuple(config.protocol.given("classes")),
     )
 

@@ -45,6 +45,19 @@ def test_json_is_json_and_nothing_else(runs_dir, capsys, monkeypatch):
     assert row["wa_mean"] == pytest.approx(2 / 3)
 
 
+def test_a_repository_keeps_the_results_and_the_pictures_that_are_named(runs_dir, tmp_path):
+    kept, there = tmp_path / "kept", runs_dir / "tiny" / "report"
+    words = ["tiny", f"runs_dir={runs_dir}", f"keep={kept}"]
+    assert run([*words, "pictures=[confusion-speech_only]"]) == 0
+    assert {path.name for path in kept.iterdir()} == {"results.csv", "confusion-speech_only.png"}
+    (drawn,) = there.glob("*.png")
+    assert (kept / "confusion-speech_only.png").read_bytes() == drawn.read_bytes()
+    assert (kept / "results.csv").read_bytes() == (there / "results.csv").read_bytes()
+    assert run(words) == 0
+    assert {path.name for path in kept.iterdir()} == {"results.csv"}
+    assert {"index.html", "tables.md"} < {path.name for path in there.iterdir()}
+
+
 def test_missing_runs_need_permission(runs_dir, capsys):
     (runs_dir / "tiny" / "key2").mkdir()
     with pytest.raises(InputError, match=r"key2: no status.json"):
@@ -64,6 +77,8 @@ def test_missing_runs_need_permission(runs_dir, capsys):
         (["tiny", "allow_missing=yes"], "true or false"),
         ([], "expected one study"),
         (["tiny", "demo"], "expected one study"),
+        (["tiny", "pictures=[curves-speech_only]"], "keep=FOLDER"),
+        (["tiny", "keep=kept", "pictures=[x]"], "no x; it has confusion-speech_only"),
         (["other"], r"no study 'other' .*\(tiny\)"),
     ],
 )

@@ -1,8 +1,11 @@
 import copy
 import re
+from pathlib import Path
 
 import pytest
 
+from hydra_plugins.sermm_experiments import papers
+from sermm.configuration import places
 from sermm.configuration.compose import compose, conf_dir, first_of_sweep
 from sermm.configuration.identity import class_name, identity, run_key, settings, system_key
 from sermm.configuration.verbs import RunConfig
@@ -185,11 +188,37 @@ def test_every_file_of_every_group_composes():
         for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
             assert compose("train", [f"{group}={file.stem}"])
     for group in ("trainer", "logger", "experiment"):
-        for file in sorted((conf_dir() / group).rglob("[!_]*.yaml")):
-            name = file.relative_to(conf_dir() / group).with_suffix("")
-            assert compose("train", [f"{group}={name}"])
+        for file in sorted((conf_dir() / group).glob("[!_]*.yaml")):
+            assert compose("train", [f"{group}={file.stem}"])
+
+
+def test_every_experiment_of_a_paper_composes():
+    names = [name for name, _ in papers.experiments() if "/_" not in name]
+    assert {"bian2024/comparison", "li2025/table4_smoke", "zhao2022/table1"} < set(names)
+    for name in names:
+        assert compose("train", [f"experiment={name}"]).study.startswith(name.partition("/")[0])
 
 
 def test_settings_without_hydras_escapes():
     given = ["text.source=asr\\:sphinx", "fold=1", "model.learning.lr=0.1"]
     assert settings(given) == {"text.source": "asr:sphinx", "model.learning.lr": "0.1"}
+
+
+CORPUS_COMMANDS = ["align", "data", "evaluate", "extract", "train", "transcribe"]
+
+
+@pytest.mark.parametrize("command", CORPUS_COMMANDS)
+def test_the_cache_needs_no_home_where_its_place_is_said(command, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("SERMM_CACHE", "/big")
+    assert compose(command, []).cache_dir == "/big"
+    assert places.cache_dir() == Path("/big")
+
+
+def test_all_commands_keep_what_they_compute_in_the_same_place(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("SERMM_CACHE", raising=False)
+    found = {compose(command, []).cache_dir for command in CORPUS_COMMANDS}
+    assert found == {str(places.cache_dir())} == {"/home/me/.cache/sermm"}
+    monkeypatch.delenv("HOME")
+    assert compose("train", []).cache_dir == "./.cache/sermm"

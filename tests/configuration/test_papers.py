@@ -6,6 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from hydra_plugins.sermm_experiments import papers
 from sermm.configuration.compose import conf_dir
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
 from sermm.configuration.verbs import RunConfig
@@ -84,10 +85,10 @@ def test_a_figure_may_be_of_another_protocol_than_its_table():
 
 
 def experiments():
-    """Those named table<n> of a paper's folder, smoke or not."""
-    found = sorted((conf_dir() / "experiment").glob("*/table*.yaml"))
+    """Those named table<n> of the papers, smoke or not."""
+    found = [name for name, _ in papers.experiments() if "/table" in name]
     assert len(found) >= 6
-    return [str(file.relative_to(conf_dir() / "experiment").with_suffix("")) for file in found]
+    return found
 
 
 def jobs(experiment):
@@ -150,10 +151,10 @@ def test_the_report_can_read_every_table_of_a_paper(paper):
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "pair"])
 def test_a_leaky_protocol_is_compared_beside_its_honest_twin(table):
     leaky = printed("li2025")[table]
-    protocols = {name: OmegaConf.load(conf_dir() / "protocol" / f"{name}.yaml")
-                 for name in (leaky["protocol"], leaky["twin"])}  # fmt: skip
-    assert [p.get("leaky", False) for p in protocols.values()] == [True, False]
-    assert len({tuple(p.classes) for p in protocols.values()}) == 1
+    names = leaky["protocol"], leaky["twin"]
+    protocols = [compose("data", [f"protocol={name}"]).protocol for name in names]
+    assert ["leaky" in protocol for protocol in protocols] == [True, False]
+    assert len({tuple(protocol.classes) for protocol in protocols}) == 1
 
 
 def test_only_scores_are_figures_beside_the_rows_of_a_system():

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
+from sermm.configuration.compose import compose, conf_dir
 from sermm.core.records import Utterance
 
-FOLDER = Path(__file__).parents[2] / "conf" / "protocol"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+NAMES = sorted(path.stem for path in (conf_dir() / "protocol").glob("[!_]*.yaml"))
 
 # by session: label counts, scripted among the four merged classes, scripted frustrated,
 # four-class utterances of the female talker
@@ -53,7 +52,7 @@ def iemocap():
 
 
 def load(name):
-    return instantiate(OmegaConf.load(FOLDER / f"{name}.yaml"))
+    return instantiate(compose("data", [f"protocol={name}"]).protocol)
 
 
 def sizes(folds):

@@ -1,5 +1,6 @@
 """What the Hugging Face encoders share: which parts are trained, and which layers come out."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,6 +15,12 @@ from sermm.encoders.base import Encoder, Trainable
 
 NamedLayers = Literal["last", "all", "transformer"]
 Layers = NamedLayers | Sequence[int]
+
+
+def unsaid(encoder: type[Encoder]) -> dict[str, Any]:
+    """What the constructor of an encoder takes for the arguments that it is not given."""
+    known = inspect.signature(encoder).parameters.values()
+    return {one.name: one.default for one in known if one.default is not one.empty}
 
 
 class HFEncoder(Encoder):

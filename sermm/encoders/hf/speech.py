@@ -27,7 +27,7 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf import ragged_attention, wavlm_attention
-from sermm.encoders.hf.base import HFEncoder, Layers, recomputed
+from sermm.encoders.hf.base import HFEncoder, Layers, recomputed, unsaid
 from sermm.encoders.hf.front_end import features_of, positions, strips
 from sermm.encoders.hf.loading import Source, load_config, load_model, random_model, staged
 from sermm.encoders.hf.positional_gaps import gaps_between
@@ -209,12 +209,12 @@ class HFSpeechEncoder(SpeechTransformer):
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:
         """Weights, layers and preprocessing; read without loading the weights."""
-        source = Source(config["id"], _KEY, config.get("revision"))
+        said = {**unsaid(HFSpeechEncoder), **config}
         return {
             "encoder": "speech",
-            "weights": source.fingerprint(),
-            "layers": config.get("layers", "last"),
-            "normalise": config.get("normalise"),
+            "weights": Source(said["id"], _KEY, said["revision"]).fingerprint(),
+            "layers": said["layers"],
+            "normalise": said["normalise"],
             "code": _CODE,
         }
 

@@ -12,7 +12,7 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Piece, TextEncoder, Trainable
-from sermm.encoders.hf.base import HFEncoder, Layers
+from sermm.encoders.hf.base import HFEncoder, Layers, unsaid
 from sermm.encoders.hf.gdes import Gdes, with_residual
 from sermm.encoders.hf.loading import Source, load_config, load_model, random_model, staged
 from sermm.encoders.pieces import found_again, of_offsets
@@ -178,12 +178,12 @@ class HFTextEncoder(TextTransformer):
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:
         """Weights, tokenizer and layers; read without loading the weights."""
-        source = Source(config["id"], _KEY, config.get("revision"))
+        said = {**unsaid(HFTextEncoder), **config}
         return {
             "encoder": "text",
-            "weights": source.fingerprint(),
-            "layers": config.get("layers", "last"),
-            "max_tokens": config.get("max_tokens", 128),
+            "weights": Source(said["id"], _KEY, said["revision"]).fingerprint(),
+            "layers": said["layers"],
+            "max_tokens": said["max_tokens"],
             "code": _CODE,
         }
 

@@ -1,7 +1,7 @@
 """Which pictures a report has: their files, and what they say to those who cannot see them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,11 @@ def draw(tables: Sequence[Table], folder: Path) -> None:
             if of.learning:
                 draw_curves(folder / of.learning.file, table.curves[of.row.system], table.data)
                 current.add(of.learning.file)
+    remove_others(folder, current)
+
+
+def remove_others(folder: Path, current: Collection[str]) -> None:
+    """Removes the pictures of earlier reports."""
     for old in [*folder.glob("confusion-*.png"), *folder.glob("curves-*.png")]:
         if old.name not in current:
             old.unlink()

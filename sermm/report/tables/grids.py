@@ -131,7 +131,7 @@ def _published(table: Table, r: Row) -> str:
 
 def _comparable(table: Table, r: Row) -> list[dict[str, Any]]:
     """A paper's figures on this corpus; those on another say nothing beside ours."""
-    return [figure for figure in r.published if figure.get("data", "iemocap") == table.data]
+    return [figure for figure in r.published if figure["data"] == table.data]
 
 
 def _figure(table: Table, r: Row, figure: dict[str, Any]) -> str:
@@ -145,7 +145,7 @@ def _figure(table: Table, r: Row, figure: dict[str, Any]) -> str:
         value = figure["value"] / 100
         place = "below" if value < low else "above" if value > high else "within"
         said += f": {place} our interval"
-    return f"{said} ({figure['note']})" if figure.get("note") else said
+    return f"{said} ({figure['note']})" if figure["note"] else said
 
 
 def _recall(table: Table) -> Grid:

@@ -14,6 +14,8 @@ from sermm.runs.reading.costs import Cost, costs
 from sermm.runs.reading.runs import Run
 
 FLOORS = ("majority", "lookup")
+# Of a figure that a paper prints, where it does not say otherwise.
+_UNSAID = {"data": "iemocap", "note": ""}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         selection=tuple(sorted({result.selection for result in results})),
         text_sources=tuple(sorted({r.text_source for r in results if r.text_source})),
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
-        published=first.published,
+        published=[{**_UNSAID, **figure} for figure in first.published],
         system=first.system,
         parameters=first.parameters,
         train_s=_mean([result.seconds.get("train") for result in results]),

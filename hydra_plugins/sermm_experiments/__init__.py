@@ -1,0 +1,1 @@
+"""Experiments of papers; Hydra finds plugins in a package of this name."""

@@ -1,0 +1,53 @@
+"""What a repository keeps of a report: `results.csv`, and the few pictures that its page shows."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.core.files import whole_file
+from sermm.report.output.pictures import pictures, remove_others
+from sermm.report.tables.tables import Report
+
+RESULTS = "results.csv"
+
+
+def keep(report: Report, written: Path, folder: Path, names: Sequence[str]) -> None:
+    """Copies out of a written report; pictures of earlier ones go.
+
+    Args:
+        report: what was written.
+        written: where.
+        folder: where to keep it.
+        names: of the pictures, as `readable` gives them.
+
+    Raises:
+        InputError: there is no such picture.
+    """
+    known = readable(report)
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(
+            f"pictures: the report has no {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+    files = {RESULTS: RESULTS, **{f"{name}.png": known[name] for name in names}}
+    for name, file in files.items():
+        with whole_file(folder / name) as temporary:
+            temporary.write_bytes((written / file).read_bytes())
+    remove_others(folder, files)
+
+
+def readable(report: Report) -> dict[str, str]:
+    """The files of the pictures by names that people can type, such as `confusion-single_gate`.
+
+    The protocol is part of the name where there are several.
+    """
+    several = len(report.tables) > 1
+    found = {}
+    for table in report.tables:
+        for of in pictures(table):
+            label = f"{table.protocol}-{of.row.label}" if several else of.row.label
+            name = re.sub(r"[^\w.=-]+", "-", label).strip("-")
+            found[f"confusion-{name}"] = of.confusion.file
+            if of.learning:
+                found[f"curves-{name}"] = of.learning.file
+    return found
