@@ -12,7 +12,8 @@ from jaxtyping import Float
 from sermm.core.digest import digest
 from sermm.core.files import write_text
 from sermm.core.records import Utterance
-from sermm.metrics.scores import METRICS, Scores, confusion, scores
+from sermm.metrics.names import METRICS
+from sermm.metrics.scores import Scores, confusion, scores
 
 FIRST_COLUMNS = ("utterance_id", "split", "label", "predicted")
 LAST_COLUMNS = ("fold", "group", "dialogue", "talker", "act", "transcript_digest")

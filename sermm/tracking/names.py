@@ -7,7 +7,7 @@ A tracker is a view of the run folder, which stays the record: `history` is `met
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 
 EPOCH = "epoch"
 LOSSES = ("train/loss", "val/loss")

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import NamedTuple, TextIO
 
 from sermm.core.errors import InputError
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
 from sermm.runs.reading.paper_curves import PaperCurve
 from sermm.runs.reading.runs import Run

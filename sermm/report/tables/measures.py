@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
 
 _SCORES = {"ua": "UA", "wa": "WA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}

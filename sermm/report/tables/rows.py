@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from sermm.core.seeding import generator
-from sermm.metrics.scores import METRICS, averages, intervals, resamples, scores
+from sermm.metrics.names import METRICS
+from sermm.metrics.scores import averages, intervals, resamples, scores
 from sermm.runs.reading.costs import Cost, costs
 from sermm.runs.reading.runs import Run
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.runs.reading.fields import typed
 
 _CURVE = {
@@ -51,7 +51,7 @@ class PaperCurve:
     """The figures by epoch of one training run of a paper.
 
     Attributes:
-        metric: what its figures are, one of `sermm.metrics.scores.METRICS`.
+        metric: what its figures are, one of `sermm.metrics.names.METRICS`.
         protocol: our name of the protocol that comes nearest to the paper's.
         data: the corpus that its figures are of.
         points: by epoch, rising.

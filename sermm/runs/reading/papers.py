@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any
 
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.runs.reading.fields import typed
 
 # those that `sermm.report.tables.measures` has

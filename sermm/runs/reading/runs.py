@@ -14,7 +14,7 @@ from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
 from sermm.core.records import Problem
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.runs.reading.costs import checked
 from sermm.runs.reading.fields import typed
 from sermm.runs.reading.folders import run_folders, standing, title
