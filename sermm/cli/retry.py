@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse, runs_folder
     from sermm.configuration.compose import compose, resolved
-    from sermm.runs.reading.folders import find_study
+    from sermm.runs.studies import find_study
     from sermm.sweeps.slurm.queue import last_settings, missing
     from sermm.sweeps.slurm.settings import Settings
     from sermm.sweeps.slurm.submit import submit, write

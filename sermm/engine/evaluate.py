@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sermm.configuration.compose import compose, levels_of, resolved, without_places
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
-from sermm.core.files import write_json
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
@@ -16,13 +16,14 @@ from sermm.engine.assembly.restore import Restored
 from sermm.engine.inputs.corpus import Loaded, load
 from sermm.engine.inputs.work import work_of
 from sermm.engine.training.task import data_module
+from sermm.runs.evaluation import EVALUATIONS, Evaluation, Seen
 from sermm.runs.predictions import named, score, write_predictions
 
 SPLITS = ("train", "val", "test", "all")
 
 
-def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[str, Any]:
-    """Predicts a split and writes `evaluations/<digest>/{result.json,predictions.csv}`.
+def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> tuple[Evaluation, Path]:
+    """Predicts a split and writes record and predictions into `evaluations/<digest>/`.
 
     Args:
         restored: the run.
@@ -30,8 +31,7 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
         split: train, val, test or all.
 
     Returns:
-        The record, `seen_in_training` included: how many of the utterances (and of their
-        talkers) the run was trained on.
+        What it came to, and the folder that has it.
 
     Raises:
         InputError: the classes differ, or the split is empty.
@@ -51,25 +51,25 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
         restored.system, data.predict_dataloader(), device, plain["trainer"]["precision"]
     )
     targets = loaded.protocol.targets(loaded.reading.utterances)
-    classes = restored.result["classes"]
-    record = {
-        "run": restored.result["key"],
-        "model": restored.result["model"],
-        "data": plain["data"]["name"],
-        "protocol": loaded.protocol.name,
-        "fold": fold.number,
-        "split": split,
-        "utterances": len(found),
-        "seen_in_training": seen(restored, plain, loaded, ids),
-        "metrics": named(score(found, targets, classes), classes, split),
-        "cut": data.cut,
-    }
+    classes = restored.result.classes
+    evaluation = Evaluation(
+        run=restored.result.key,
+        model=restored.result.model,
+        data=plain["data"]["name"],
+        protocol=loaded.protocol.name,
+        fold=fold.number,
+        split=split,
+        utterances=len(found),
+        seen_in_training=seen(restored, plain, loaded, ids),
+        metrics=named(score(found, targets, classes), classes, split),
+        cut=data.cut,
+    )
     corpus = without_places(plain["data"], plain["cache_dir"])
     name = digest([corpus, fold.digest, split])[:12]
-    target = restored.folder.path / "evaluations" / name
+    target = restored.folder.path / EVALUATIONS / name
     by_id = {u.id: u for u in loaded.reading.utterances}
     write_predictions(
-        target / "predictions.csv",
+        target,
         found,
         dict.fromkeys(ids, split),
         by_id,
@@ -77,8 +77,8 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
         classes,
         fold.number,
     )
-    write_json(target / "result.json", record)
-    return {**record, "folder": str(target)}
+    evaluation.write(target)
+    return evaluation, target
 
 
 def merged(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
     Raises:
         InputError: they differ.
     """
-    ours, theirs = restored.result["classes"], list(loaded.protocol.classes)
+    ours, theirs = list(restored.result.classes), list(loaded.protocol.classes)
     if ours != theirs:
         raise InputError(
             f"the run knows the classes {ours}, protocol {loaded.protocol.name} has {theirs}; "
@@ -117,21 +117,19 @@ def members(fold: Fold, split: str) -> tuple[str, ...]:
     return ids
 
 
-def seen(
-    restored: Restored, plain: dict[str, Any], loaded: Loaded, ids: Sequence[str]
-) -> dict[str, int]:
+def seen(restored: Restored, plain: dict[str, Any], loaded: Loaded, ids: Sequence[str]) -> Seen:
     """How many of these utterances, and of their talkers, the run was trained on."""
     own = restored.plain
     if own["data"]["name"] != plain["data"]["name"]:
-        return {"utterances": 0, "talkers": 0}
+        return Seen(utterances=0, talkers=0)
     trained_on = load({**own, "data": plain["data"]})
     fold = trained_on.protocol.fold(trained_on.reading.utterances, own["fold"], own["seed"])
     speakers = {u.id: u.speaker for u in trained_on.reading.utterances + loaded.reading.utterances}
     heard = {speakers[i] for i in fold.train}
-    return {
-        "utterances": len(set(ids) & set(fold.train)),
-        "talkers": len({speakers[i] for i in ids} & heard),
-    }
+    return Seen(
+        utterances=len(set(ids) & set(fold.train)),
+        talkers=len({speakers[i] for i in ids} & heard),
+    )
 
 
 def default_split(restored: Restored, overrides: Sequence[str]) -> str:

@@ -15,12 +15,11 @@ from sermm.engine.training.distillation import taught, teacher_setting
 from sermm.engine.training.task import Task
 from sermm.models.base import System
 from sermm.runs.predictions import named, score, write_predictions
+from sermm.runs.result import Counts, Epochs, Parameters, Published, Result, Seconds
 from sermm.runs.versions import git_state, versions
 
 
-def record(
-    task: Task, overrides: dict[str, str], epochs: dict[str, int], train_s: float
-) -> dict[str, Any]:
+def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
     """Predicts validation and test part by the chosen weights; writes and returns the record."""
     plain, loaded, fold = task.plain, task.loaded, task.fold
     start_s = time.monotonic()
@@ -33,9 +32,7 @@ def record(
     targets = loaded.protocol.targets(loaded.reading.utterances)
     classes = loaded.protocol.classes
     by_id = {u.id: u for u in loaded.reading.utterances}
-    write_predictions(
-        task.folder.path / "predictions.csv", found, splits, by_id, targets, classes, fold.number
-    )
+    write_predictions(task.folder.path, found, splits, by_id, targets, classes, fold.number)
     metrics: dict[str, float | None] = {}
     for split in ("val", "test"):
         part = [p for p in found if splits[p.utterance_id] == split]
@@ -43,51 +40,54 @@ def record(
             metrics |= named(score(part, targets, classes), classes, split)
     predict_s = time.monotonic() - start_s
     protocol = loaded.protocol
-    return {
-        "key": task.folder.path.name,
-        "study": plain["study"],
-        "system": system_key(plain),
-        "model": plain["model"]["name"],
-        "variant": plain["model"]["variant"],
-        "settings": {**overrides, **chosen_streams(plain["model"]), **teacher_setting(plain)},
-        "data": plain["data"]["name"],
-        "protocol": protocol.name,
-        "protocol_notes": protocol.notes,
-        "leaky": protocol.leaky,
-        "headline": protocol.headline,
-        "classes": list(classes),
-        "fold": fold.number,
-        "n_folds": protocol.n_folds(loaded.reading.utterances),
-        "seed": plain["seed"],
-        "split_digest": fold.digest,
-        "metrics": metrics,
-        "parameters": parameters(task.system),
-        "seconds": {"train": train_s, "predict": predict_s, "total": train_s + predict_s},
-        "cost": cost(task, device),
-        "epochs": epochs,
-        "overfit": overfit_at(task.folder.path / "metrics.csv", epochs["best"]),
-        "selection": selection(plain, fold),
-        "text_source": text_source(loaded.text_source) if reads_text(task) else None,
-        "text_source_record": loaded.text_source if reads_text(task) else None,
-        "features": feature_options(plain),
-        "augment": task.varied,
-        "remedies": task.remedies.settings or None,
-        **taught(plain),
-        "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
-        "notes": plain["model"]["notes"],
-        "published": plain["model"]["published"],
-        "papers": plain["model"]["papers"],
-        "curves": plain["model"]["curves"],
-        "counts": {
-            "train": len(fold.train),
-            "val": len(fold.val),
-            "test": len(fold.test),
-            "cut": task.data.cut,
-            "problems": len(loaded.reading.problems),
-        },
-        "versions": versions(),
-        "git": git_state(),
-    }
+    model = plain["model"]
+    return Result(
+        key=task.folder.path.name,
+        study=plain["study"],
+        system=system_key(plain),
+        model=model["name"],
+        floor=task.system.floor,
+        variant=model["variant"],
+        settings={**overrides, **chosen_streams(model), **teacher_setting(plain)},
+        data=plain["data"]["name"],
+        protocol=protocol.name,
+        protocol_notes=protocol.notes,
+        leaky=protocol.leaky,
+        headline=protocol.headline,
+        classes=tuple(classes),
+        fold=fold.number,
+        n_folds=protocol.n_folds(loaded.reading.utterances),
+        seed=plain["seed"],
+        split_digest=fold.digest,
+        metrics=metrics,
+        parameters=parameters(task.system),
+        seconds=Seconds(train=train_s, predict=predict_s, total=train_s + predict_s),
+        cost=cost(task, device),
+        epochs=epochs,
+        overfit=overfit_at(task.folder.path, epochs.best),
+        selection=selection(plain, fold),
+        text_source=text_source(loaded.text_source) if reads_text(task) else None,
+        text_source_record=loaded.text_source if reads_text(task) else None,
+        features=feature_options(plain),
+        augment=task.varied,
+        remedies=dict(task.remedies.settings) or None,
+        teacher=taught(plain),
+        distillation=plain["distillation"] if plain["teacher"] else None,
+        unit_sources={level: dict(counts) for level, counts in task.unit_sources.items()},
+        notes=tuple(model["notes"]),
+        published=tuple(map(Published.of, model["published"])),
+        papers=model["papers"],
+        curves=model["curves"],
+        counts=Counts(
+            train=len(fold.train),
+            val=len(fold.val),
+            test=len(fold.test),
+            cut=task.data.cut,
+            problems=len(loaded.reading.problems),
+        ),
+        versions=versions(),
+        git=git_state(),
+    )
 
 
 def chosen_streams(model: Mapping[str, Any]) -> dict[str, str]:
@@ -116,10 +116,9 @@ def selection(plain: dict[str, Any], fold: Fold) -> str:
     return "val" if fold.val else "last"
 
 
-def parameters(system: System) -> dict[str, int]:
+def parameters(system: System) -> Parameters:
     """Numbers of parameters."""
     sizes = [(p.numel(), p.requires_grad) for p in system.parameters()]
-    return {
-        "total": sum(n for n, _ in sizes),
-        "trainable": sum(n for n, trained in sizes if trained),
-    }
+    return Parameters(
+        total=sum(n for n, _ in sizes), trainable=sum(n for n, trained in sizes if trained)
+    )

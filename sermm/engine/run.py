@@ -19,6 +19,7 @@ from sermm.engine.training.teacher import with_teacher
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import Note, forget_note, job_id, write_note
+from sermm.runs.result import Result
 from sermm.runs.slurm_job import await_ready, preflight, say_ready
 from sermm.runs.stopping import following, stoppable
 from sermm.tracking.tracker import tracked
@@ -32,10 +33,10 @@ class Place:
     loaded: Loaded
     fold: Fold
     folder: RunFolder
-    result: dict[str, Any] | None
+    result: Result | None
 
 
-def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def run(plain: dict[str, Any], overrides: Sequence[str]) -> Result:
     """Trains one system on one fold, or finds that this has been done.
 
     Args:
@@ -43,11 +44,11 @@ def run(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         overrides: what the user typed, for the report's row names.
 
     Returns:
-        The result, as in `result.json`.
+        The result.
 
     Raises:
         InputError: the configuration or the corpus is wrong.
-        BusyError: another process is at it.
+        RunBusyError: another process is at it.
     """
     placed = place(plain, overrides)
     if placed.result is not None:
@@ -99,7 +100,7 @@ def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
     if result is None:
         forget_note(study, overrides)
     else:
-        write_note(study, overrides, Note(key=result["key"]))
+        write_note(study, overrides, Note(key=result.key))
     return Place(plain, loaded, fold, folder, result)
 
 
@@ -109,13 +110,13 @@ def process_rank() -> int:
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
-def refuse_other_corpus(done: dict[str, Any], fold: Fold, folder: RunFolder) -> None:
+def refuse_other_corpus(done: Result, fold: Fold, folder: RunFolder) -> None:
     """A finished run whose fold held other utterances is not the run that was asked for.
 
     Raises:
         InputError: the folds differ.
     """
-    if done["split_digest"] != fold.digest:
+    if done.split_digest != fold.digest:
         raise InputError(
             f"{folder.path} is finished, but its fold held other utterances than the corpus has "
             "now (another copy, or part of one); use another study=, or delete that folder"

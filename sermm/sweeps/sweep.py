@@ -18,8 +18,10 @@ from sermm.engine.training.task import title
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
-from sermm.runs.folder import BusyError, RunFolder, State
+from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import PlannedJob, log_path, write_plan
+from sermm.runs.result import Result
+from sermm.runs.status import Said
 from sermm.sweeps.board import Board
 from sermm.sweeps.combinations import combine_sweep, wish
 from sermm.sweeps.pool import Job
@@ -122,8 +124,9 @@ class Sweep:
         if planned.folder.busy:
             self._leave(planned.title)
             return None
-        if planned.folder.state in (None, "running"):
-            state: State = "interrupted" if job.state == "interrupted" else "failed"
+        status = planned.folder.status
+        if status is None or status.state == "running":
+            state: Said = "interrupted" if job.state == "interrupted" else "failed"
             planned.folder.write_status(state, job.end)
         if job.stopped:
             print(f"{planned.title}: stopped, to be resumed", file=sys.stderr, flush=True)
@@ -163,10 +166,10 @@ class Sweep:
         if many and (wished := wish(plain)):
             self._wishes[study] = wished
 
-    def _finished(self, plain: dict[str, Any], result: dict[str, Any]) -> float | None:
-        self._studies[study_dir(plain)].append(study_dir(plain) / result["key"])
-        ua = result["metrics"].get("val/ua")
-        told = f"validation UA {ua:.3f}, {result['key']}" if self.searches else summary(result)
+    def _finished(self, plain: dict[str, Any], result: Result) -> float | None:
+        self._studies[study_dir(plain)].append(study_dir(plain) / result.key)
+        ua = result.val_ua
+        told = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
         print(f"{title(plain)}: {told}", flush=True)
         return None if ua is None else float(ua)
 
@@ -174,7 +177,7 @@ class Sweep:
         if isinstance(error, NoSuchFoldError):
             self._no_folds.append(str(error))
             return
-        if isinstance(error, BusyError):
+        if isinstance(error, RunBusyError):
             self._leave(title(plain))
             return
         if not isinstance(error, InputError):
@@ -199,8 +202,8 @@ class Sweep:
                 self._failures.append(str(error))
                 continue
             for result in made:
-                ua, key = result["metrics"]["test/ua"], result["key"]
-                where = f"{result['protocol']} fold {result['fold']}, seed {result['seed']}"
+                ua, key = result.test_ua, result.key
+                where = f"{result.protocol} fold {result.fold}, seed {result.seed}"
                 print(f"{name} of {' and '.join(models)}, {where}: test UA {ua:.3f}, {key}")
             self._failures += [f"{name}: {problem.what}" for problem in lonely]
 
@@ -258,10 +261,10 @@ def study_dir(plain: dict[str, Any]) -> Path:
     return Path(plain["runs_dir"]) / str(plain["study"])
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: Result) -> str:
     """A finished run in one line."""
-    metrics, epochs, seconds = result["metrics"], result["epochs"], result["seconds"]
+    metrics, epochs, took_s = result.metrics, result.epochs, result.seconds.total or 0.0
     return (
-        f"test UA {metrics['test/ua']:.3f}, WA {metrics['test/wa']:.3f}; "
-        f"epoch {epochs['best']} of {epochs['last']}, {seconds['total']:.0f} s, {result['key']}"
+        f"test UA {result.test_ua:.3f}, WA {metrics['test/wa']:.3f}; "
+        f"epoch {epochs.best} of {epochs.last}, {took_s:.0f} s, {result.key}"
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.engine.training.objectives import Objective
+from sermm.runs.result import Parameters, Teacher
 
 
 class Distillation(Objective):
@@ -86,10 +87,10 @@ def teacher_setting(plain: Mapping[str, Any]) -> dict[str, str]:
     return {} if teacher is None else {"teacher": teacher_name(teacher)}
 
 
-def taught(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """What `result.json` says of the teacher, and how it taught."""
+def taught(plain: Mapping[str, Any]) -> Teacher | None:
+    """What the result says of the teacher."""
     teacher = plain["teacher"]
     if teacher is None:
-        return {"teacher": None}
-    told = {name: teacher[name] for name in ("key", "model", "variant", "parameters", "ua")}
-    return {"teacher": told, "distillation": plain["distillation"]}
+        return None
+    told = {name: teacher[name] for name in ("key", "model", "variant", "ua")}
+    return Teacher(**told, parameters=Parameters(**teacher["parameters"]))
