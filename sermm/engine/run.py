@@ -26,7 +26,7 @@ from sermm.tracking.tracker import tracked
 
 
 @dataclass(frozen=True)
-class Place:
+class PlacedRun:
     """A run: its configuration, corpus, fold and folder, and its result if it has been made."""
 
     plain: dict[str, Any]
@@ -78,7 +78,7 @@ def run(plain: dict[str, Any], overrides: Sequence[str]) -> Result:
     return result
 
 
-def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
+def place(plain: dict[str, Any], overrides: Sequence[str]) -> PlacedRun:
     """Where the run of a configuration is made; nothing is written but a sweep's note of it.
 
     Raises:
@@ -101,7 +101,7 @@ def place(plain: dict[str, Any], overrides: Sequence[str]) -> Place:
         forget_note(study, overrides)
     else:
         write_note(study, overrides, Note(key=result.key))
-    return Place(plain, loaded, fold, folder, result)
+    return PlacedRun(plain, loaded, fold, folder, result)
 
 
 def process_rank() -> int:

@@ -28,7 +28,7 @@ from sermm.sweeps.pool import Job
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run of a sweep that is to be made by a process of its own.
 
     Attributes:
@@ -93,7 +93,7 @@ class Sweep:
             return None
         return self._finished(plain, result)
 
-    def plan(self, plain: dict[str, Any], words: Sequence[str]) -> Planned | float | None:
+    def plan(self, plain: dict[str, Any], words: Sequence[str]) -> PlannedRun | float | None:
         """What is left to be done for a run of a sweep.
 
         Returns:
@@ -110,9 +110,9 @@ class Sweep:
         except Exception as error:
             self._note(plain, error)
             return None
-        return Planned(title(plain), placed.folder)
+        return PlannedRun(title(plain), placed.folder)
 
-    def ended(self, plain: dict[str, Any], planned: Planned, job: Job) -> float | None:
+    def ended(self, plain: dict[str, Any], planned: PlannedRun, job: Job) -> float | None:
         """Takes in a run that a process of its own has made, or has left unfinished.
 
         Returns:
@@ -227,7 +227,7 @@ class Launch:
         self._sweep, self._board = sweep, board
         self._folder = folder
         self._words = [tuple(one) for one in words]
-        self._running: dict[Job, tuple[int, dict[str, Any], Planned]] = {}
+        self._running: dict[Job, tuple[int, dict[str, Any], PlannedRun]] = {}
         self.values: list[float | None] = [None] * len(words)
         write_plan(folder, [PlannedJob(one) for one in self._words])
 
@@ -240,7 +240,7 @@ class Launch:
             except InputError as error:
                 self._sweep.fail(f"{' '.join(words)}: {error}")
                 planned = None
-            if not isinstance(planned, Planned):
+            if not isinstance(planned, PlannedRun):
                 self.values[number] = planned
                 self._board.skipped(planned is not None)
                 continue
