@@ -1,8 +1,7 @@
 """What all tests share: shapes checked by jaxtyping and beartype, and made-up run folders."""
 
-import csv
-import json
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,13 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 hook = install_import_hook("sermm", "beartype.beartype")
+
+# Only now, so that these are checked too.
+from sermm.core.files import write_json  # noqa: E402
+from sermm.runs.fields import record  # noqa: E402
+from sermm.runs.predictions import write_rows  # noqa: E402
+from sermm.runs.result import Counts, Epochs, Git, Parameters, Result, Seconds  # noqa: E402
+from sermm.runs.status import Status  # noqa: E402
 
 # labels in rows, `[ang sad]`; folds 1 to 4 are small, fold 5 is larger, so that fold mean and
 # pooled scores differ
@@ -43,54 +49,67 @@ def predictions(confusion, classes, fold):
     ]
 
 
+def made_up(**changes) -> dict:
+    """A finished run's result as its file has it."""
+    base = Result(
+        key="",
+        study="demo",
+        system="",
+        model="late_fusion",
+        floor=False,
+        variant="late_fusion",
+        settings={},
+        data="iemocap",
+        protocol="loso4",
+        protocol_notes="Leave one session out.",
+        leaky=False,
+        headline="ua",
+        classes=("ang", "sad"),
+        fold=1,
+        n_folds=5,
+        seed=1,
+        split_digest="split",
+        metrics={},
+        parameters=Parameters(total=1200, trainable=1000),
+        seconds=Seconds(train=12.5, total=14.0),
+        epochs=Epochs(best=3, last=8),
+        selection="val",
+        text_source=None,
+        notes=(),
+        published=(),
+        papers=[],
+        curves=[],
+        counts=Counts(train=9, val=3, test=4, cut=0, problems=0),
+        versions={"python": "3.12"},
+        git=Git("abc123", dirty=False),
+    )
+    known = {field.name for field in fields(Result)}
+    assert set(changes) <= known, f"Result has no {set(changes) - known}"
+    return {**base.as_json(), **changes}
+
+
 def write_run(study: Path, model: str, confusion, *, rows=None, fold=1, **changes) -> Path:
-    """Writes a finished run folder; `changes` go into result.json."""
+    """Writes a finished run folder; `changes` go into its result."""
     classes = changes.get("classes", ["ang", "sad"])
     rows = predictions(confusion, classes, fold) if rows is None else rows
-    result = {
-        "study": study.name,
-        "system": f"{model}-system",
-        "model": model,
-        "variant": model,
-        "settings": {"model": model},
-        "data": "iemocap",
-        "protocol": "loso4",
-        "protocol_notes": "Leave one session out.",
-        "leaky": False,
-        "headline": "ua",
-        "classes": classes,
-        "fold": fold,
-        "n_folds": 5,
-        "seed": 1,
-        "split_digest": f"split{fold}",
-        "metrics": {},
-        "parameters": {"total": 1200, "trainable": 1000},
-        "seconds": {"train": 12.5, "total": 14.0},
-        "epochs": {"best": 3, "last": 8},
-        "selection": "val",
-        "text_source": None,
-        "notes": [],
-        "published": [],
-        "papers": [],
-        "curves": [],
-        "counts": {"train": 9, "val": 3, "test": len(rows), "cut": 0, "problems": 0},
-        "versions": {"python": "3.12"},
-        "git": {"commit": "abc123", "dirty": False},
-        **changes,
-    }
-    result.setdefault("key", f"{result['system']}-{result['protocol']}-s{result['seed']}-f{fold}")
+    own = {
+        "study": study.name, "system": f"{model}-system", "model": model, "variant": model,
+        "floor": model in ("majority", "lookup"), "settings": {"model": model}, "fold": fold,
+        "split_digest": f"split{fold}", "counts": {"train": 9, "val": 3, "test": len(rows)},
+    }  # fmt: skip
+    result = made_up(**{**own, **changes})
+    result["key"] = result["key"] or (
+        f"{result['system']}-{result['protocol']}-s{result['seed']}-f{fold}"
+    )
     folder = study / result["key"]
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(
         f"fold: {fold}\nseed: {result['seed']}\nmodel:\n  system:\n    width: 4\n  name: {model}\n"
     )
-    (folder / "status.json").write_text(json.dumps({"state": "finished", "error": None}))
-    (folder / "result.json").write_text(json.dumps(result))
+    Status("finished").write(folder)
+    write_json(folder / "result.json", result)
     val = {**rows[0], "utterance_id": "v", "split": "val", "predicted": rows[0]["label"]}
-    with (folder / "predictions.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows([val, *rows])
+    write_rows(folder, [val, *rows])
     return folder
 
 
@@ -117,6 +136,18 @@ def study(tmp_path):
 def system():
     """Writes a system's runs."""
     return write_system
+
+
+@pytest.fixture
+def result():
+    """Makes a finished run's result, as its file has it."""
+    return made_up
+
+
+@pytest.fixture
+def a_result():
+    """Makes a finished run's result."""
+    return lambda **changes: record(Result, made_up(**changes), "made up")
 
 
 @pytest.fixture

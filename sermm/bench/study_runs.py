@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
 from sermm.metrics.scores import confusion, scores
+from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.plans import PlannedJob, write_plan
-from sermm.runs.predictions import FIRST_COLUMNS, LAST_COLUMNS, named
+from sermm.runs.predictions import columns_of, named
+from sermm.runs.result import Counts, Epochs, Git, Parameters, Published, Result, Seconds
+from sermm.runs.status import Status
 from sermm.runs.versions import versions
 
 CLASSES = ("ang", "hap", "neu", "sad")
@@ -33,6 +36,7 @@ Metrics = dict[str, float | None]
 def write_study(study: Path, systems: int, seeds: int) -> None:
     """Writes finished runs (systems x 5 folds x seeds) and the plan of their sweep."""
     shared = RunConfig.of(["model=coattention", "data=demo", f"study={study.name}"])
+    # without the sync that a run's own writing takes: there are thousands
     config, curves = shared.as_yaml(), _metrics_csv()
     jobs = []
     for system, fold, seed in product(range(systems), range(1, 6), range(seeds)):
@@ -40,22 +44,21 @@ def write_study(study: Path, systems: int, seeds: int) -> None:
         predictions, metrics = _drawn(fold, (system + seed) % DRAWS)
         folder = study / run.key
         folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(
+        (folder / CONFIG).write_text(
             config.replace("\nfold: 1\nseed: 0\n", f"\nfold: {fold}\nseed: {seed}\n")
         )
-        (folder / "metrics.csv").write_text(curves)
-        (folder / "predictions.csv").write_bytes(predictions)
-        (folder / "result.json").write_text(json.dumps(run.result(metrics), indent=2))
-        (folder / "status.json").write_text(json.dumps(run.status, indent=2))
+        (folder / METRICS).write_text(curves)
+        (folder / PREDICTIONS).write_bytes(predictions)
+        (folder / RESULT).write_text(json.dumps(run.result(metrics).as_json(), indent=2))
+        (folder / STATUS).write_text(json.dumps(run.status.as_json(), indent=2))
         jobs.append(run.job)
     write_plan(study, jobs)
 
 
 @cache
 def _drawn(fold: int, n: int) -> tuple[bytes, Metrics]:
-    """Text of `predictions.csv` with its scores: a test session, and the next one validates."""
-    columns = [*FIRST_COLUMNS, *(f"p_{name}" for name in CLASSES), *LAST_COLUMNS]
-    lines = [",".join(columns)]
+    """Predictions as text, with their scores: a test session, and the next one validates."""
+    lines = [",".join(columns_of(CLASSES))]
     metrics: Metrics = {}
     for split, session in (("test", fold), ("val", fold % 5 + 1)):
         rng = generator(0, "bench study", fold, n, split)
@@ -114,50 +117,50 @@ class _Run:
         return PlannedJob((*words, *(f"{key}={value}" for key, value in own.items())))
 
     @property
-    def status(self) -> dict[str, Any]:
-        """Its `status.json`."""
-        beat = "2026-01-01T00:00:00+00:00"
-        who = {"host": "node1", "pid": 1, "heartbeat": beat}
-        return {"state": "finished", "error": None, **who, "job": self.job.id, "slurm": None}
+    def status(self) -> Status:
+        """How it says that it is."""
+        beat = datetime(2026, 1, 1, tzinfo=UTC)
+        return Status("finished", None, "node1", 1, beat, self.job.id, None)
 
-    def result(self, metrics: Metrics) -> dict[str, Any]:
-        """Its `result.json`."""
+    def result(self, metrics: Metrics) -> Result:
+        """What it came to."""
         model, protocol = self.config.model, self.config.protocol
         test, val = (UTTERANCES[number - 1] for number in (self.fold, self.fold % 5 + 1))
-        counts = {"train": sum(UTTERANCES) - test - val, "val": val, "test": test}
-        return {
-            "key": self.key,
-            "study": self.config.study,
-            "system": digest(["bench study", self.system])[:16],
-            "model": model.name,
-            "variant": model.variant,
-            "settings": self.rate,
-            "data": "iemocap",
-            "protocol": protocol.name,
-            "protocol_notes": protocol.given("notes"),
-            "leaky": False,
-            "headline": "ua",
-            "classes": list(CLASSES),
-            "fold": self.fold,
-            "n_folds": 5,
-            "seed": self.seed,
-            "split_digest": digest(["bench study", "fold", self.fold]),
-            "metrics": metrics,
-            "parameters": {"total": 209_000_000, "trainable": 14_000_000},
-            "seconds": {"train": 1800.0, "predict": 20.0, "total": 1820.0},
-            "cost": None,
-            "epochs": {"best": 17, "last": EPOCHS},
-            "selection": "val",
-            "text_source": "human",
-            "features": feature_options(self.config),
-            "notes": list(model.notes),
-            "published": list(model.published),
-            "papers": list(model.papers),
-            "curves": list(model.curves),
-            "counts": {**counts, "cut": 0, "problems": 0},
-            "versions": versions(),
-            "git": {"commit": digest("bench study")[:40], "dirty": False, "diff": None},
-        }
+        return Result(
+            key=self.key,
+            study=self.config.study,
+            system=digest(["bench study", self.system])[:16],
+            model=model.name,
+            floor=False,
+            variant=model.variant,
+            settings=self.rate,
+            data="iemocap",
+            protocol=protocol.name,
+            protocol_notes=str(protocol.given("notes")),
+            leaky=False,
+            headline="ua",
+            classes=CLASSES,
+            fold=self.fold,
+            n_folds=5,
+            seed=self.seed,
+            split_digest=digest(["bench study", "fold", self.fold]),
+            metrics=metrics,
+            parameters=Parameters(total=209_000_000, trainable=14_000_000),
+            seconds=Seconds(train=1800.0, predict=20.0, total=1820.0),
+            epochs=Epochs(best=17, last=EPOCHS),
+            selection="val",
+            text_source="human",
+            features=feature_options(self.config),
+            notes=model.notes,
+            published=tuple(map(Published.of, model.published)),
+            papers=list(model.papers),
+            curves=list(model.curves),
+            counts=Counts(
+                train=sum(UTTERANCES) - test - val, val=val, test=test, cut=0, problems=0
+            ),
+            versions=versions(),
+            git=Git(digest("bench study")[:40], dirty=False),
+        )
 
 
 def _metrics_csv() -> str:

@@ -5,8 +5,9 @@ becomes a run of study NEW, which `sermm report` reads like any other. Runs give
 studies give one for every corpus, protocol, seed and fold that all of them have. A run without a
 partner is counted and listed. Given again, what is there is not made again.
 
-PART is a run (a folder or a key), a study with one system (floors aside), or STUDY:MODEL, where
-MODEL is the name of a model or the name of a row as `sermm report` prints it.
+PART is a run (a folder, a key, STUDY/KEY), a study with one system (floors aside), or
+'STUDY:MODEL KEY=VALUE ...', where MODEL is the name of a model, of its variant, or of a row as
+`sermm report` prints it.
 
   sermm combine table2:coattention table2:late_fusion study=table3
   sermm combine 'table2:late_fusion model.streams=[text,frame]' first weights=2,1 study=both
@@ -94,9 +95,9 @@ def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
     result = combine(plan, study_dir)
     names = ("key", "study", "model", "data", "protocol", "fold", "seed")
     return {
-        **{name: result[name] for name in names},
-        "folder": str(study_dir / result["key"]),
-        "ua": result["metrics"]["test/ua"],
+        **{name: getattr(result, name) for name in names},
+        "folder": str(study_dir / result.key),
+        "ua": result.test_ua,
         "parts": [
             {
                 "key": part.result.key,

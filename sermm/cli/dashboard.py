@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
 
-    from sermm.runs.reading.folders import REPORT_FOLDER, find_study
+    from sermm.runs.studies import REPORT_FOLDER, find_study
     from sermm.tracking.dashboard import dashboard
     from sermm.tracking.study import project_of
     from sermm.tracking.wandb_run import reachable

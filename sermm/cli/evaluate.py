@@ -1,8 +1,9 @@
 """sermm evaluate RUN [key=value ...]: score a trained run on a fold, split or corpus.
 
-RUN is a run folder or a key. What is not given is the run's own: corpus, protocol, fold. The split
-is the test part, or everything (split=all) on another corpus. Utterances and talkers that the run
-was trained on are counted and printed. Writes RUN/evaluations/<digest>/.
+RUN is a run folder, a key, STUDY/KEY, or 'STUDY:MODEL KEY=VALUE ...'. What is not given is the
+run's own: corpus, protocol, fold. The split is the test part, or everything (split=all) on another
+corpus. Utterances and talkers that the run was trained on are counted and printed. Writes
+RUN/evaluations/<digest>/.
 
   sermm evaluate runs/first/0123456789abcdef
   sermm evaluate 0123456789abcdef fold=2 split=val
@@ -14,10 +15,14 @@ trainer, fold, seed, cache_dir.
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sermm.cli.arguments import choice, parse_own, runs_folder
 from sermm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from sermm.runs.evaluation import Evaluation
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -32,29 +37,29 @@ def run(arguments: Sequence[str]) -> int:
 
     from sermm.engine.assembly.restore import restore
     from sermm.engine.evaluate import evaluate
-    from sermm.runs.folder import find_run
+    from sermm.runs.find import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
-    record = evaluate(restored, overrides, own["split"])
-    print(json.dumps(record, indent=2) if output == "json" else text(record))
+    evaluation, folder = evaluate(restored, overrides, own["split"])
+    record = {**evaluation.as_json(), "folder": str(folder)}
+    print(json.dumps(record, indent=2) if output == "json" else text(evaluation, folder))
     return 0
 
 
-def text(record: dict[str, Any]) -> str:
+def text(found: "Evaluation", folder: Path) -> str:
     """The record for people."""
     scores = "\n".join(
         f"  {name.split('/')[1]:<12} {'-' if value is None else f'{100 * value:5.1f}'}"
-        for name, value in record["metrics"].items()
+        for name, value in found.metrics.items()
     )
-    seen = record["seen_in_training"]
+    seen = found.seen_in_training
     warning = ""
-    if any(seen.values()):
+    if seen.utterances or seen.talkers:
         warning = (
-            f"\nNOT A TEST: {seen['utterances']} of these utterances and {seen['talkers']} of "
+            f"\nNOT A TEST: {seen.utterances} of these utterances and {seen.talkers} of "
             "their talkers were in this run's training part"
         )
     return (
-        f"{record['model']} ({record['run']}) on {record['data']}, {record['protocol']} fold "
-        f"{record['fold']}, {record['split']}: {record['utterances']} utterances\n{scores}"
-        f"{warning}\nwritten to {record['folder']}"
+        f"{found.model} ({found.run}) on {found.data}, {found.protocol} fold {found.fold}, "
+        f"{found.split}: {found.utterances} utterances\n{scores}{warning}\nwritten to {folder}"
     )

@@ -1,6 +1,7 @@
 """sermm explain RUN utterance=ID | FILE.wav [text="..."]: what a trained run looked at.
 
-RUN is a run folder or a key of a system with attention or a gate. ID is an utterance of the run's
+RUN is a run folder, a key, STUDY/KEY, or 'STUDY:MODEL KEY=VALUE ...', of a system with attention
+or a gate. ID is an utterance of the run's
 own corpus and fold; a file may be any, with text= for systems that read text. Writes attention and
 gates as pictures beside the sound, a page with the audio, and all numbers into
 RUN/explanations/<utterance>/: attention.png, gate-*.png, index.html, explanation.json,
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.explain.explanation import explain
     from sermm.explain.page import write
     from sermm.explain.words import negative_words
-    from sermm.runs.folder import find_run
+    from sermm.runs.find import find_run
 
     negative = negative_words(Path(own["lexicon"]) if own["lexicon"] else None)
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))

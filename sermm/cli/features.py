@@ -27,7 +27,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import size_text
 
 if TYPE_CHECKING:
-    from sermm.store.upkeep import Pruned, StoreInfo, Verdict
+    from sermm.store.upkeep import Pruned, StoreCheck, StoreInfo
 
 _HEADER = ["store", "encoder", "level", "dtype", "weights", "layers"]
 _FIRST_NUMBER = len(_HEADER)
@@ -120,7 +120,7 @@ def _days(value: str | None) -> float | None:
     return days
 
 
-def _verdict_text(verdict: "Verdict") -> str:
+def _verdict_text(verdict: "StoreCheck") -> str:
     if verdict.refused is not None:
         return f"{verdict.name}  not verified: {verdict.refused}"
     right = f"{verdict.shards} shards, {size_text(verdict.bytes)}"

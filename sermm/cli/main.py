@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sermm.core.errors import InputError
+from sermm.core.errors import INTERRUPTED, InputError
 
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 VERBS = {
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"sermm {verb}: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def usage() -> str:

@@ -1,7 +1,8 @@
 """sermm predict RUN FILE... [text="what is said"] [format=json]: label audio with a trained run.
 
-RUN is a run folder or a key. Files may have any sampling rate and channel count; what is longer
-than the run's trainer.max_seconds is cut. Without text= a system that reads text sees an empty
+RUN is a run folder, a key, STUDY/KEY, or 'STUDY:MODEL KEY=VALUE ...' such as 'first:caf fold=1'.
+Files may have any sampling rate and channel count; what is longer than the run's
+trainer.max_seconds is cut. Without text= a system that reads text sees an empty
 transcript, and says so.
 
   sermm predict runs/first/0123456789abcdef call.wav
@@ -31,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.core.records import LEVELS
     from sermm.engine.assembly.restore import restore
     from sermm.engine.predict import label_files
-    from sermm.runs.folder import find_run
+    from sermm.runs.find import find_run
 
     restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
     if restored.system.text_encoder is not None and own["text"] is None:

@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
         raise InputError("pictures= says what keep=FOLDER keeps beside results.csv: give both")
 
     from sermm.report.output.text import inserted
-    from sermm.runs.reading.folders import find_study
+    from sermm.runs.studies import find_study
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     report, folder = write_report(study_dir, given["to"], allow_missing)
@@ -88,7 +88,7 @@ def write_report(study_dir: Path, to: str | None, allow_missing: bool) -> tuple[
     """
     from sermm.report.output.page import write
     from sermm.report.tables.tables import build
-    from sermm.runs.reading.folders import REPORT_FOLDER
+    from sermm.runs.studies import REPORT_FOLDER
 
     report = build(study_dir, allow_missing)
     folder = study_dir / REPORT_FOLDER if to is None else Path(to)

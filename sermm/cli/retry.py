@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse, runs_folder
     from sermm.configuration.verbs import SubmitConfig
-    from sermm.runs.reading.folders import find_study
+    from sermm.runs.studies import find_study
     from sermm.sweeps.slurm.queue import last_settings, missing
     from sermm.sweeps.slurm.settings import SlurmSettings
     from sermm.sweeps.slurm.submit import submit, write

@@ -26,8 +26,9 @@ from pathlib import Path
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
-from sermm.runs.reading.folders import find_study
-from sermm.sweeps.study import STATES, Details, Entry, as_plain, details, entries
+from sermm.runs.status import STATES, State
+from sermm.runs.studies import find_study
+from sermm.sweeps.study import Details, Entry, as_plain, details, entries
 
 USAGE = "sermm status STUDY [state=failed,running] [format=table|json] [runs_dir=FOLDER]"
 # Ten thousand lines help nobody who has not asked for them.
@@ -68,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     return int(counts["failed"] + counts["unreadable"] > 0)
 
 
-def _states(value: str | None) -> tuple[str, ...] | None:
+def _states(value: str | None) -> tuple[State, ...] | None:
     if value is None or value == "all":
         return STATES if value else None
     asked = value.split(",")
@@ -80,14 +81,14 @@ def _states(value: str | None) -> tuple[str, ...] | None:
     return tuple(state for state in STATES if state in asked)
 
 
-def _counted(study_dir: Path, counts: Counter[str]) -> str:
+def _counted(study_dir: Path, counts: Counter[State]) -> str:
     said = [f"{counts[state]:,} {state}" for state in reversed(STATES) if counts[state]]
     total = counts.total()
     runs = f"{total:,} run{'' if total == 1 else 's'}"
     return f"study {study_dir.resolve().name}, {runs}: {', '.join(said) or 'none'}"
 
 
-def _show(by_state: Mapping[str, Sequence[Entry]], study_dir: Path, most: int) -> None:
+def _show(by_state: Mapping[State, Sequence[Entry]], study_dir: Path, most: int) -> None:
     """One table, so that the columns of all states align; logs and remainders below their rows."""
     rows: list[tuple[Sequence[str], list[str]]] = []
     for state, same in by_state.items():

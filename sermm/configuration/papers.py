@@ -9,7 +9,7 @@ A cell names its system by variant: a model and its streams, `coattention text+f
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 
 PaperTable = dict[str, Any]
 

@@ -15,7 +15,7 @@ _FEWEST_POOLS = 4
 _EPOCHS_TRIED = 8
 
 
-class Planned(list[int]):
+class PlannedBatch(list[int]):
     """The indices of a batch, with the epoch whose plan it is of.
 
     DataLoader workers live through all epochs; this is how they learn which one it is.
@@ -96,7 +96,7 @@ class BatchPlan(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches()[self._rank :: self._world_size]:
-            yield Planned(batch, self._epoch)
+            yield PlannedBatch(batch, self._epoch)
 
     def _batches(self) -> list[list[int]]:
         """The batches of all ranks in this epoch."""

@@ -15,7 +15,7 @@ from sermm.core.records import Utterance
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
 from sermm.data.augment.augment import Augment
 from sermm.data.augment.synonyms import Reworded
-from sermm.data.batching import Planned
+from sermm.data.batching import PlannedBatch
 from sermm.store.features import FeatureStore
 
 _FULL_SCALE: Final = 32768
@@ -199,7 +199,7 @@ def as_it_is(batch: Any) -> Any:
 
 
 def _epoch_of(indices: Sequence[int]) -> int:
-    if not isinstance(indices, Planned):
+    if not isinstance(indices, PlannedBatch):
         raise ValueError("what is varied needs a batch of a BatchPlan, with its epoch")
     return indices.epoch
 

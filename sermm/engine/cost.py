@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import NamedTuple, cast
 
 import torch
 
@@ -15,6 +15,7 @@ from sermm.encoders.precision import precision_for
 from sermm.engine.assembly.inference import logits_of
 from sermm.engine.training.task import Task
 from sermm.models.base import CountingSystem, System
+from sermm.runs.result import Cost
 
 WARM_UP = 2
 MOST_UTTERANCES = 20
@@ -22,8 +23,16 @@ MOST_S = 5.0
 _PROCESS = Path("/proc/self")
 
 
-def cost(task: Task, device: torch.device) -> dict[str, Any] | None:
-    """Time and memory of the trained system as it runs in prediction, for `result.json`.
+class Taken(NamedTuple):
+    """As in `sermm.runs.result.Cost`."""
+
+    ms_per_sample: float
+    utterances: int
+    peak_memory_gb: float | None
+
+
+def cost(task: Task, device: torch.device) -> Cost | None:
+    """Time and memory of the trained system as it runs in prediction.
 
     Decoding audio and reading stored features is not counted. With `features` "cached" encoders
     are not counted either.
@@ -42,18 +51,17 @@ def cost(task: Task, device: torch.device) -> dict[str, Any] | None:
     places = range(0, len(test), -(-len(test) // MOST_UTTERANCES))
     batches = (dataset[place] for place in places)
     precision = precision_for(task.config.trainer.precision, device)
-    return {
-        **measured(task.system, batches, device, precision.startswith("bf16")),
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "features": task.config.features.mode,
-    }
+    taken = measured(task.system, batches, device, precision.startswith("bf16"))
+    return Cost(
+        device=device_name(device),
+        precision=precision,
+        features=task.config.features.mode,
+        threads=torch.get_num_threads(),
+        **taken._asdict(),
+    )
 
 
-def measured(
-    system: System, batches: Iterable[Batch], device: torch.device, half: bool
-) -> dict[str, Any]:
+def measured(system: System, batches: Iterable[Batch], device: torch.device, half: bool) -> Taken:
     """Predicts batches of one utterance; the system is left on the CPU in evaluation mode.
 
     Args:
@@ -74,11 +82,7 @@ def measured(
             break
     peak = _peak_gb(device) if there else None
     system.cpu()
-    return {
-        "ms_per_sample": 1000 * median(taken_s),
-        "utterances": len(taken_s),
-        "peak_memory_gb": peak,
-    }
+    return Taken(1000 * median(taken_s), len(taken_s), peak)
 
 
 @torch.inference_mode()

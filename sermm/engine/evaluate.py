@@ -1,25 +1,27 @@
 """Scores a trained run on any fold, split or corpus, and says what of it was trained on."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from sermm.configuration.identity import without_places
 from sermm.configuration.verbs import EvaluateConfig, RunConfig
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
-from sermm.core.files import write_json
 from sermm.core.records import Fold
 from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.fold_data import RestoredFold, corpus_and_fold, restored_fold
 from sermm.engine.inputs.corpus import Loaded
+from sermm.runs.evaluation import EVALUATIONS, Evaluation, Seen
 from sermm.runs.predictions import Prediction, named, score, write_predictions
 
 SPLITS = ("train", "val", "test", "all")
 
 
-def evaluate(restored: Restored, overrides: Sequence[str], split: str | None) -> dict[str, Any]:
-    """Predicts a split and writes `evaluations/<digest>/{result.json,predictions.csv}`.
+def evaluate(
+    restored: Restored, overrides: Sequence[str], split: str | None
+) -> tuple[Evaluation, Path]:
+    """Predicts a split and writes record and predictions into `evaluations/<digest>/`.
 
     Args:
         restored: the run.
@@ -27,8 +29,7 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str | None) ->
         split: train, val, test or all; None: the test part, or all of another corpus.
 
     Returns:
-        The record, `seen_in_training` included: how many of the utterances (and of their
-        talkers) the run was trained on.
+        What it came to, and the folder that has it.
 
     Raises:
         InputError: the classes differ, or the split is empty.
@@ -51,29 +52,29 @@ def written(
     found: Sequence[Prediction],
     ids: Sequence[str],
     split: str,
-) -> dict[str, Any]:
+) -> tuple[Evaluation, Path]:
     """Writes the predictions and their scores; returns the record and where it lies."""
     config, loaded, fold = ready.config, ready.loaded, ready.fold
     targets = loaded.protocol.targets(loaded.reading.utterances)
-    classes = restored.result["classes"]
-    record = {
-        "run": restored.result["key"],
-        "model": restored.result["model"],
-        "data": config.data.name,
-        "protocol": loaded.protocol.name,
-        "fold": fold.number,
-        "split": split,
-        "utterances": len(found),
-        "seen_in_training": seen(restored, config, loaded, ids),
-        "metrics": named(score(found, targets, classes), classes, split),
-        "cut": sum(loaded.durations[i] > ready.work.most_s for i in ids),
-    }
+    classes = restored.result.classes
+    evaluation = Evaluation(
+        run=restored.result.key,
+        model=restored.result.model,
+        data=config.data.name,
+        protocol=loaded.protocol.name,
+        fold=fold.number,
+        split=split,
+        utterances=len(found),
+        seen_in_training=seen(restored, config, loaded, ids),
+        metrics=named(score(found, targets, classes), classes, split),
+        cut=sum(loaded.durations[i] > ready.work.most_s for i in ids),
+    )
     corpus = without_places(config.data.as_plain(), config.cache_dir)
     name = digest([corpus, fold.digest, split])[:12]
-    target = restored.folder.path / "evaluations" / name
+    target = restored.folder.path / EVALUATIONS / name
     by_id = {u.id: u for u in loaded.reading.utterances}
     write_predictions(
-        target / "predictions.csv",
+        target,
         found,
         dict.fromkeys(ids, split),
         by_id,
@@ -81,8 +82,8 @@ def written(
         classes,
         fold.number,
     )
-    write_json(target / "result.json", record)
-    return {**record, "folder": str(target)}
+    evaluation.write(target)
+    return evaluation, target
 
 
 def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
@@ -91,7 +92,7 @@ def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
     Raises:
         InputError: they differ.
     """
-    ours, theirs = restored.result["classes"], list(loaded.protocol.classes)
+    ours, theirs = list(restored.result.classes), list(loaded.protocol.classes)
     if ours != theirs:
         raise InputError(
             f"the run knows the classes {ours}, protocol {loaded.protocol.name} has {theirs}; "
@@ -114,17 +115,15 @@ def members(fold: Fold, split: str) -> tuple[str, ...]:
     return ids
 
 
-def seen(
-    restored: Restored, config: RunConfig, loaded: Loaded, ids: Sequence[str]
-) -> dict[str, int]:
+def seen(restored: Restored, config: RunConfig, loaded: Loaded, ids: Sequence[str]) -> Seen:
     """How many of these utterances, and of their talkers, the run was trained on."""
     own = restored.config
     if own.data.name != config.data.name:
-        return {"utterances": 0, "talkers": 0}
+        return Seen(utterances=0, talkers=0)
     trained_on, fold = corpus_and_fold(own.changed({"data": config.data.as_plain()}))
     speakers = {u.id: u.speaker for u in trained_on.reading.utterances + loaded.reading.utterances}
     heard = {speakers[i] for i in fold.train}
-    return {
-        "utterances": len(set(ids) & set(fold.train)),
-        "talkers": len({speakers[i] for i in ids} & heard),
-    }
+    return Seen(
+        utterances=len(set(ids) & set(fold.train)),
+        talkers=len({speakers[i] for i in ids} & heard),
+    )

@@ -57,7 +57,7 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
         # All files of one call are taken for one talker's.
         observe(parts, batches(), device)
     found = predict(restored.system, batches(), device, options.precision)
-    classes = restored.result["classes"]
+    classes = restored.result.classes
     return [
         Labelled(
             path,

@@ -18,12 +18,11 @@ from sermm.engine.training.distillation import taught, teacher_setting
 from sermm.engine.training.task import Task
 from sermm.models.base import System
 from sermm.runs.predictions import named, score, write_predictions
+from sermm.runs.result import Counts, Epochs, Parameters, Published, Result, Seconds
 from sermm.runs.versions import git_state, versions
 
 
-def record(
-    task: Task, overrides: dict[str, str], epochs: dict[str, int], train_s: float
-) -> dict[str, Any]:
+def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
     """Predicts validation and test part by the chosen weights; writes and returns the record."""
     config, loaded, fold = task.config, task.loaded, task.fold
     start_s = time.monotonic()
@@ -35,9 +34,7 @@ def record(
     targets = loaded.protocol.targets(loaded.reading.utterances)
     classes = loaded.protocol.classes
     by_id = {u.id: u for u in loaded.reading.utterances}
-    write_predictions(
-        task.folder.path / "predictions.csv", found, splits, by_id, targets, classes, fold.number
-    )
+    write_predictions(task.folder.path, found, splits, by_id, targets, classes, fold.number)
     metrics: dict[str, float | None] = {}
     for split in ("val", "test"):
         part = [p for p in found if splits[p.utterance_id] == split]
@@ -45,51 +42,54 @@ def record(
             metrics |= named(score(part, targets, classes), classes, split)
     predict_s = time.monotonic() - start_s
     protocol = loaded.protocol
-    return {
-        "key": task.folder.path.name,
-        "study": config.study,
-        "system": system_key(config),
-        "model": config.model.name,
-        "variant": config.model.variant,
-        "settings": {**overrides, **chosen_streams(config.model), **teacher_setting(config)},
-        "data": config.data.name,
-        "protocol": protocol.name,
-        "protocol_notes": protocol.notes,
-        "leaky": protocol.leaky,
-        "headline": protocol.headline,
-        "classes": list(classes),
-        "fold": fold.number,
-        "n_folds": protocol.n_folds(loaded.reading.utterances),
-        "seed": config.seed,
-        "split_digest": fold.digest,
-        "metrics": metrics,
-        "parameters": parameters(task.system),
-        "seconds": {"train": train_s, "predict": predict_s, "total": train_s + predict_s},
-        "cost": cost(task, device),
-        "epochs": epochs,
-        "overfit": overfit_at(task.folder.path / "metrics.csv", epochs["best"]),
-        "selection": selection(config, fold),
-        "text_source": text_source(loaded.text_source) if reads_text(task) else None,
-        "text_source_record": loaded.text_source if reads_text(task) else None,
-        "features": feature_options(config),
-        "augment": task.varied,
-        "remedies": settings_of(task.remedies) or None,
-        **taught(config),
-        "unit_sources": {level: dict(counts) for level, counts in task.unit_sources.items()},
-        "notes": list(config.model.notes),
-        "published": list(config.model.published),
-        "papers": list(config.model.papers),
-        "curves": list(config.model.curves),
-        "counts": {
-            "train": len(fold.train),
-            "val": len(fold.val),
-            "test": len(fold.test),
-            "cut": task.data.cut,
-            "problems": len(loaded.reading.problems),
-        },
-        "versions": versions(),
-        "git": git_state(),
-    }
+    model = config.model
+    return Result(
+        key=task.folder.path.name,
+        study=config.study,
+        system=system_key(config),
+        model=model.name,
+        floor=task.system.floor,
+        variant=model.variant,
+        settings={**overrides, **chosen_streams(model), **teacher_setting(config)},
+        data=config.data.name,
+        protocol=protocol.name,
+        protocol_notes=protocol.notes,
+        leaky=protocol.leaky,
+        headline=protocol.headline,
+        classes=tuple(classes),
+        fold=fold.number,
+        n_folds=protocol.n_folds(loaded.reading.utterances),
+        seed=config.seed,
+        split_digest=fold.digest,
+        metrics=metrics,
+        parameters=parameters(task.system),
+        seconds=Seconds(train=train_s, predict=predict_s, total=train_s + predict_s),
+        cost=cost(task, device),
+        epochs=epochs,
+        overfit=overfit_at(task.folder.path, epochs.best),
+        selection=selection(config, fold),
+        text_source=text_source(loaded.text_source) if reads_text(task) else None,
+        text_source_record=loaded.text_source if reads_text(task) else None,
+        features=feature_options(config),
+        augment=task.varied,
+        remedies=settings_of(task.remedies) or None,
+        teacher=taught(config),
+        distillation=config.distillation.model_dump() if config.taught_by else None,
+        unit_sources={level: dict(counts) for level, counts in task.unit_sources.items()},
+        notes=model.notes,
+        published=tuple(map(Published.of, model.published)),
+        papers=list(model.papers),
+        curves=list(model.curves),
+        counts=Counts(
+            train=len(fold.train),
+            val=len(fold.val),
+            test=len(fold.test),
+            cut=task.data.cut,
+            problems=len(loaded.reading.problems),
+        ),
+        versions=versions(),
+        git=git_state(),
+    )
 
 
 def chosen_streams(model: ModelConfig) -> dict[str, str]:
@@ -118,10 +118,9 @@ def selection(config: RunConfig, fold: Fold) -> str:
     return "val" if fold.val else "last"
 
 
-def parameters(system: System) -> dict[str, int]:
+def parameters(system: System) -> Parameters:
     """Numbers of parameters."""
     sizes = [(p.numel(), p.requires_grad) for p in system.parameters()]
-    return {
-        "total": sum(n for n, _ in sizes),
-        "trainable": sum(n for n, trained in sizes if trained),
-    }
+    return Parameters(
+        total=sum(n for n, _ in sizes), trainable=sum(n for n, trained in sizes if trained)
+    )

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sermm.configuration.identity import run_key, settings
 from sermm.configuration.verbs import RunConfig
@@ -20,23 +19,24 @@ from sermm.engine.training.teacher import with_teacher
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import Note, forget_note, job_id, write_note
+from sermm.runs.result import Result
 from sermm.runs.slurm_job import await_ready, preflight, say_ready
 from sermm.runs.stopping import following, stoppable
 from sermm.tracking.tracker import tracked
 
 
 @dataclass(frozen=True)
-class Place:
+class PlacedRun:
     """A run: its configuration, corpus, fold and folder, and its result if it has been made."""
 
     config: RunConfig
     loaded: Loaded
     fold: Fold
     folder: RunFolder
-    result: dict[str, Any] | None
+    result: Result | None
 
 
-def run(config: RunConfig, overrides: Sequence[str]) -> dict[str, Any]:
+def run(config: RunConfig, overrides: Sequence[str]) -> Result:
     """Trains one system on one fold, or finds that this has been done.
 
     Args:
@@ -44,11 +44,11 @@ def run(config: RunConfig, overrides: Sequence[str]) -> dict[str, Any]:
         overrides: what the user typed, for the report's row names.
 
     Returns:
-        The result, as in `result.json`.
+        The result.
 
     Raises:
         InputError: the configuration or the corpus is wrong.
-        BusyError: another process is at it.
+        RunBusyError: another process is at it.
     """
     placed = place(config, overrides)
     if placed.result is not None:
@@ -78,7 +78,7 @@ def run(config: RunConfig, overrides: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def place(config: RunConfig, overrides: Sequence[str]) -> Place:
+def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     """Where the run of a configuration is made; nothing is written but a sweep's note of it.
 
     Raises:
@@ -99,8 +99,8 @@ def place(config: RunConfig, overrides: Sequence[str]) -> Place:
     if result is None:
         forget_note(study, overrides)
     else:
-        write_note(study, overrides, Note(key=result["key"]))
-    return Place(config, loaded, fold, folder, result)
+        write_note(study, overrides, Note(key=result.key))
+    return PlacedRun(config, loaded, fold, folder, result)
 
 
 def process_rank() -> int:
@@ -109,13 +109,13 @@ def process_rank() -> int:
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
-def refuse_other_corpus(done: dict[str, Any], fold: Fold, folder: RunFolder) -> None:
+def refuse_other_corpus(done: Result, fold: Fold, folder: RunFolder) -> None:
     """A finished run whose fold held other utterances is not the run that was asked for.
 
     Raises:
         InputError: the folds differ.
     """
-    if done["split_digest"] != fold.digest:
+    if done.split_digest != fold.digest:
         raise InputError(
             f"{folder.path} is finished, but its fold held other utterances than the corpus has "
             "now (another copy, or part of one); use another study=, or delete that folder"

@@ -13,22 +13,12 @@ from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.restore import Restored
 from sermm.explain.axes import Axis, axis_of
+from sermm.explain.explainable import explainable
 from sermm.explain.measures import Measure, band, cross, lexicon, relevance
 from sermm.explain.sound import Sound, sound_of
 from sermm.explain.subject import Subject
 from sermm.explain.words import words_of
 from sermm.models.base import Attended, System
-
-MODELS = (
-    "coattention",
-    "cmgi",
-    "cmgi_released",
-    "single_gate",
-    "caf",
-    "caf_text",
-    "transformer_encoder",
-    "deberta_bilstm",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +104,14 @@ def explain(restored: Restored, subject: Subject, negative: Collection[str]) -> 
         attended, gates = system.attended(subject.batch), system.gates(subject.batch)
     if not attended and not gates:
         raise InputError(
-            f"{restored.result['model']} has neither attention nor a gate to show; these have: "
-            f"{', '.join(MODELS)}, and single_gate's variants without attention a gate"
+            f"{restored.result.model} has neither attention nor a gate to show; these have, unless "
+            f"their settings take it away: {', '.join(explainable())}"
         )
     sound = sound_of(subject.waveform)
     maps = [_map(system, subject, sound, one, negative) for one in attended]
     # A stable sort: maps with figures first.
     maps.sort(key=lambda found: not found.measures)
-    classes = restored.result["classes"]
+    classes = restored.result.classes
     said = {word.text for word in words_of(subject.text, ())}
     return Explained(
         restored,

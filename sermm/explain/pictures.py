@@ -203,6 +203,6 @@ def _title(explained: Explained, what: str) -> list[str]:
     label = "" if subject.label is None else f"label {subject.label}, "
     share = explained.probabilities[explained.predicted]
     return [
-        f"{result['model']}: {what}",
+        f"{result.model}: {what}",
         f"{subject.name}: {label}predicted {explained.predicted} ({share:.2f})",
     ]

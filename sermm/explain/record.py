@@ -20,8 +20,8 @@ def record(explained: Explained) -> dict[str, Any]:
     """All but the attention weights themselves; what is not defined is null."""
     result, subject = explained.restored.result, explained.subject
     return {
-        "run": result["key"],
-        **{name: result[name] for name in ("model", "data", "protocol", "fold", "seed")},
+        "run": result.key,
+        **{name: getattr(result, name) for name in ("model", "data", "protocol", "fold", "seed")},
         "utterance": subject.name,
         "part": subject.part,
         "label": subject.label,

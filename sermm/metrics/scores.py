@@ -17,8 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-METRICS = ("ua", "wa", "f1_macro", "f1_weighted")
-
 
 @dataclass(frozen=True)
 class Scores:

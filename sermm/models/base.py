@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import ClassVar, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,13 @@ class Attended:
 
 
 class System(nn.Module):
-    """A recogniser: encoders and what joins them."""
+    """A recogniser: encoders and what joins them.
+
+    Attributes:
+        floor: it is what systems must beat before their scores say anything, not one of them.
+    """
+
+    floor: ClassVar[bool] = False
 
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]` and embedding `[b d]` of the b utterances."""
@@ -126,7 +132,12 @@ def modality_of(stream: str) -> Modality:
 
 
 class CountingSystem(System):
-    """A system that learns by looking at every training batch once, without gradients."""
+    """A system that learns by looking at every training batch once, without gradients.
+
+    It is a floor, unless its class says otherwise.
+    """
+
+    floor: ClassVar[bool] = True
 
     def observe(self, batch: Batch) -> None:
         """Takes in one training batch; its labels are there."""

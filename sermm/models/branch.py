@@ -28,6 +28,10 @@ class Branch(nn.Module):
         """The vectors; zeros where a sequence is empty."""
         raise NotImplementedError
 
+    def weights(self, states: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:  # noqa: ARG002
+        """Where each position looks, `[n n]` for each utterance; none without attention."""
+        return ()
+
 
 class MeanBranch(Branch):
     """The mean over the positions, nothing else: the head of a fine-tuned encoder by itself.

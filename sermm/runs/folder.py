@@ -1,27 +1,25 @@
 """The run folder: the only record of a run, always in a state that tells the truth."""
 
 import fcntl
-import os
 import shutil
-import socket
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
 from sermm.core.errors import InputError
-from sermm.core.files import read_json, whole_file, write_json, write_text
+from sermm.core.files import whole_file, write_text
+from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
+from sermm.runs.result import Result
 from sermm.runs.slurm_job import current_job
+from sermm.runs.status import Said, State, Status, standing
 
-State = Literal["running", "finished", "failed", "interrupted"]
 HEARTBEAT_S = 30.0
-INTERRUPTED = "stopped by a signal; run it again to resume"
+BY_SIGNAL = "stopped by a signal; run it again to resume"
 
 
-class BusyError(InputError):
+class RunBusyError(InputError):
     """Another process is working in the run folder."""
 
 
@@ -52,29 +50,58 @@ class RunFolder:
         return self.path / "encoders"
 
     @property
-    def result(self) -> dict[str, Any] | None:
-        """The result of a finished run, else None."""
-        if self.state != "finished":
+    def result(self) -> Result | None:
+        """The result of a finished run, else None.
+
+        Raises:
+            InputError: status or result is damaged, or of a newer format.
+        """
+        status = self.status
+        if status is None or status.state != "finished":
             return None
-        result: dict[str, Any] = read_json(self.path / "result.json")
+        try:
+            return Result.read(self.path)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.path} is finished, and has no {RESULT}; remove the folder and run it again"
+            ) from error
+
+    def finished(self) -> Result:
+        """The result.
+
+        Raises:
+            InputError: the run is not finished, or as `result`.
+        """
+        result = self.result
+        if result is None:
+            raise InputError(
+                f"{self.path} is {self.state or 'not started'}, not finished; the command that "
+                "started it resumes it"
+            )
         return result
 
     @property
-    def state(self) -> str | None:
-        """What `status.json` says; None where there is none."""
+    def status(self) -> Status | None:
+        """What the run says of itself; None where it says nothing.
+
+        Raises:
+            InputError: the file is damaged, or of a newer format.
+        """
         try:
-            return str(read_json(self.path / "status.json")["state"])
+            return Status.read(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    @property
+    def state(self) -> State | None:
+        """How the run stands; None where there is none."""
+        return standing(self.path).state if (self.path / STATUS).is_file() else None
 
     @property
     def reason(self) -> str:
         """Why it is not finished, in one line."""
-        try:
-            error = str(read_json(self.path / "status.json")["error"] or "").strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return "not started"
-        return error.splitlines()[-1] if error else str(self.state)
+        found = standing(self.path)
+        return (found.reason or found.state) if self.state else "not started"
 
     @property
     def busy(self) -> bool:
@@ -84,7 +111,7 @@ class RunFolder:
         try:
             with self._locked():
                 return False
-        except BusyError:
+        except RunBusyError:
             return True
 
     def start(self, config: str) -> None:
@@ -94,25 +121,17 @@ class RunFolder:
             InputError: the folder cannot be written.
         """
         make_folder(self.path)
-        write_text(self.path / "config.yaml", config)
+        write_text(self.path / CONFIG, config)
 
-    def write_status(self, state: State, error: str | None = None) -> None:
-        """Replaces `status.json`."""
+    def write_status(self, state: Said, error: str | None = None) -> None:
+        """Says how the run is, as this process."""
         slurm = current_job()
-        status = {
-            "state": state,
-            "error": error,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "heartbeat": datetime.now(UTC).isoformat(timespec="seconds"),
-            "job": self.job,
-            "slurm": slurm and slurm.name,
-        }
-        write_json(self.path / "status.json", status)
+        name = None if slurm is None else slurm.name
+        Status.of_this_process(state, error, self.job, name).write(self.path)
 
-    def finish(self, result: dict[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Writes the result, then says so; what only resuming needed goes."""
-        write_json(self.path / "result.json", result)
+        result.write(self.path)
         self.write_status("finished")
         self.last.unlink(missing_ok=True)
 
@@ -120,7 +139,7 @@ class RunFolder:
         """Forgets all but the folder's lock: a run that starts anew starts from nothing."""
         for name in ("encoders", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("metrics.csv", "predictions.csv", "result.json", "status.json"):
+        for name in (METRICS, PREDICTIONS, RESULT, STATUS):
             (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
@@ -128,7 +147,7 @@ class RunFolder:
         """The state while the body runs and after it fails or is interrupted.
 
         Raises:
-            BusyError: another process on this file system holds the folder.
+            RunBusyError: another process on this file system holds the folder.
         """
         with self._locked():
             self.write_status("running")
@@ -140,7 +159,7 @@ class RunFolder:
             except (KeyboardInterrupt, SystemExit) as error:
                 self._stop(stop, beat)
                 said = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                self.write_status("interrupted", said or INTERRUPTED)
+                self.write_status("interrupted", said or BY_SIGNAL)
                 raise
             except BaseException:
                 self._stop(stop, beat)
@@ -158,7 +177,7 @@ class RunFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(
+                raise RunBusyError(
                     f"{self.path} is being run by another process; wait for it, or use another "
                     "study="
                 ) from error
@@ -191,22 +210,3 @@ def make_folder(path: Path) -> None:
             f"cannot write the run folder {path}: {error.strerror}; choose another place with "
             "runs_dir= or SERMM_RUNS"
         ) from error
-
-
-def find_run(run: str, runs_dir: Path) -> Path:
-    """The folder of a run, given as a folder or as a key (or its first digits).
-
-    Raises:
-        InputError: there is none, or several.
-    """
-    if (Path(run) / "config.yaml").is_file():
-        return Path(run)
-    found = sorted({p.parent for p in runs_dir.glob(f"*/{run}*/config.yaml")})
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"{run!r} fits several runs: {', '.join(map(str, found[:5]))}; say more")
-    raise InputError(
-        f"no run {run!r}: neither a run folder nor a key in {runs_dir}; runs_dir= or SERMM_RUNS "
-        "says where runs are"
-    )

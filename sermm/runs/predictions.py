@@ -12,8 +12,12 @@ from jaxtyping import Float
 from sermm.core.digest import digest
 from sermm.core.files import write_text
 from sermm.core.records import Utterance
-from sermm.metrics.scores import METRICS, Scores, confusion, scores
+from sermm.metrics.names import METRICS
+from sermm.metrics.scores import Scores, confusion, scores
+from sermm.runs.layout import PREDICTIONS
 
+# A row as text by column; empty where there is nothing.
+Row = dict[str, str]
 FIRST_COLUMNS = ("utterance_id", "split", "label", "predicted")
 LAST_COLUMNS = ("fold", "group", "dialogue", "talker", "act", "transcript_digest")
 
@@ -26,8 +30,13 @@ class Prediction:
     probabilities: Float[np.ndarray, " k"]
 
 
+def columns_of(classes: Sequence[str]) -> list[str]:
+    """The columns of the file: the probability of each class among them."""
+    return [*FIRST_COLUMNS, *(f"p_{name}" for name in classes), *LAST_COLUMNS]
+
+
 def write_predictions(
-    path: Path,
+    folder: Path,
     predictions: Sequence[Prediction],
     splits: Mapping[str, str],
     utterances: Mapping[str, Utterance],
@@ -35,10 +44,10 @@ def write_predictions(
     classes: Sequence[str],
     fold: int,
 ) -> None:
-    """Writes the file, sorted by split and id.
+    """Writes the file of a run folder or an evaluation, sorted by split and id.
 
     Args:
-        path: of the file.
+        folder: of the run or the evaluation.
         predictions: of each utterance.
         splits: val or test, by id.
         utterances: by id.
@@ -48,7 +57,7 @@ def write_predictions(
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIRST_COLUMNS, *(f"p_{c}" for c in classes), *LAST_COLUMNS])
+    writer.writerow(columns_of(classes))
     for p in sorted(predictions, key=lambda p: (splits[p.utterance_id], p.utterance_id)):
         u = utterances[p.utterance_id]
         writer.writerow(
@@ -59,7 +68,16 @@ def write_predictions(
                 "" if u.transcript is None else digest(u.transcript)[:16],
             ]
         )
-    write_text(path, text.getvalue())
+    write_text(folder / PREDICTIONS, text.getvalue())
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes the file of rows that are complete already; all have the columns of the first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / PREDICTIONS, text.getvalue())
 
 
 def score(

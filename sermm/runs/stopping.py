@@ -2,7 +2,7 @@
 
 On SIGUSR1, SIGUSR2 or SIGTERM it stops where it is. The state after the last whole epoch lies in
 `last.ckpt`, from which it resumes to the same result, so nothing of the unfinished epoch is kept.
-`status.json` says why it stopped; a Slurm job that may be requeued goes back into the queue, unless
+Its status says why it stopped; a Slurm job that may be requeued goes back into the queue, unless
 Slurm itself is already ending it. The same signal from the same hand may come twice; a further one
 after `REPEAT_S` ends the process at once.
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.core.errors import INTERRUPTED
 from sermm.runs.folder import RunFolder
 from sermm.runs.slurm_job import ask, current_job, ending, requeue, seconds_of
 
@@ -31,7 +32,6 @@ FOLLOWER_S = 20.0
 # What another process of the run dies of can be seen before one's own signal arrives.
 LATE_S = 1.0
 NEAR_S = 900
-INTERRUPTED = 130
 _PARENT_DEATH = 1
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sermm.core.digest import digest
+from sermm.runs.result import Git
 
 LIBRARIES = ("sermm", "torch", "torchaudio", "lightning", "transformers", "hydra-core", "numpy")
 
@@ -18,14 +19,14 @@ def versions() -> dict[str, str]:
 
 
 @lru_cache
-def git_state() -> dict[str, str | bool | None]:
+def git_state() -> Git:
     """The commit, and the digest of what is not committed; all None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
-        return {"commit": None, "dirty": None, "diff": None}
+        return Git()
     commit = _git(root, "rev-parse", "HEAD")
     diff = _git(root, "diff", "HEAD", "--", "sermm", "conf")
-    return {"commit": commit, "dirty": bool(diff), "diff": digest(diff)[:16] if diff else None}
+    return Git(commit, bool(diff), digest(diff)[:16] if diff else None)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

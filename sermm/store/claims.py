@@ -41,7 +41,7 @@ _open_here: dict[str, int] = {}
 _guard = threading.Lock()
 
 
-class BusyError(InputError):
+class ClaimedError(InputError):
     """This process has claims on the store already."""
 
 
@@ -134,12 +134,12 @@ def claims_of(folder: Path) -> Iterator[Claims]:
     """The one `Claims` of this process on a store; leaving gives everything back.
 
     Raises:
-        BusyError: this process has one already.
+        ClaimedError: this process has one already.
     """
     name, process = str(folder.resolve()), os.getpid()
     with _guard:
         if _open_here.get(name) == process:
-            raise BusyError(
+            raise ClaimedError(
                 f"{folder}: this process is writing to this feature store already; let the first "
                 "writer finish, or use another process"
             )

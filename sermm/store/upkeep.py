@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sermm.core.errors import InputError
-from sermm.store.claims import BusyError, Claims, claims_of
+from sermm.store.claims import ClaimedError, Claims, claims_of
 from sermm.store.index import (
     STORE_FILE,
     DamagedDescriptionError,
@@ -49,7 +49,7 @@ class StoreInfo:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StoreCheck:
     """What verifying one store said.
 
     Attributes:
@@ -86,7 +86,7 @@ def stores(root: Path) -> list[StoreInfo]:
     return [_info(folder) for folder in _folders(root)]
 
 
-def verify(root: Path, names: Sequence[str] | None = None) -> list[Verdict]:
+def verify(root: Path, names: Sequence[str] | None = None) -> list[StoreCheck]:
     """Compares all values of some stores (all if not given) with their checksums.
 
     Damaged files are deleted, where the folder can be written, to be made again.
@@ -175,7 +175,7 @@ def _info(folder: Path) -> StoreInfo:
     )
 
 
-def _verdict(folder: Path) -> Verdict:
+def _verdict(folder: Path) -> StoreCheck:
     damaged = []
     try:
         read_description(folder)
@@ -183,14 +183,14 @@ def _verdict(folder: Path) -> Verdict:
         (folder / STORE_FILE).unlink(missing_ok=True)
         damaged.append(str(error))
     except InputError as error:
-        return Verdict(folder.name, 0, 0, (), str(error))
+        return StoreCheck(folder.name, 0, 0, (), str(error))
     try:
         index = Index(folder)
         damaged += index.check(everything=True)
     except InputError as error:
-        return Verdict(folder.name, 0, 0, tuple(damaged), str(error))
+        return StoreCheck(folder.name, 0, 0, tuple(damaged), str(error))
     size = sum(shard.size for shard in index.shards.values())
-    return Verdict(folder.name, len(index.shards), size, tuple(damaged))
+    return StoreCheck(folder.name, len(index.shards), size, tuple(damaged))
 
 
 def _pruned(folder: Path, whole: bool, dry_run: bool) -> list[Pruned]:
@@ -203,7 +203,7 @@ def _pruned(folder: Path, whole: bool, dry_run: bool) -> list[Pruned]:
                 return _without_leftovers(folder, claims, dry_run)
             if alone and not dry_run:
                 _delete(folder)
-    except BusyError:
+    except ClaimedError:
         alone = False
     except OSError as error:
         return [Pruned(folder, size, f"it cannot be written: {error.strerror}")] if whole else []

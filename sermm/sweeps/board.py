@@ -1,6 +1,5 @@
 """What a pool is doing, on a terminal: what runs, how far it is, how many are left."""
 
-import csv
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from sermm.runs.metrics import progress
 from sermm.sweeps.pool import Job
 
 _MOST_ROWS = 20
@@ -73,8 +73,7 @@ class Board:
         self._drawn_s = now_s
         table = Table("running", "epoch", "val UA", "s", box=None)
         for job in running[:_MOST_ROWS]:
-            epoch, ua = progress(job.folder)
-            table.add_row(job.title, epoch, ua, f"{now_s - (job.started_s or now_s):.0f}")
+            table.add_row(job.title, *_told(job.folder), f"{now_s - (job.started_s or now_s):.0f}")
         self._live.update(Group(table, self.line(len(running))), refresh=True)
 
     def line(self, n_running: int) -> str:
@@ -90,13 +89,6 @@ class Board:
         return f"{said}; about {left} left"
 
 
-def progress(folder: Path) -> tuple[str, str]:
-    """The last epoch of a run and its validation UA, as its `metrics.csv` has them."""
-    try:
-        rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
-    except OSError:
-        return "", ""
-    if not rows:
-        return "", ""
-    ua = rows[-1].get("val/ua")
-    return rows[-1]["epoch"], f"{100 * float(ua):.1f}" if ua else ""
+def _told(folder: Path) -> tuple[str, str]:
+    epoch, ua = progress(folder)
+    return "" if epoch is None else str(epoch), "" if ua is None else f"{100 * ua:.1f}"

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.engine.combination.choice import Choice, matched
 from sermm.engine.combination.combine import combine
 from sermm.engine.combination.parts import Plan, read_part
+from sermm.runs.result import Result
 
 
 def combine_sweep(
     name: str, models: Sequence[str], folders: Sequence[Path], study_dir: Path
-) -> tuple[list[dict[str, Any]], list[Problem]]:
+) -> tuple[list[Result], list[Problem]]:
     """One combination for every corpus, protocol, seed and fold that all the models have.
 
     Args:

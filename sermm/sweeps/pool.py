@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sermm.core.errors import InputError
+from sermm.core.errors import INTERRUPTED, InputError
+from sermm.runs.status import State
 
 # What a run imports, and nothing that starts threads or looks for a GPU.
 PRELOAD = (
@@ -33,8 +34,6 @@ PRELOAD = (
     "torchmetrics.classification",
     "sermm.engine.training.fit",
 )
-State = Literal["waiting", "running", "finished", "failed", "interrupted"]
-INTERRUPTED = 130
 _GRACE_S = 30.0
 _LOOK_S = 0.2
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)

@@ -1,6 +1,5 @@
 """What became of the runs that a study was asked for; imports nothing that takes time."""
 
-import csv
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sermm.core.files import read_json
+from sermm.runs.layout import CONFIG
+from sermm.runs.metrics import progress
 from sermm.runs.plans import PlannedJob, log_path, read_notes, read_plans
-from sermm.runs.reading.folders import heartbeat, run_folders, standing, title
+from sermm.runs.result import Result
+from sermm.runs.status import State, standing
+from sermm.runs.studies import run_folders, title
 
-STATES = ("failed", "unreadable", "interrupted", "running", "waiting", "finished")
 # On a file system of many nodes it is the waiting for each file that takes the time.
 _THREADS = 8
 _T = TypeVar("_T")
@@ -23,7 +24,7 @@ class Entry:
     """A run of a study, or a job that has no run folder yet.
 
     Attributes:
-        state: one of `STATES`.
+        state: how it stands.
         reason: the last line of the error, or why a folder is unreadable; may be empty.
         folder: None while it waits.
         job: what it was planned as; None for runs that no sweep planned.
@@ -31,7 +32,7 @@ class Entry:
         heartbeat: the last sign of life.
     """
 
-    state: str
+    state: State
     reason: str = ""
     folder: Path | None = None
     job: PlannedJob | None = None
@@ -70,7 +71,7 @@ class Details:
 def entries(study_dir: Path) -> list[Entry]:
     """Every run folder by name, then the planned jobs that have none, oldest plan first.
 
-    Of each run only `status.json` is read, so this is quick for thousands; see `details`.
+    Of each run only the status is read, so this is quick for thousands; see `details`.
     """
     planned = {job.id: job for job in read_plans(study_dir)}
     notes = read_notes(study_dir)
@@ -117,10 +118,10 @@ def details(entry: Entry, study_dir: Path) -> Details:
     folder = entry.folder
     if folder is None:
         return Details(_words(entry.job), None, None, None, None, log)
-    epoch, val_ua = _or_none(lambda: _progress(folder)) or (None, None)
+    epoch, val_ua = progress(folder)
     return Details(
         _or_none(lambda: title(folder)) or {},
-        _or_none(lambda: _written(folder / "config.yaml")),
+        _or_none(lambda: _written(folder / CONFIG)),
         epoch,
         val_ua,
         _or_none(lambda: _test_ua(folder)) if entry.state == "finished" else None,
@@ -129,18 +130,11 @@ def details(entry: Entry, study_dir: Path) -> Details:
 
 
 def _entry(folder: Path, planned: Mapping[str, PlannedJob]) -> Entry:
-    try:
-        status = read_json(folder / "status.json")
-        state, reason = standing(status)
-        if state not in STATES:
-            raise ValueError(f"status.json: state is {state!r}")
-        beat = heartbeat(status) if status.get("heartbeat") else None
-    except FileNotFoundError:
-        return Entry("unreadable", "no status.json: half-written", folder)
-    except (OSError, ValueError) as error:
-        return Entry("unreadable", f"{type(error).__name__}: {error}", folder)
-    job, slurm = planned.get(str(status.get("job"))), status.get("slurm")
-    return Entry(state, reason, folder, job, str(slurm) if slurm else None, beat)
+    state, reason, status = standing(folder)
+    if status is None:
+        return Entry(state, reason, folder)
+    job = planned.get(status.job) if status.job else None
+    return Entry(state, reason, folder, job, status.slurm, status.heartbeat)
 
 
 def _words(job: PlannedJob | None) -> dict[str, str]:
@@ -148,19 +142,12 @@ def _words(job: PlannedJob | None) -> dict[str, str]:
     return {key: value for key, _, value in pairs if key in {"model", "protocol", "fold", "seed"}}
 
 
-def _progress(folder: Path) -> tuple[int, float | None]:
-    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        *_, last = csv.DictReader(file)
-    value = last.get("val/ua")
-    return int(last["epoch"]), float(value) if value else None
-
-
 def _written(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
-def _test_ua(folder: Path) -> float:
-    return float(read_json(folder / "result.json")["metrics"]["test/ua"])
+def _test_ua(folder: Path) -> float | None:
+    return Result.read(folder).test_ua
 
 
 def _or_none(reading: Callable[[], _T]) -> _T | None:

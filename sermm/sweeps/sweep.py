@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -18,15 +17,17 @@ from sermm.engine.run import place, run
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
-from sermm.runs.folder import BusyError, RunFolder, State
+from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import PlannedJob, log_path, write_plan
+from sermm.runs.result import Result
+from sermm.runs.status import Said
 from sermm.sweeps.board import Board
 from sermm.sweeps.combinations import combine_sweep
 from sermm.sweeps.pool import Job
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run of a sweep that is to be made by a process of its own.
 
     Attributes:
@@ -91,7 +92,7 @@ class Sweep:
             return None
         return self._finished(config, result)
 
-    def plan(self, config: RunConfig, words: Sequence[str]) -> Planned | float | None:
+    def plan(self, config: RunConfig, words: Sequence[str]) -> PlannedRun | float | None:
         """What is left to be done for a run of a sweep.
 
         Returns:
@@ -108,9 +109,9 @@ class Sweep:
         except Exception as error:
             self._note(config, error)
             return None
-        return Planned(config.title, placed.folder)
+        return PlannedRun(config.title, placed.folder)
 
-    def ended(self, config: RunConfig, planned: Planned, job: Job) -> float | None:
+    def ended(self, config: RunConfig, planned: PlannedRun, job: Job) -> float | None:
         """Takes in a run that a process of its own has made, or has left unfinished.
 
         Returns:
@@ -122,8 +123,9 @@ class Sweep:
         if planned.folder.busy:
             self._leave(planned.title)
             return None
-        if planned.folder.state in (None, "running"):
-            state: State = "interrupted" if job.state == "interrupted" else "failed"
+        status = planned.folder.status
+        if status is None or status.state == "running":
+            state: Said = "interrupted" if job.state == "interrupted" else "failed"
             planned.folder.write_status(state, job.end)
         if job.stopped:
             print(f"{planned.title}: stopped, to be resumed", file=sys.stderr, flush=True)
@@ -163,10 +165,10 @@ class Sweep:
         if many and config.combine is not None:
             self._wishes[study] = config.combine
 
-    def _finished(self, config: RunConfig, result: dict[str, Any]) -> float | None:
-        self._studies[config.study_dir].append(config.study_dir / result["key"])
-        ua = result["metrics"].get("val/ua")
-        told = f"validation UA {ua:.3f}, {result['key']}" if self.searches else summary(result)
+    def _finished(self, config: RunConfig, result: Result) -> float | None:
+        self._studies[config.study_dir].append(config.study_dir / result.key)
+        ua = result.val_ua
+        told = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
         print(f"{config.title}: {told}", flush=True)
         return None if ua is None else float(ua)
 
@@ -174,7 +176,7 @@ class Sweep:
         if isinstance(error, NoSuchFoldError):
             self._no_folds.append(str(error))
             return
-        if isinstance(error, BusyError):
+        if isinstance(error, RunBusyError):
             self._leave(config.title)
             return
         if not isinstance(error, InputError):
@@ -200,8 +202,8 @@ class Sweep:
                 self._failures.append(str(error))
                 continue
             for result in made:
-                ua, key = result["metrics"]["test/ua"], result["key"]
-                where = f"{result['protocol']} fold {result['fold']}, seed {result['seed']}"
+                ua, key = result.test_ua, result.key
+                where = f"{result.protocol} fold {result.fold}, seed {result.seed}"
                 print(f"{name} of {' and '.join(models)}, {where}: test UA {ua:.3f}, {key}")
             self._failures += [f"{name}: {problem.what}" for problem in lonely]
 
@@ -225,7 +227,7 @@ class Launch:
         self._sweep, self._board = sweep, board
         self._folder = folder
         self._words = [tuple(one) for one in words]
-        self._running: dict[Job, tuple[int, RunConfig, Planned]] = {}
+        self._running: dict[Job, tuple[int, RunConfig, PlannedRun]] = {}
         self.values: list[float | None] = [None] * len(words)
         write_plan(folder, [PlannedJob(one) for one in self._words])
 
@@ -238,7 +240,7 @@ class Launch:
             except InputError as error:
                 self._sweep.fail(f"{' '.join(words)}: {error}")
                 planned = None
-            if not isinstance(planned, Planned):
+            if not isinstance(planned, PlannedRun):
                 self.values[number] = planned
                 self._board.skipped(planned is not None)
                 continue
@@ -254,10 +256,10 @@ class Launch:
         self.values[number] = self._sweep.ended(config, planned, job)
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: Result) -> str:
     """A finished run in one line."""
-    metrics, epochs, seconds = result["metrics"], result["epochs"], result["seconds"]
+    metrics, epochs, took_s = result.metrics, result.epochs, result.seconds.total or 0.0
     return (
-        f"test UA {metrics['test/ua']:.3f}, WA {metrics['test/wa']:.3f}; "
-        f"epoch {epochs['best']} of {epochs['last']}, {seconds['total']:.0f} s, {result['key']}"
+        f"test UA {result.test_ua:.3f}, WA {metrics['test/wa']:.3f}; "
+        f"epoch {epochs.best} of {epochs.last}, {took_s:.0f} s, {result.key}"
     )

@@ -1,16 +1,18 @@
 """The names under which runs and studies tell trackers what they know, in one list for all.
 
-A tracker is a view of the run folder, which stays the record: `history` is `metrics.csv` by epoch,
-`summary` is `result.json`, and the tables are `predictions.csv`.
+A tracker is a view of the run folder, which stays the record: `history` is its epochs, `summary`
+its result, and the tables are its predictions.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sermm.configuration.verbs import RunConfig
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
+from sermm.runs.metrics import EPOCH
+from sermm.runs.result import Result
 
-EPOCH = "epoch"
 LOSSES = ("train/loss", "val/loss")
 SCORES = ("train/wa", "val/ua", "val/wa", "val/f1_macro")
 RATIOS = ("overfit/wa_ratio", "overfit/loss_ratio")
@@ -59,14 +61,14 @@ def summary(classes: Sequence[str]) -> list[str]:
     return scores + [name for split in SPLITS for name in recalls(classes, split)]
 
 
-def figures(result: Mapping[str, Any]) -> dict[str, float]:
-    """What a finished run says of itself in numbers, out of its `result.json`."""
+def figures(result: Result) -> dict[str, float]:
+    """What a finished run says of itself in numbers."""
     parts = {
         f"{part}/{name}": value
         for part in ("epochs", "seconds", "parameters")
-        for name, value in result[part].items()
+        for name, value in asdict(getattr(result, part)).items()
     }
-    return {name: v for name, v in {**result["metrics"], **parts}.items() if v is not None}
+    return {name: v for name, v in {**result.metrics, **parts}.items() if v is not None}
 
 
 def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -11,10 +11,11 @@ from sermm.configuration.component import Component
 from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
-from sermm.report.tables.systems import by_table, labels
 from sermm.report.tables.tables import Report, summary
-from sermm.runs.reading.folders import REPORT_FOLDER
+from sermm.runs.layout import CONFIG
 from sermm.runs.reading.runs import read_study
+from sermm.runs.studies import REPORT_FOLDER
+from sermm.runs.systems import by_table, labels
 from sermm.tracking import names as tracked
 from sermm.tracking.wandb_run import begin, project_name, staged
 
@@ -43,11 +44,11 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
     Raises:
         InputError: the study has no run.
     """
-    folders = sorted(path.parent for path in study_dir.glob("*/config.yaml"))
+    folders = sorted(path.parent for path in study_dir.glob(f"*/{CONFIG}"))
     if not folders:
         raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
-    told = (f for f in folders if TRACKER in (f / "config.yaml").read_text(encoding="utf-8"))
-    config = RunConfig.load(next(told, folders[0]) / "config.yaml")
+    told = (f for f in folders if TRACKER in (f / CONFIG).read_text(encoding="utf-8"))
+    config = RunConfig.load(next(told, folders[0]) / CONFIG)
     own = config.logger if config.logger.target == TRACKER else Component(TRACKER, {})
     return Project(
         config.study,
@@ -98,7 +99,7 @@ def folds(study_dir: Path) -> list[dict[str, object]]:
                 "protocol": first.protocol,
             }
             for fold in sorted({run.result.fold for run in runs}):
-                ua = [r.result.metrics["test/ua"] for r in runs if r.result.fold == fold]
+                ua = [r.result.test_ua for r in runs if r.result.fold == fold]
                 row[f"fold {fold}"] = fmean(ua)
             rows.append(row)
     return rows

@@ -9,8 +9,9 @@ import numpy as np
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.metrics.scores import confusion
+from sermm.runs.metrics import Figures
 from sermm.tracking import names as tracked
-from sermm.tracking.tracker import Ended, Figures, Tracker, since
+from sermm.tracking.tracker import Ended, Tracker, since
 
 
 class TensorBoard(Tracker):
@@ -45,8 +46,8 @@ class TensorBoard(Tracker):
         self._writer.flush()
 
     def finished(self, ended: Ended) -> None:
-        """Scores of `result.json` at the chosen epoch, and confusion matrices as tables."""
-        best, classes = ended.result["epochs"]["best"], ended.result["classes"]
+        """Scores at the chosen epoch, and confusion matrices as tables."""
+        best, classes = ended.result.epochs.best, ended.result.classes
         for name, value in tracked.figures(ended.result).items():
             self._writer.add_scalar(f"result/{name}", value, best)
         for split in tracked.SPLITS:

@@ -4,21 +4,19 @@ A tracker is told what the files of the run folder say, once an epoch and at the
 that it wrote loses nothing, and nothing that befalls it stops or changes a run.
 """
 
-import csv
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Utterance
-from sermm.tracking.names import EPOCH
-
-Figures = dict[str, float]
+from sermm.runs.metrics import EPOCH, Figures, read_epochs
+from sermm.runs.reading.predictions import as_rows, read_predictions
+from sermm.runs.result import Result
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,12 @@ class Ended:
     """What a tracker is told of a finished run.
 
     Attributes:
-        result: as in `result.json`.
-        predictions: the rows of `predictions.csv`.
+        result: what it came to.
+        predictions: its rows, as text.
         utterances: by id, for those who want to hear them.
     """
 
-    result: Mapping[str, Any]
+    result: Result
     predictions: Sequence[Mapping[str, str]]
     utterances: Mapping[str, Utterance]
 
@@ -78,7 +76,7 @@ class Watched(Callback):
         """An epoch is over."""
         self._tell(lambda tracker: tracker.epochs(epochs_of(self.folder)))
 
-    def finished(self, result: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
+    def finished(self, result: Result, utterances: Sequence[Utterance]) -> None:
         """The run has its result."""
         self._tell(lambda tracker: self._finish(tracker, result, utterances))
 
@@ -86,11 +84,9 @@ class Watched(Callback):
         """The run is over."""
         self._tell(lambda tracker: tracker.stop(status))
 
-    def _finish(
-        self, tracker: Tracker, result: Mapping[str, Any], utterances: Sequence[Utterance]
-    ) -> None:
+    def _finish(self, tracker: Tracker, result: Result, utterances: Sequence[Utterance]) -> None:
         tracker.epochs(epochs_of(self.folder))
-        rows = read_rows(self.folder / "predictions.csv")
+        rows = as_rows(read_predictions(self.folder, result.classes))
         tracker.finished(Ended(result, rows, {u.id: u for u in utterances}))
 
     def _tell(self, what: Callable[[Tracker], None]) -> None:
@@ -119,16 +115,8 @@ def tracked(config: RunConfig, folder: Path) -> Iterator[Watched]:
 
 
 def epochs_of(folder: Path) -> list[Figures]:
-    """The rows of `metrics.csv`, without what an epoch does not have; none without the file."""
-    path = folder / "metrics.csv"
-    rows = read_rows(path) if path.is_file() else []
-    return [{name: float(value) for name, value in row.items() if value} for row in rows]
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    """The figures of the epochs so far, the number of each among them."""
+    return [{EPOCH: float(number), **figures} for number, figures in read_epochs(folder)]
 
 
 def since(rows: Sequence[Figures], step: int) -> list[tuple[int, Figures]]:

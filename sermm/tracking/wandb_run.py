@@ -20,8 +20,9 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.files import read_json, write_json
 from sermm.core.records import Utterance
 from sermm.data.audio import SAMPLE_RATE_HZ, load
+from sermm.runs.metrics import Figures
 from sermm.tracking import names as tracked
-from sermm.tracking.tracker import Ended, Figures, Tracker, since
+from sermm.tracking.tracker import Ended, Tracker, since
 
 # Seconds: no network must not hold up a job; what was not uploaded lies on disk for `wandb sync`.
 REACHED_S = 30.0
@@ -70,9 +71,9 @@ class Wandb(Tracker):
             self._record.log(row, epoch)
 
     def finished(self, ended: Ended) -> None:
-        """Confusion matrices, the prediction table, and the scores of `result.json`."""
+        """Confusion matrices, the prediction table, and the scores."""
         charts = {
-            tracked.confusion(split): _chart(part, ended.result["classes"], split)
+            tracked.confusion(split): _chart(part, ended.result.classes, split)
             for split in tracked.SPLITS
             if (part := ended.part(split))
         }

@@ -15,7 +15,7 @@ from wandb_workspaces.workspaces import interface as ws
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json, write_json
-from sermm.tracking import names as tracked
+from sermm.runs.metrics import EPOCH
 from sermm.tracking.dashboard import Dashboard, Panel, Section
 
 SAVED = "dashboard.json"
@@ -33,7 +33,7 @@ def workspace(board: Dashboard) -> ws.Workspace:
             ws.Section(name=section.name, panels=_panels(section), is_open=True)
             for section in board.sections
         ],
-        settings=ws.WorkspaceSettings(x_axis=tracked.EPOCH),
+        settings=ws.WorkspaceSettings(x_axis=EPOCH),
         runset_settings=ws.RunsetSettings(
             filters=expr.And(expr.Config(board.study_key) == board.study),
             groupby=[expr.Config(key) for key in board.group_by],
@@ -103,7 +103,7 @@ def _panels(section: Section) -> list[Any]:
 
 
 def _curves(panel: Panel) -> Any:
-    return wr.LinePlot(title=panel.title, x=tracked.EPOCH, y=list(panel.keys), **_grouped(panel))
+    return wr.LinePlot(title=panel.title, x=EPOCH, y=list(panel.keys), **_grouped(panel))
 
 
 def _bars(panel: Panel) -> Any:

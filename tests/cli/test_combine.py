@@ -5,39 +5,36 @@ import pytest
 from sermm.cli.combine import run
 from sermm.cli.report import run as report
 from sermm.core.errors import InputError
+from sermm.runs.status import Status
 
 LABELS = ("ang", "sad")
 HEADER = "utterance_id,split,label,predicted,p_ang,p_sad,fold,group,dialogue,talker,act"
+HEADER += ",transcript_digest"
 
 
-def write_run(runs_dir, study, model, fold, shares):
+def write_run(a_result, runs_dir, study, model, fold, shares):
     """A run on two utterances, u1 ang and u2 sad; `shares` are their p_ang."""
     folder = runs_dir / study / f"{model}{fold}"
     folder.mkdir(parents=True)
     rows = [
-        f"u{n},test,{label},{'ang' if p >= 0.5 else 'sad'},{p},{1 - p},1,{fold},d{n},t{n},scripted"
+        f"u{n},test,{label},{'ang' if p >= 0.5 else 'sad'},{p},{1 - p},1,{fold},d{n},t{n},scripted,"
         for n, (label, p) in enumerate(zip(LABELS, shares, strict=True), 1)
     ]
     (folder / "predictions.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     (folder / "config.yaml").write_text(f"fold: {fold}\n")
-    (folder / "status.json").write_text('{"state": "finished", "error": null}')
-    empty = {key: {} for key in ("settings", "metrics", "parameters", "seconds", "epochs", "git")}
-    result = {
-        **empty, "key": folder.name, "system": model, "model": model, "data": "demo",
-        "protocol": "loso4", "protocol_notes": "", "leaky": False, "headline": "ua",
-        "classes": list(LABELS), "fold": fold, "n_folds": 2, "seed": 1,
-        "split_digest": f"s{fold}", "selection": "val", "text_source": None, "notes": [],
-        "published": [], "variant": model, "papers": [], "curves": [], "counts": {"test": 2},
-    }  # fmt: skip
-    (folder / "result.json").write_text(json.dumps(result))
+    Status("finished").write(folder)
+    a_result(
+        key=folder.name, system=model, model=model, variant=model, data="demo", fold=fold,
+        n_folds=2, split_digest=f"s{fold}", counts={"train": 2, "val": 2, "test": 2},
+    ).write(folder)  # fmt: skip
 
 
 @pytest.fixture
-def runs_dir(tmp_path):
+def runs_dir(tmp_path, a_result):
     """Each model is wrong once and unsure of it, the other sure and right."""
     for fold in (1, 2):
-        write_run(tmp_path, "first", "speech", fold, (0.9, 0.6))
-        write_run(tmp_path, "second", "text", fold, (0.4, 0.1))
+        write_run(a_result, tmp_path, "first", "speech", fold, (0.9, 0.6))
+        write_run(a_result, tmp_path, "second", "text", fold, (0.4, 0.1))
     return tmp_path
 
 
@@ -78,8 +75,8 @@ def test_two_runs_as_json(runs_dir, capsys):
     assert record["no_partner"] == []
 
 
-def test_what_has_no_partner_is_counted_and_listed(runs_dir, capsys):
-    write_run(runs_dir, "first", "speech", 3, (0.9, 0.6))
+def test_what_has_no_partner_is_counted_and_listed(runs_dir, capsys, a_result):
+    write_run(a_result, runs_dir, "first", "speech", 3, (0.9, 0.6))
     (runs_dir / "second" / "broken").mkdir()
     assert run(["first", "second", "study=new", f"runs_dir={runs_dir}"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -88,8 +85,8 @@ def test_what_has_no_partner_is_counted_and_listed(runs_dir, capsys):
     assert "speech3: speech on demo, loso4, fold 3, seed 1: no finished run of second" in lines[4]
 
 
-def test_nothing_in_common_is_refused(runs_dir):
-    write_run(runs_dir, "third", "text", 3, (0.4, 0.1))
+def test_nothing_in_common_is_refused(runs_dir, a_result):
+    write_run(a_result, runs_dir, "third", "text", 3, (0.4, 0.1))
     with pytest.raises(InputError, match=r"first and third share no corpus.*\n.*speech1"):
         run(["first", "third", "study=new", f"runs_dir={runs_dir}"])
     with pytest.raises(InputError, match="they differ in fold, 1 and 2"):

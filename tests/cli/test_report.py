@@ -4,26 +4,22 @@ import pytest
 
 from sermm.cli.report import run
 from sermm.core.errors import InputError
+from sermm.runs.status import Status
 
 
 @pytest.fixture
-def runs_dir(tmp_path):
+def runs_dir(tmp_path, a_result):
     rows = [("u1", "ang", "ang", "d1"), ("u2", "sad", "ang", "d2"), ("u3", "sad", "sad", "d2")]
     folder = tmp_path / "runs" / "tiny" / "key1"
     folder.mkdir(parents=True)
     text = ["utterance_id,split,label,predicted,p_ang,p_sad,fold,group,dialogue,talker,act"]
     text += [f"{i},test,{label},{said},0.5,0.5,1,1,{d},t,improvised" for i, label, said, d in rows]
     (folder / "predictions.csv").write_text("\n".join(text) + "\n")
-    (folder / "status.json").write_text('{"state": "finished", "error": null}')
-    empty = {key: {} for key in ("settings", "metrics", "parameters", "seconds", "epochs", "git")}
-    result = {
-        **empty, "key": "key1", "system": "s", "model": "speech_only", "data": "demo",
-        "protocol": "loso4", "protocol_notes": "", "leaky": False, "headline": "ua",
-        "classes": ["ang", "sad"], "fold": 1, "n_folds": 1, "seed": 1, "split_digest": "x",
-        "selection": "val", "text_source": None, "notes": [], "published": [],
-        "variant": "linear frame", "papers": [], "curves": [], "counts": {"test": 3},
-    }  # fmt: skip
-    (folder / "result.json").write_text(json.dumps(result))
+    Status("finished").write(folder)
+    a_result(
+        key="key1", system="s", model="speech_only", variant="linear frame", data="demo",
+        n_folds=1, counts={"train": 3, "val": 3, "test": 3},
+    ).write(folder)  # fmt: skip
     return tmp_path / "runs"
 
 

@@ -24,12 +24,12 @@ def put(study, key, state, **more):
 
 
 @pytest.fixture
-def runs_dir(tmp_path):
+def runs_dir(tmp_path, a_result):
     """A study with a run of each state but waiting, in a path with spaces."""
     folder = tmp_path / "my runs"
     study = folder / "first study"
     done = put(study, "done1", "finished")
-    (done / "result.json").write_text('{"metrics": {"test/ua": 0.7512}}')
+    a_result(metrics={"test/ua": 0.7512}).write(done)
     failed = PlannedJob((*WORDS, "fold=9"))
     put(study, "fail1", "failed", error="Traceback\n  x\nValueError: bad fold", job=failed.id)
     put(study, "stop1", "interrupted", error="preempted: SIGUSR1", slurm="12_3")

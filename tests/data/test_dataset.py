@@ -8,7 +8,7 @@ from sermm.data import dataset as module
 from sermm.data.audio import AudioError
 from sermm.data.augment.augment import Augment
 from sermm.data.augment.kinds import Gain, Speed
-from sermm.data.batching import Planned
+from sermm.data.batching import PlannedBatch
 from sermm.data.characters import ALPHABET, N_CHARACTERS, spelled
 from sermm.data.dataset import Inputs, KeptAudio, StoredStream, UtteranceDataset
 from sermm.store.features import FeatureStore
@@ -98,7 +98,7 @@ def test_varied_audio_is_cut_and_what_is_kept_is_clean(tmp_path):
     data = UtteranceDataset([utterance(path)], Inputs(waveform=True), augment=augment, **options)
     clean = UtteranceDataset([utterance(path)], Inputs(waveform=True), **options)[0].waveform
     for epoch in (0, 1):
-        found = data.__getitems__(Planned([0], epoch)).waveform
+        found = data.__getitems__(PlannedBatch([0], epoch)).waveform
         # 1600 samples are heard; slower they would be 2000.
         assert found.sizes == [1600]
         assert not torch.equal(found.values, clean.values)

@@ -11,6 +11,7 @@ import soundfile
 
 from sermm.cli.main import main
 from sermm.core.files import read_json
+from sermm.runs.folder import RunFolder
 
 ENCODERS = {"mfcc": ["encoder.speech.trim_db=null", "encoder.speech.augment=false"]}
 SPEECH_AND_TEXT = {("speech", "text"), ("text", "speech")}
@@ -155,5 +156,5 @@ def test_bad_input_is_named(trained, train_words, tones, tmp_path, capsys):
     told = error(str(run), f"utterance={left_out.removesuffix('.wav')}")
     assert "is in tones, but in no part of groups5 fold 1" in told
 
-    (run / "status.json").write_text('{"state": "running", "error": null}')
+    RunFolder(run).write_status("running")
     assert "is running, not finished" in error(str(run), f"utterance={known}")

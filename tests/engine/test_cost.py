@@ -13,6 +13,7 @@ from sermm.engine.cost import cost, device_name, measured
 from sermm.engine.record import record
 from sermm.engine.training.callbacks import overfit, overfit_at
 from sermm.engine.training.fit import fit
+from sermm.runs.result import Epochs, Overfit
 
 CPU = torch.device("cpu")
 
@@ -52,26 +53,26 @@ def test_the_median_time_of_one_utterance(task, monkeypatch):
     times = [0, *(0, 9, 9, 9.1, 1), *(0, 9, 9, 9.4, 1), *(0, 0.2, 1)]
     monkeypatch.setattr(costs.time, "perf_counter", Clock(*times))
     found = measured(task.system, one_by_one(task)[:3], CPU, False)
-    assert found["ms_per_sample"] == pytest.approx(200)
-    assert found["utterances"] == 3
+    assert found.ms_per_sample == pytest.approx(200)
+    assert found.utterances == 3
 
 
 def test_it_stops_when_the_time_is_up(task, monkeypatch):
     times = [0, *(0, 1, 1, 2, 2), *(2, 4, 4, 6, 6)]
     monkeypatch.setattr(costs.time, "perf_counter", Clock(*times))
     found = measured(task.system, one_by_one(task), CPU, False)
-    assert (found["utterances"], found["ms_per_sample"]) == (2, pytest.approx(1500))
+    assert (found.utterances, found.ms_per_sample) == (2, pytest.approx(1500))
 
 
 def test_what_it_was_measured_with_is_told(task):
     found = cost(task, CPU)
     assert found is not None
-    assert found["utterances"] == len(task.fold.test) == 4
-    assert found["ms_per_sample"] > 0
-    assert found["device"] == device_name(CPU)
-    assert (found["threads"], found["precision"]) == (torch.get_num_threads(), "32-true")
-    assert found["features"] == task.config.features.mode
-    assert found["peak_memory_gb"] is None or 0.05 < found["peak_memory_gb"] < 64
+    assert found.utterances == len(task.fold.test) == 4
+    assert found.ms_per_sample > 0
+    assert found.device == device_name(CPU)
+    assert (found.threads, found.precision) == (torch.get_num_threads(), "32-true")
+    assert found.features == task.config.features.mode
+    assert found.peak_memory_gb is None or 0.05 < found.peak_memory_gb < 64
 
 
 def test_at_most_twenty_utterances_from_all_over_the_test_part(tmp_path, monkeypatch):
@@ -80,7 +81,7 @@ def test_at_most_twenty_utterances_from_all_over_the_test_part(tmp_path, monkeyp
 
     def noted(system, batches, device, half):
         seen.extend(i for batch in batches for i in batch.ids)
-        return {}
+        return costs.Taken(1.0, 1, None)
 
     monkeypatch.setattr(costs, "measured", noted)
     cost(task, CPU)
@@ -101,14 +102,14 @@ def test_predictions_are_the_same_after_it(task):
 
 def test_memory_is_not_known_everywhere(task, monkeypatch, tmp_path):
     monkeypatch.setattr(costs, "_PROCESS", tmp_path / "no")
-    assert measured(task.system, one_by_one(task)[:1], CPU, False)["peak_memory_gb"] is None
+    assert measured(task.system, one_by_one(task)[:1], CPU, False).peak_memory_gb is None
 
 
 def test_memory_is_the_greatest_that_was_resident(task, monkeypatch, tmp_path):
     (tmp_path / "status").write_text("VmPeak:\t 9 kB\nVmHWM:\t 2000000 kB\nVmRSS:\t 5 kB\n")
     monkeypatch.setattr(costs, "_PROCESS", tmp_path)
     found = measured(task.system, one_by_one(task)[:1], CPU, False)
-    assert found["peak_memory_gb"] == 2.048
+    assert found.peak_memory_gb == 2.048
     assert (tmp_path / "clear_refs").read_text() == "5"
 
 
@@ -126,13 +127,13 @@ def test_overfitting_has_two_ratios():
 
 def test_the_ratios_of_the_best_epoch(tmp_path):
     path = tmp_path / "metrics.csv"
-    assert overfit_at(path, 1) is None
+    assert overfit_at(tmp_path, 1) is None
     path.write_text("epoch,val/wa,overfit/wa_ratio,overfit/loss_ratio\n1,0,,2.5\n2,1,1.25,3\n")
-    assert overfit_at(path, 1) == {"wa_ratio": None, "loss_ratio": 2.5}
-    assert overfit_at(path, 2) == {"wa_ratio": 1.25, "loss_ratio": 3.0}
-    assert overfit_at(path, 3) == {"wa_ratio": None, "loss_ratio": None}
+    assert overfit_at(tmp_path, 1) == Overfit(None, 2.5)
+    assert overfit_at(tmp_path, 2) == Overfit(1.25, 3.0)
+    assert overfit_at(tmp_path, 3) == Overfit()
     path.write_text("epoch,train/loss\n1,0.5\n")
-    assert overfit_at(path, 1) == {"wa_ratio": None, "loss_ratio": None}
+    assert overfit_at(tmp_path, 1) == Overfit()
 
 
 def rows(path):
@@ -151,10 +152,10 @@ def test_ratios_are_in_every_epoch(validated):
 
 def test_a_run_records_both(validated):
     keeper = fit(validated)
-    found = record(validated, {}, {"best": keeper.best_epoch, "last": 2}, 1.0)
+    found = record(validated, {}, Epochs(keeper.best_epoch, 2), 1.0)
     row = rows(validated.folder.path / "metrics.csv")[keeper.best_epoch - 1]
-    assert found["overfit"]["loss_ratio"] == float(row["overfit/loss_ratio"])
-    assert found["cost"]["utterances"] == 4
+    assert found.overfit.loss_ratio == float(row["overfit/loss_ratio"])
+    assert found.cost.utterances == 4
 
 
 def test_on_a_gpu_memory_is_what_torch_held(monkeypatch):

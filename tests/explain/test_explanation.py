@@ -3,15 +3,18 @@
 import io
 import math
 import re
+import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from hydra.utils import get_class
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 
-from sermm.configuration.compose import compose, conf_dir
+from sermm.configuration.compose import conf_dir
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
@@ -23,7 +26,7 @@ from sermm.encoders.spectral.encoder import SpectralEncoder
 from sermm.encoders.stored import Stored
 from sermm.encoders.words import Words
 from sermm.explain.axes import Axis, axis_of
-from sermm.explain.explanation import MODELS
+from sermm.explain.explainable import explainable, shows
 from sermm.explain.measures import (
     band,
     cross,
@@ -38,7 +41,6 @@ from sermm.explain.sound import sound_of
 from sermm.explain.strips import cells
 from sermm.explain.subject import _as_folder, part_of
 from sermm.explain.words import Word, negative_words, words_of
-from sermm.models.base import System
 from sermm.models.late_fusion import LateFusion
 
 # Three frames, two tokens.
@@ -269,19 +271,40 @@ def test_a_folder_for_any_name():
     assert not _as_folder("../../x").startswith(".")
 
 
-def test_every_system_with_attention_or_a_gate_is_named_by_a_model():
-    found = {}
-    for file in (conf_dir() / "model").glob("[!_]*.yaml"):
-        system = compose("train", [f"model={file.stem}"]).model.system
-        made_by = get_class(system._target_)
-        shows = (made_by.attended, made_by.gates) != (System.attended, System.gates)
-        # Late fusion shows what its branches do.
-        if made_by is LateFusion:
-            shows = system.branch._target_.endswith("TransformerBranch")
-        if shows:
-            found[file.stem] = made_by
-    assert set(MODELS) <= set(found)
-    assert {found[name] for name in MODELS} == set(found.values())
+def test_every_class_with_attention_or_a_gate_is_named_by_a_model():
+    assert explainable() == [
+        "caf", "cmgi", "coattention", "deberta_bilstm", "single_gate", "transformer_encoder",
+    ]  # fmt: skip
+
+
+class OwnAttention(LateFusion):
+    """A system of somebody's own."""
+
+    def attended(self, batch):
+        return ()
+
+
+def test_a_system_of_ones_own_is_named(tmp_path, monkeypatch):
+    shutil.copytree(conf_dir(), tmp_path / "conf")
+    own = (
+        "defaults: [_streams, _self_]\nname: my_own\nsystem: {_target_: my_systems.OwnAttention}\n"
+    )
+    (tmp_path / "conf" / "model" / "my_own.yaml").write_text(own)
+    monkeypatch.setitem(sys.modules, "my_systems", SimpleNamespace(OwnAttention=OwnAttention))
+    for room in ("compose", "models"):
+        monkeypatch.setattr(f"sermm.configuration.{room}.conf_dir", lambda: tmp_path / "conf")
+    assert "my_own" in explainable()
+
+
+def test_what_is_made_of_branches_shows_what_they_do():
+    def made_of(branch):
+        target = {"_target_": f"sermm.models.{branch}"}
+        own = "sermm.models.late_fusion.LateFusion"
+        return OmegaConf.create({"_target_": own, "branch": target})
+
+    assert shows(made_of("transformer_branch.TransformerBranch"))
+    assert not shows(made_of("branch.LinearBranch"))
+    assert not shows(OmegaConf.create({"_target_": "sermm.models.concatenation.Concatenation"}))
 
 
 def test_stored_streams_have_no_times():

@@ -26,6 +26,8 @@ from sermm.runs.folder import RunFolder
 
 TEXT = "No, this unbearable Donaudampfschifffahrt $a$ \\b ends!"
 
+CONFIG = RunConfig.of(["data=demo"])
+
 
 def tokens(n):
     words = [(m, TEXT.index(m)) for m in ("No", "unbearable", "Donaudampfschifffahrt", "!")]
@@ -51,25 +53,26 @@ def weights(n, m):
     return drawn / drawn.sum(1, keepdims=True) if m else drawn
 
 
-def explained(maps=(), gates=(), seconds=1.0, name="a_rather_long_name_of_an_utterance_" * 3):
-    result = {"key": "k", "model": "coattention", "data": "demo", "protocol": "loso4"}
-    restored = Restored(
-        RunFolder(Path("nowhere")),
-        RunConfig.of(["data=demo"]),
-        {**result, "fold": 1, "seed": 0},
-        System(),
-    )
-    generator = torch.Generator().manual_seed(0)
-    waveform = 0.1 * torch.randn(round(16000 * seconds), generator=generator)
-    return Explained(
-        restored,
-        Subject(name, "f", Batch(("a",)), waveform, TEXT, "ang", "train"),
-        sound_of(waveform),
-        {"ang": 0.25, "hap": 0.75},
-        tuple(maps),
-        tuple(gates),
-        frozenset({"no", "unbearable"}),
-    )
+@pytest.fixture
+def explained(a_result):
+    """Makes all that is shown of an utterance."""
+
+    def explained(maps=(), gates=(), seconds=1.0, name="a_rather_long_name_of_an_utterance_" * 3):
+        result = a_result(key="k", model="coattention", data="demo", seed=0)
+        restored = Restored(RunFolder(Path("nowhere")), CONFIG, result, System())
+        generator = torch.Generator().manual_seed(0)
+        waveform = 0.1 * torch.randn(round(16000 * seconds), generator=generator)
+        return Explained(
+            restored,
+            Subject(name, "f", Batch(("a",)), waveform, TEXT, "ang", "train"),
+            sound_of(waveform),
+            {"ang": 0.25, "hap": 0.75},
+            tuple(maps),
+            tuple(gates),
+            frozenset({"no", "unbearable"}),
+        )
+
+    return explained
 
 
 AXES = {
@@ -117,7 +120,7 @@ def look(figure):
 
 
 @pytest.mark.parametrize("axes", AXES)
-def test_attention_of_any_shape(axes, figures):
+def test_attention_of_any_shape(axes, figures, explained):
     query, key = AXES[axes]
     one = Map(query, key, weights(query.n, key.n))
     draw_attention(Path("unused"), explained([one]), one)
@@ -130,14 +133,14 @@ def test_attention_of_any_shape(axes, figures):
 
 
 @pytest.mark.parametrize("axis", [frames(50), gaps(), numbers(20), tokens(6), tokens(128)])
-def test_gates_of_any_shape(axis, figures):
+def test_gates_of_any_shape(axis, figures, explained):
     mean = np.linspace(0.2, 0.8, axis.n)
     gate = Gate(axis, mean, mean - 0.1, mean + 0.1)
     draw_gate(Path("unused"), explained(gates=[gate]), gate)
     assert any("10–90 %" in text for text in look(figures[0]))
 
 
-def test_negative_words_stand_out(figures):
+def test_negative_words_stand_out(figures, explained):
     one = Map(frames(9), tokens(6), weights(9, 6))
     draw_attention(Path("unused"), explained([one]), one)
     bold = {t.get_text() for t in figures[0].findobj(Text) if t.get_fontweight() == "bold"}
@@ -145,13 +148,13 @@ def test_negative_words_stand_out(figures):
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.005, 0.1])
-def test_a_blink(seconds, figures):
+def test_a_blink(seconds, figures, explained):
     one = Map(frames(1), tokens(3), weights(1, 3))
     draw_attention(Path("unused"), explained([one], seconds=seconds), one)
     look(figures[0])
 
 
-def test_what_is_written(tmp_path):
+def test_what_is_written(tmp_path, explained):
     maps = [Map(frames(9), tokens(3), weights(9, 3)), Map(tokens(3), frames(9), weights(3, 9))]
     gate = Gate(frames(9), *(np.full(9, v) for v in (0.5, 0.25, 0.75)))
     it = explained(maps, [gate], name="<b>&</b>")

@@ -6,7 +6,7 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
-from sermm.runs.folder import BusyError, RunFolder, find_run
+from sermm.runs.folder import RunBusyError, RunFolder
 
 
 def status(folder):
@@ -30,19 +30,19 @@ def test_ctrl_c_leaves_an_interrupted_run(tmp_path):
     assert status(folder)["pid"] == os.getpid()
 
 
-def test_only_a_finished_run_has_a_result(tmp_path):
+def test_only_a_finished_run_has_a_result(tmp_path, a_result):
     folder = RunFolder(tmp_path / "k")
     assert folder.state is None
     with folder.running():
         assert folder.state == "running"
-        folder.finish({"key": "k"})
-    assert folder.result == {"key": "k"}
+        folder.finish(a_result(key="k"))
+    assert folder.result == folder.finished() == a_result(key="k")
 
 
-def test_a_result_without_its_status_does_not_count(tmp_path):
+def test_a_result_without_its_status_does_not_count(tmp_path, a_result):
     folder = RunFolder(tmp_path / "k")
     with folder.running():
-        (folder.path / "result.json").write_text('{"key": "k"}')
+        a_result(key="k").write(folder.path)
     assert folder.state == "running"
     assert folder.result is None
 
@@ -58,7 +58,7 @@ def test_two_processes_cannot_work_in_one_folder(tmp_path):
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "in\n"
-        with pytest.raises(BusyError, match="another process"), folder.running():
+        with pytest.raises(RunBusyError, match="another process"), folder.running():
             pass
         other.kill()
     # A killed process holds nothing.
@@ -70,15 +70,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write the run folder .*runs_dir="):
         RunFolder(tmp_path / "file" / "study" / "k").start("a: 1")
-
-
-def test_runs_are_found_by_folder_key_or_first_digits(tmp_path):
-    for name in ("a/0123", "b/0199"):
-        RunFolder(tmp_path / name).start("a: 1")
-    assert find_run("0123", tmp_path) == tmp_path / "a/0123"
-    assert find_run("019", tmp_path) == tmp_path / "b/0199"
-    assert find_run(str(tmp_path / "a/0123"), tmp_path) == tmp_path / "a/0123"
-    with pytest.raises(InputError, match="several"):
-        find_run("01", tmp_path)
-    with pytest.raises(InputError, match="no run 'ff'"):
-        find_run("ff", tmp_path)

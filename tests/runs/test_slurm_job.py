@@ -128,7 +128,9 @@ def test_only_the_folders_of_this_job_are_marked(step, tmp_path):
         folder.path.mkdir()
         step(tasks=1)
         folder.write_status(state)
-    assert left_running(tmp_path, {"j1"}, "12") == [tmp_path / "a" / "status.json"]
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "status.json").write_text("{")
+    assert [folder.path for folder in left_running(tmp_path, {"j1"}, "12")] == [tmp_path / "a"]
     assert left_running(tmp_path, {"j1"}, "13") == []
 
 

@@ -138,9 +138,9 @@ def test_a_failure_under_slurm_is_a_failure(folder, slurm, monkeypatch):
     assert status(folder)["slurm"] == "7_2"
 
 
-def test_a_signal_after_the_result_changes_nothing(folder):
+def test_a_signal_after_the_result_changes_nothing(folder, a_result):
     with stoppable(folder):
-        folder.finish({"key": "k"})
+        folder.finish(a_result(key="k"))
         os.kill(os.getpid(), signal.SIGTERM)
     assert status(folder)["state"] == "finished"
 

@@ -122,9 +122,13 @@ def test_a_process_that_is_gone_from_this_host_is_interrupted_at_once(study):
     ("text", "says"),
     [
         ("{", "JSONDecodeError"),
-        ("[]", "status.json has no state"),
+        ("[]", "status.json holds a list, expected an object"),
+        ("{}", "status.json has no state"),
+        ('{"state": "finished", "pid": "7"}', "status.json: pid is '7', of the wrong type"),
+        ('{"state": "finished", "heartbeat": "noon"}', "heartbeat is no time"),
+        ('{"state": "finished", "format": 99}', "was written by a newer sermm (format 99"),
         ('{"state": "happy"}', "state is 'happy'"),
-        ('{"state": "running"}', "isoformat"),
+        ('{"state": "running"}', "it is running, and has no heartbeat"),
     ],
 )
 def test_a_damaged_status_is_unreadable_and_says_why(study, text, says):
@@ -140,20 +144,20 @@ def test_reports_and_hidden_folders_are_no_runs(study):
     assert entries(study) == []
 
 
-def test_what_the_engine_writes_is_understood(study):
+def test_what_the_engine_writes_is_understood(study, a_result):
     folder = RunFolder(study / "a", job(1).id)
     write_plan(study, [job(1)])
     folder.start("fold: 1\n")
     with folder.running():
         assert only(study).state == "running"
         assert only(study).job == job(1)
-        folder.finish({"metrics": {}})
+        folder.finish(a_result())
     assert only(study).state == "finished"
     folder.write_status("failed", "Traceback\nOSError: full\n")
     assert (only(study).state, only(study).reason) == ("failed", "OSError: full")
 
 
-def test_details_of_a_running_and_of_a_finished_run(study):
+def test_details_of_a_running_and_of_a_finished_run(study, a_result):
     write_plan(study, [job(1), job(2)])
     for key, fold, state in (("a", 1, "running"), ("b", 2, "finished")):
         folder = put(study, key, state=state, job=job(fold).id)
@@ -162,7 +166,7 @@ def test_details_of_a_running_and_of_a_finished_run(study):
             f"  name: caf\nfold: {fold}\nseed: 3\n"
         )
         (folder / "metrics.csv").write_text("epoch,val/ua\n1,0.25\n2,0.625\n")
-        (folder / "result.json").write_text('{"metrics": {"test/ua": 0.7}}')
+        a_result(metrics={"test/ua": 0.7}).write(folder)
     log = log_path(study, job(2))
     log.parent.mkdir(parents=True)
     log.write_text("done\n")

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.assembly.build import build, read_weights
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
+from sermm.runs.layout import CONFIG
+from sermm.runs.result import Result
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class Restored:
     Attributes:
         folder: of the run.
         config: its configuration.
-        result: its `result.json`.
+        result: what it came to.
         system: with the weights of the chosen epoch.
     """
 
     folder: RunFolder
     config: RunConfig
-    result: dict[str, Any]
+    result: Result
     system: System
 
 
@@ -35,18 +36,12 @@ def restore(path: Path) -> Restored:
         InputError: the run is not finished, or its files are broken.
     """
     folder = RunFolder(path)
-    result = folder.result
-    if result is None:
+    result = folder.finished()
+    if result.parts is not None:
         raise InputError(
-            f"{path} is {folder.state or 'not started'}, not finished; the command that started "
-            "it resumes it"
+            f"{path} is a combination and has no weights; use its parts: {', '.join(result.parts)}"
         )
-    if "parts" in result:
-        raise InputError(
-            f"{path} is a combination and has no weights; use its parts: "
-            f"{', '.join(result['parts'])}"
-        )
-    config = RunConfig.load(path / "config.yaml")
-    system = build(config, len(result["classes"]), folder.assets, transcripts=())
+    config = RunConfig.load(path / CONFIG)
+    system = build(config, len(result.classes), folder.assets, transcripts=())
     read_weights(system, folder.best)
     return Restored(folder, config, result, system.eval())

@@ -7,13 +7,13 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.engine.combination.parts import described, read_part
-from sermm.report.tables.rows import FLOORS
-from sermm.report.tables.systems import Systems, by_table, labels
-from sermm.runs.folder import find_run
-from sermm.runs.reading.folders import find_study
-from sermm.runs.reading.runs import Result, Run, Study, read_study
+from sermm.runs.find import fitting, named
+from sermm.runs.reading.runs import Study, read_study
+from sermm.runs.result import Result
+from sermm.runs.systems import by_table, labels
 
-Place = tuple[str, str, tuple[str, ...], int, int]
+# Corpus, protocol, classes, seed and fold: what runs must share to be combined.
+Common = tuple[str, str, tuple[str, ...], int, int]
 
 
 @dataclass(frozen=True)
@@ -33,54 +33,33 @@ class Choice:
 
 
 def chosen(word: str, runs_dir: Path) -> Choice:
-    """The runs that a word names: a run (folder or key), a study, or STUDY:MODEL.
+    """The runs that a word names (see `sermm.runs.find`), of one system in each table.
 
     Raises:
-        InputError: there is no such thing, or a study has several systems and none is named.
+        InputError: there is no such thing, or several systems are meant.
     """
-    for folder in (runs_dir / word, Path(word)):
-        if any((folder / name).is_file() for name in ("status.json", "config.yaml")):
-            return Choice(word, {folder: read_part(folder).result})
-        if word and folder.is_dir():
-            return _of_study(word, folder, "")
-    if ":" in word:
-        study, _, model = word.partition(":")
-        return _of_study(word, find_study(study, runs_dir), model)
-    try:
-        folder = find_run(word, runs_dir)
-    except InputError as error:
-        raise InputError(f"{word!r} is no study in {runs_dir} either: {error}") from error
-    return Choice(word, {folder: read_part(folder).result})
-
-
-def _of_study(word: str, folder: Path, model: str) -> Choice:
-    study = read_study(folder)
-    found = [run for systems in by_table(study.runs).values() for run in _named(systems, model)]
-    if not found:
-        raise InputError(f"no system {model!r} in study {folder}; it has {_known(study)}")
-    return Choice(word, {r.folder: r.result for r in found}, folder, len(study.problems))
-
-
-def _named(systems: Systems, model: str) -> list[Run]:
-    """The runs of the one system of a table that has this label or model name.
-
-    Without a name it is the one system beside the floors.
-
-    Raises:
-        InputError: several systems are meant.
-    """
-    names = labels(systems)
-    meant = [s for s in systems if names[s] == model]
+    found = named(word, runs_dir)
+    if found.wanted is None:
+        return Choice(word, {found.folder: read_part(found.folder).result})
+    study = read_study(found.folder)
+    meant = fitting(study.runs, found.wanted)
     if not meant:
-        models = {s: runs[0].result.model for s, runs in systems.items()}
-        meant = [s for s, m in models.items() if (m == model if model else m not in FLOORS)]
-    if len(meant) > 1:
-        several = ", ".join(sorted(repr(names[s]) for s in meant))
         raise InputError(
-            f"{model or 'the study'} has {len(meant)} systems, expected one: {several}; say "
-            "STUDY:MODEL with one of these, quoted"
+            f"no system {found.wanted!r} in study {found.folder}; it has {_known(study)}"
         )
-    return [run for s in meant for run in systems[s]]
+    tables = by_table(study.runs)
+    for table, systems in by_table(meant).items():
+        _refuse_several(found.wanted, [labels(tables[table])[system] for system in systems])
+    folders = {run.folder: run.result for run in meant}
+    return Choice(word, folders, found.folder, len(study.problems))
+
+
+def _refuse_several(wanted: str, systems: Sequence[str]) -> None:
+    if len(systems) > 1:
+        raise InputError(
+            f"{wanted or 'the study'} has {len(systems)} systems, expected one: "
+            f"{', '.join(sorted(map(repr, systems)))}; say STUDY:MODEL with one of these, quoted"
+        )
 
 
 def _known(study: Study) -> str:
@@ -101,7 +80,7 @@ def matched(choices: Sequence[Choice]) -> tuple[list[tuple[Path, ...]], list[Pro
     """
     if all(choice.study is None for choice in choices):
         return [tuple(folder for choice in choices for folder in choice.folders)], []
-    places = [{_place(result): f for f, result in c.folders.items()} for c in choices]
+    places = [{_common(result): f for f, result in c.folders.items()} for c in choices]
     shared = sorted(set(places[0]).intersection(*places[1:]))
     lonely = [
         Problem(str(folder), _lacks(choice.folders[folder], place, choices, places), "no_partner")
@@ -112,12 +91,12 @@ def matched(choices: Sequence[Choice]) -> tuple[list[tuple[Path, ...]], list[Pro
     return [tuple(found[place] for found in places) for place in shared], lonely
 
 
-def _place(result: Result) -> Place:
+def _common(result: Result) -> Common:
     return result.data, result.protocol, tuple(result.classes), result.seed, result.fold
 
 
 def _lacks(
-    result: Result, place: Place, choices: Sequence[Choice], places: Sequence[dict[Place, Path]]
+    result: Result, place: Common, choices: Sequence[Choice], places: Sequence[dict[Common, Path]]
 ) -> str:
     without = [c.word for c, found in zip(choices, places, strict=True) if place not in found]
     return f"{described(result)}: no finished run of {', '.join(without)} to combine it with"

@@ -15,21 +15,19 @@ class whatever the others say.
 Source: Zhao et al. 2022, section 2.4 (co-attention and late fusion, their logits averaged).
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from sermm.configuration.compose import as_yaml
 from sermm.core.errors import InputError
-from sermm.core.files import write_text
-from sermm.engine.combination.parts import Part, Plan, Row
+from sermm.engine.combination.parts import Part, Plan
 from sermm.engine.combination.record import config, record
 from sermm.runs.folder import RunFolder
+from sermm.runs.predictions import Row, write_rows
+from sermm.runs.result import Result
 
 # The smallest normal float32, the type that a run's softmax was computed in.
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -46,7 +44,7 @@ def average(
     return odds
 
 
-def combine(plan: Plan, study_dir: Path) -> dict[str, Any]:
+def combine(plan: Plan, study_dir: Path) -> Result:
     """Writes the combination's run folder, or finds that this has been done.
 
     Args:
@@ -54,7 +52,7 @@ def combine(plan: Plan, study_dir: Path) -> dict[str, Any]:
         study_dir: the study that gets it.
 
     Returns:
-        The result, as in `result.json`.
+        The result.
 
     Raises:
         InputError: it was made of parts that have predicted anew since, or a part's
@@ -67,14 +65,14 @@ def combine(plan: Plan, study_dir: Path) -> dict[str, Any]:
     rows = combined_rows(plan)
     folder.start(as_yaml(config(plan, study_dir.name)))
     with folder.running():
-        _write(folder.path / "predictions.csv", rows)
+        write_rows(folder.path, rows)
         result = record(plan, study_dir.name, rows)
         folder.finish(result)
     return result
 
 
-def _refuse_older(done: dict[str, Any], plan: Plan, folder: RunFolder) -> None:
-    before = dict(zip(done["parts"], done["part_predictions"], strict=True))
+def _refuse_older(done: Result, plan: Plan, folder: RunFolder) -> None:
+    before = dict(zip(done.parts or (), done.part_predictions or (), strict=True))
     for part in plan.parts:
         if before[part.result.key] != part.digest:
             raise InputError(
@@ -84,7 +82,7 @@ def _refuse_older(done: dict[str, Any], plan: Plan, folder: RunFolder) -> None:
 
 
 def combined_rows(plan: Plan) -> list[Row]:
-    """Rows of predictions.csv, sorted by split and id.
+    """Its predictions, sorted by split and id.
 
     What is not predicted is the first part's; a transcript's digest stays only where all agree.
     """
@@ -95,7 +93,7 @@ def combined_rows(plan: Plan) -> list[Row]:
     found = average(stacked, np.array(plan.weights, dtype=np.float64))
     rows = []
     for row, p in zip(first, found, strict=True):
-        said = {part.rows[row["utterance_id"]].get("transcript_digest") for part in plan.parts}
+        said = {part.rows[row["utterance_id"]]["transcript_digest"] for part in plan.parts}
         new = {**row, "predicted": classes[int(p.argmax())]}
         new |= {f"p_{c}": repr(float(x)) for c, x in zip(classes, p, strict=True)}
         rows.append(new if len(said) == 1 else {**new, "transcript_digest": ""})
@@ -116,11 +114,3 @@ def _is_probability(text: str) -> bool:
         return 0 <= float(text) <= 1 + 1e-6
     except ValueError:
         return False
-
-
-def _write(path: Path, rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -1,19 +1,19 @@
 """Finished runs as parts of a combination, and whether they fit together."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sermm.configuration.models import model_names
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
-from sermm.core.files import read_json
-from sermm.report.tables.rows import FLOORS
 from sermm.runs.folder import RunFolder
-from sermm.runs.reading.runs import Result
+from sermm.runs.layout import PREDICTIONS
+from sermm.runs.predictions import Row
+from sermm.runs.reading.predictions import as_rows, read_predictions
+from sermm.runs.result import Result
 
-Row = dict[str, str]
 SAME = ("data", "protocol", "classes", "seed", "fold", "split_digest")
 
 
@@ -22,8 +22,8 @@ class Part:
     """A finished run as a part of a combination.
 
     Attributes:
-        rows: of its predictions.csv, by utterance id.
-        digest: of that file.
+        rows: its predictions by utterance id.
+        digest: of the file that has them.
     """
 
     folder: Path
@@ -38,44 +38,20 @@ def read_part(folder: Path) -> Part:
     Raises:
         InputError: it is not finished, or a file is broken.
     """
-    state = RunFolder(folder).state
-    if state != "finished":
-        raise InputError(
-            f"{folder} is {state or 'not started'}, not finished; the command that started it "
-            "resumes it"
-        )
-    path = folder / "predictions.csv"
+    result = RunFolder(folder).finished()
     try:
-        result = Result.of(read_json(folder / "result.json"))
-        return Part(folder, result, _rows(path, result.classes), digest_file(path))
-    except (OSError, ValueError) as error:
+        found = as_rows(read_predictions(folder, result.classes))
+        rows = {row["utterance_id"]: row for row in found}
+        if not any(row["split"] == "test" for row in found):
+            raise InputError("there is no test row among its predictions")
+        return Part(folder, result, rows, digest_file(folder / PREDICTIONS))
+    except (OSError, InputError) as error:
         raise InputError(f"{folder} cannot be read: {error}; run it again") from error
-
-
-def _rows(path: Path, classes: Sequence[str]) -> dict[str, Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, restkey="", restval="")
-        needed = {"utterance_id", "split", "label", "predicted", *(f"p_{c}" for c in classes)}
-        if absent := sorted(needed - set(reader.fieldnames or ())):
-            raise ValueError(f"{path.name} has no column {', '.join(absent)}")
-        rows: dict[str, Row] = {}
-        for row in reader:
-            if row["utterance_id"] in rows:
-                raise ValueError(f"{path.name} names {row['utterance_id']} twice")
-            if row["label"] not in classes or "" in row:
-                raise ValueError(f"{path.name}: the row of {row['utterance_id']} is {row}")
-            rows[row["utterance_id"]] = row
-    if not any(row["split"] == "test" for row in rows.values()):
-        raise ValueError(f"{path.name} has no test row")
-    return rows
 
 
 def described(result: Result) -> str:
     """A run in words."""
-    return (
-        f"{result.model} on {result.data}, {result.protocol}, fold {result.fold}, seed "
-        f"{result.seed}"
-    )
+    return f"{result.model} on {result.place}"
 
 
 @dataclass(frozen=True)
@@ -107,10 +83,10 @@ class Plan:
                 f"weights must be {len(parts)} numbers above 0, one for each part, got "
                 f"{list(weights)}"
             )
-        if name in FLOORS or not name.replace("-", "_").isidentifier():
+        if name in model_names() or not name.replace("-", "_").isidentifier():
             raise InputError(
                 f"name={name!r} cannot name a combination: expected a letter, then letters, "
-                f"digits, _ and -, and no floor's name ({', '.join(FLOORS)})"
+                "digits, _ and -, and no model's name (conf/model)"
             )
         for other in parts[1:]:
             _refuse_unlike(parts[0], other)

@@ -1,19 +1,23 @@
 """Configuration and result of a combination: what the report reads."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sermm.configuration.papers import combined, figures, tables_with
 from sermm.core.digest import digest
-from sermm.engine.combination.parts import Plan, Row
-from sermm.runs.predictions import Prediction, named, score
+from sermm.engine.combination.parts import Plan
+from sermm.runs.predictions import Prediction, Row, named, score
+from sermm.runs.result import Counts, Epochs, Git, Parameters, Published, Result, Seconds
 from sermm.runs.versions import git_state, versions
+
+T = TypeVar("T", Parameters, Seconds, Counts)
 
 
 def config(plan: Plan, study: str) -> dict[str, Any]:
-    """What `config.yaml` says of it."""
+    """Its configuration."""
     first = plan.parts[0].result
     return {
         "study": study,
@@ -29,43 +33,52 @@ def config(plan: Plan, study: str) -> dict[str, Any]:
     }
 
 
-def record(plan: Plan, study: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """The result, its scores from rows of predictions.csv."""
+def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
+    """The result, its scores from rows of predictions."""
     results = [part.result for part in plan.parts]
     first = results[0]
     names, weights = [r.model for r in results], ",".join(f"{w:g}" for w in plan.weights)
-    shared = ("data", "protocol", "protocol_notes", "headline", "classes", "fold", "n_folds")
     made = f"average of the logits of {' and '.join(names)}, weights {weights}, not trained further"
     notes = [note for result in results for note in result.notes]
     sources = list(dict.fromkeys(r.text_source for r in results if r.text_source))
     variant = _variant(plan)
     papers = tables_with(variant, [table for result in results for table in result.papers])
-    return {
-        **{name: getattr(first, name) for name in (*shared, "seed", "split_digest")},
-        "key": plan.key,
-        "study": study,
-        "system": plan.system,
-        "model": plan.name,
-        "variant": variant,
-        "parts": [result.key for result in results],
-        "part_predictions": [part.digest for part in plan.parts],
-        "weights": list(plan.weights),
-        "settings": _settings(plan, "+".join(names), weights),
-        "leaky": any(result.leaky for result in results),
-        "metrics": metrics(rows, first.classes),
-        "parameters": _sums([result.parameters for result in results]),
-        "seconds": _sums([result.seconds for result in results]),
-        "epochs": {},
-        "selection": _selection([result.selection for result in results]),
-        "text_source": " + ".join(sources) or None,
-        "notes": list(dict.fromkeys([made, *notes])),
-        "published": figures(variant, papers),
-        "curves": [],
-        "papers": list({digest(table): table for table in papers}.values()),
-        "counts": _counts([result.counts for result in results]),
-        "versions": versions(),
-        "git": _git([result.git for result in results]),
-    }
+    return Result(
+        key=plan.key,
+        study=study,
+        system=plan.system,
+        model=plan.name,
+        floor=False,
+        variant=variant,
+        parts=tuple(result.key for result in results),
+        part_predictions=tuple(part.digest for part in plan.parts),
+        weights=plan.weights,
+        settings=_settings(plan, "+".join(names), weights),
+        data=first.data,
+        protocol=first.protocol,
+        protocol_notes=first.protocol_notes,
+        leaky=any(result.leaky for result in results),
+        headline=first.headline,
+        classes=first.classes,
+        fold=first.fold,
+        n_folds=first.n_folds,
+        seed=first.seed,
+        split_digest=first.split_digest,
+        metrics=metrics(rows, first.classes),
+        parameters=_together(Parameters, [result.parameters for result in results], sum),
+        seconds=_together(Seconds, [result.seconds for result in results], sum),
+        epochs=Epochs(),
+        selection=_selection([result.selection for result in results]),
+        text_source=" + ".join(sources) or None,
+        notes=tuple(dict.fromkeys([made, *notes])),
+        published=tuple(map(Published.of, figures(variant, papers))),
+        papers=list({digest(table): table for table in papers}.values()),
+        curves=[],
+        # The parts share their utterances.
+        counts=_together(Counts, [result.counts for result in results], max),
+        versions=versions(),
+        git=_git([result.git for result in results]),
+    )
 
 
 def _settings(plan: Plan, names: str, weights: str) -> dict[str, str]:
@@ -85,16 +98,13 @@ def _variant(plan: Plan) -> str:
     return combined([part.result.variant for part in plan.parts])
 
 
-def _sums(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Sums of what all parts have: a sum over some of them would look like one over all."""
-    every = [name for name in records[0] if all(name in record for record in records)]
-    return {name: sum(record[name] for record in records) for name in every}
-
-
-def _counts(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The parts share their utterances, so that the largest count is that of the combination."""
-    every = [name for name in records[0] if all(name in record for record in records)]
-    return {name: max(record[name] for record in records) for name in every}
+def _together(kind: type[T], records: Sequence[T], how: Callable[[list[Any]], Any]) -> T:
+    """Sums, say, of what all parts have: one over some of them would look like one over all."""
+    found: dict[str, Any] = {}
+    for one in fields(kind):
+        values = [getattr(record, one.name) for record in records]
+        found[one.name] = None if None in values else how(values)
+    return kind(**found)
 
 
 def _selection(selections: Sequence[str]) -> str:
@@ -102,14 +112,14 @@ def _selection(selections: Sequence[str]) -> str:
     return next((s for s in ("test", "val") if s in selections), selections[0])
 
 
-def _git(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _git(states: Sequence[Git]) -> Git:
     """This code's state; uncommitted changes of a part's code are the combination's, too."""
     own = git_state()
-    return {**own, "dirty": any(state.get("dirty") for state in states) or own["dirty"]}
+    return replace(own, dirty=any(state.dirty for state in states) or own.dirty)
 
 
 def metrics(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | None]:
-    """Scores of rows of predictions.csv by the names of `result.json`."""
+    """Scores of rows of predictions by the names of `Result.metrics`."""
     found: dict[str, float | None] = {}
     for split in ("val", "test"):
         part = [row for row in rows if row["split"] == split]

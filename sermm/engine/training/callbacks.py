@@ -1,11 +1,10 @@
 """What happens between epochs: seeding, keeping the best, stopping early, recording, progress."""
 
-import csv
-import io
 import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from sermm.core.files import whole_file, write_text
+from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly.build import save_weights
 from sermm.metrics.scores import scores
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
+from sermm.runs.metrics import EPOCH, Epoch, read_epochs, write_epochs
+from sermm.runs.result import Overfit
 
 VAL_LOSS = "val/loss"
 
@@ -109,7 +110,7 @@ class Keeper(Callback):
         """Records the epoch, keeps the best weights and the state to go on from."""
         figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
         ratios = overfit(figures)
-        self.rows.append({"epoch": trainer.current_epoch + 1, **figures, **ratios})
+        self.rows.append({EPOCH: trainer.current_epoch + 1, **figures, **ratios})
         value = self._value(figures)
         if value is None or self.best is None or value > self.best:
             self.best, self.best_epoch = value, self.last_epoch
@@ -117,7 +118,7 @@ class Keeper(Callback):
                 save_weights(self.system, self.folder.best)
         self._save_last(trainer)
         if trainer.is_global_zero:
-            write_text(self.folder.path / "metrics.csv", table(self.rows))
+            write_epochs(self.folder.path, [as_epoch(row) for row in self.rows])
         if self.spent:
             trainer.should_stop = True
 
@@ -133,6 +134,12 @@ class Keeper(Callback):
             return
         with whole_file(self.folder.last) as temporary:
             trainer.save_checkpoint(temporary, weights_only=False)
+
+
+def as_epoch(row: Mapping[str, float | int]) -> Epoch:
+    """An epoch out of a row that a checkpoint holds, which may hold plain values only."""
+    figures = {name: float(value) for name, value in row.items() if name != EPOCH}
+    return Epoch(int(row[EPOCH]), figures)
 
 
 def overfit(figures: Mapping[str, float]) -> dict[str, float]:
@@ -151,24 +158,14 @@ def overfit(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
 
 
-def overfit_at(path: Path, epoch: int) -> dict[str, float | None] | None:
-    """Both ratios of an epoch of a `metrics.csv`, None if it has none; None without the file."""
-    if not path.is_file():
+def overfit_at(folder: Path, number: int | None) -> Overfit | None:
+    """Both ratios of an epoch of a run; None where the run has no epochs, as floors have none."""
+    epochs = {epoch.number: epoch.figures for epoch in read_epochs(folder)}
+    if not epochs:
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        row = next((row for row in csv.DictReader(file) if int(row["epoch"]) == epoch), {})
-    said = {name: row.get(f"overfit/{name}") for name in ("wa_ratio", "loss_ratio")}
-    return {name: float(value) if value else None for name, value in said.items()}
-
-
-def table(rows: list[dict[str, float | int]]) -> str:
-    """Rows as CSV; columns are all names that occur."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    known = {f"overfit/{one.name}": one.name for one in fields(Overfit)}
+    said = epochs.get(number or 0)
+    return Overfit(**{known[n]: value for n, value in (said or {}).items() if n in known})
 
 
 class Progress(Callback):

@@ -4,7 +4,6 @@ Source: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Net
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from sermm.configuration.groups import TeacherRecord
 from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch, Output
 from sermm.engine.training.objectives import Objective
+from sermm.runs.result import Parameters, Teacher
 
 
 class Distillation(Objective):
@@ -62,10 +62,10 @@ def teacher_setting(config: RunConfig) -> dict[str, str]:
     return {} if teacher is None else {"teacher": teacher_name(teacher)}
 
 
-def taught(config: RunConfig) -> dict[str, Any]:
-    """What `result.json` says of the teacher, and how it taught."""
+def taught(config: RunConfig) -> Teacher | None:
+    """What the result says of the teacher."""
     teacher = config.taught_by
     if teacher is None:
-        return {"teacher": None}
-    told = teacher.model_dump(include={"key", "model", "variant", "parameters", "ua"})
-    return {"teacher": told, "distillation": config.distillation.model_dump()}
+        return None
+    told = teacher.model_dump(include={"key", "model", "variant", "ua"})
+    return Teacher(**told, parameters=Parameters(**teacher.parameters))

@@ -24,28 +24,25 @@ from sermm.engine.training.task import Task
 from sermm.engine.training.teaching import distillation
 from sermm.models.base import CountingSystem
 from sermm.runs.processes import cluster, nodes
+from sermm.runs.result import Epochs
 from sermm.runs.stopping import KeepSignals
 
 
-def learn(task: Task, watchers: Sequence[Callback] = ()) -> dict[str, int]:
-    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on.
-
-    Returns:
-        The number of the chosen epoch (`best`) and of the last one (`last`).
-    """
+def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
+    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on."""
     if isinstance(task.system, CountingSystem):
         return count(task.system, task)
     keeper = fit(task, watchers)
     read_weights(task.system, task.folder.best)
-    return {"best": keeper.best_epoch, "last": keeper.last_epoch}
+    return Epochs(best=keeper.best_epoch, last=keeper.last_epoch)
 
 
-def count(system: CountingSystem, task: Task) -> dict[str, int]:
+def count(system: CountingSystem, task: Task) -> Epochs:
     """One look at every training utterance."""
     for batch in task.data.train_dataloader():
         system.observe(batch)
     save_weights(system, task.folder.best)
-    return {"best": 1, "last": 1}
+    return Epochs(best=1, last=1)
 
 
 def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:

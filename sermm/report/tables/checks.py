@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from sermm.report.tables.rows import Row, run_scores
-from sermm.report.tables.systems import Systems, labels
 from sermm.runs.reading.runs import Run
+from sermm.runs.systems import Systems, labels
 
 _ROUNDING = 1e-4
 
 
-def missing_runs(systems: Systems) -> list[str]:
+def missing_runs(systems: Systems[Run]) -> list[str]:
     """A sentence for every system and seed that lacks folds."""
     names = labels(systems)
     lines = []
@@ -37,14 +37,14 @@ def stamps(leaky: bool, rows: Sequence[Row]) -> list[str]:
     return said
 
 
-def warnings(systems: Systems, rows: Sequence[Row]) -> list[str]:
+def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
     """What makes the rows of a table less comparable than they look."""
     results = [run.result for runs in systems.values() for run in runs]
     said = []
-    commits = sorted({str(r.git.get("commit"))[:10] for r in results})
+    commits = sorted({str(r.git.commit)[:10] for r in results})
     if len(commits) > 1:
         said.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
-    if dirty := sum(bool(r.git.get("dirty")) for r in results):
+    if dirty := sum(bool(r.git.dirty) for r in results):
         said.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
     sources = sorted({source for r in rows for source in r.text_sources})
     if len(sources) > 1:
@@ -52,7 +52,7 @@ def warnings(systems: Systems, rows: Sequence[Row]) -> list[str]:
     return [*said, *_different_splits(systems), *_fewer_seeds(rows), *_doubtful(systems)]
 
 
-def _different_splits(systems: Systems) -> list[str]:
+def _different_splits(systems: Systems[Run]) -> list[str]:
     splits: dict[tuple[int, int], set[str]] = defaultdict(set)
     for runs in systems.values():
         for run in runs:
@@ -73,7 +73,7 @@ def _fewer_seeds(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _doubtful(systems: Systems) -> list[str]:
+def _doubtful(systems: Systems[Run]) -> list[str]:
     return [line for runs in systems.values() for run in runs for line in _contradictions(run)]
 
 
@@ -81,7 +81,7 @@ def _contradictions(run: Run) -> list[str]:
     """Where a run's predictions and its result do not say the same."""
     name = f"{run.folder.name} ({run.result.model}, fold {run.result.fold})"
     lines = []
-    predicted, expected = int(run.tests["n"].sum()), run.result.counts.get("test")
+    predicted, expected = int(run.tests["n"].sum()), run.result.counts.test
     if predicted != expected:
         lines.append(f"{name}: {predicted} test predictions, the test fold has {expected}")
     for metric, value in run_scores(run).items():

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sermm.core.digest import digest
 from sermm.report.tables.measures import MEASURES, Figure, Measure
 from sermm.report.tables.rows import Row
-from sermm.report.tables.systems import Systems, told_apart
 from sermm.runs.reading.papers import PaperCell, PaperTable, merged
+from sermm.runs.reading.runs import Run
+from sermm.runs.systems import Systems, told_apart
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Side:
     protocol: str
     notes: str
     leaky: bool
-    systems: Systems
+    systems: Systems[Run]
     rows: Sequence[Row]
 
 
@@ -155,7 +156,7 @@ def _by_variant(side: Side, twin: Side | None) -> dict[str | None, dict[str, _Bo
     return found
 
 
-def _beside(side: Side, twin: Side | None) -> tuple[Systems, dict[str, _Both]]:
+def _beside(side: Side, twin: Side | None) -> tuple[Systems[Run], dict[str, _Both]]:
     """The systems of both sides, each once, with its rows; those of the same settings are one."""
     systems = dict(side.systems)
     both: dict[str, _Both] = {row.system: (row, None) for row in side.rows}
@@ -180,7 +181,7 @@ def _kinds(side: Side) -> dict[str, list[str]]:
     return found
 
 
-def _kind(systems: Systems, system: str) -> str:
+def _kind(systems: Systems[Run], system: str) -> str:
     first = systems[system][0].result
     return digest([first.variant, first.settings])
 

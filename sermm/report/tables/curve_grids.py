@@ -16,7 +16,7 @@ class _Column:
     """What a paper prints by epoch, or what follows from it.
 
     Attributes:
-        name: of the column of `metrics.csv` that is ours; None where only the paper has it.
+        name: that ours have by epoch; None where only the paper has it.
         scale: ours times this is in the paper's unit.
         theirs: above the paper's figures.
     """

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sermm.report.tables.measures import metric_text
 from sermm.report.tables.rows import Part, Row
 from sermm.report.tables.tables import Table
+from sermm.runs.result import Published
 
 FORMULAE = (
     "UA (unweighted accuracy) = mean over the classes of recall = correct of the class / "
@@ -129,23 +129,22 @@ def _published(table: Table, r: Row) -> str:
     return "; ".join(_figure(table, r, figure) for figure in _comparable(table, r)) or NOTHING
 
 
-def _comparable(table: Table, r: Row) -> list[dict[str, Any]]:
+def _comparable(table: Table, r: Row) -> list[Published]:
     """A paper's figures on this corpus; those on another say nothing beside ours."""
-    return [figure for figure in r.published if figure["data"] == table.data]
+    return [figure for figure in r.published if figure.data == table.data]
 
 
-def _figure(table: Table, r: Row, figure: dict[str, Any]) -> str:
+def _figure(table: Table, r: Row, figure: Published) -> str:
     """A paper's figure, where it comes from, and whether ours agrees."""
-    protocol = figure["protocol"]
-    said = f"{figure['value']} {metric_text(figure['metric'])}, {figure['source']}, {protocol}"
-    if protocol != table.protocol:
+    said = f"{figure.value} {metric_text(figure.metric)}, {figure.source}, {figure.protocol}"
+    if figure.protocol != table.protocol:
         said += ": another protocol"
-    elif r.interval and figure["metric"] in r.interval:
-        low, high = r.interval[figure["metric"]]
-        value = figure["value"] / 100
+    elif r.interval and figure.metric in r.interval:
+        low, high = r.interval[figure.metric]
+        value = figure.value / 100
         place = "below" if value < low else "above" if value > high else "within"
         said += f": {place} our interval"
-    return f"{said} ({figure['note']})" if figure["note"] else said
+    return f"{said} ({figure.note})" if figure.note else said
 
 
 def _recall(table: Table) -> Grid:
@@ -189,7 +188,7 @@ def _cost(table: Table) -> Grid:
 
 
 def _cost_cells(r: Row) -> Iterable[tuple[str, ...]]:
-    sizes = (_number(r.parameters.get("total")), _number(r.parameters.get("trainable")))
+    sizes = (_number(r.parameters.total), _number(r.parameters.trainable))
     cells = (*sizes, _number(r.train_s))
     if not r.costs:
         yield (*cells, NOTHING, NOTHING, NOTHING)

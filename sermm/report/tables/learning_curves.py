@@ -1,16 +1,14 @@
-"""Scores and losses by epoch: what the `metrics.csv` of a system's runs say together."""
+"""Scores and losses by epoch: what the epochs of a system's runs say together."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
-from sermm.core.errors import InputError
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
+from sermm.runs.metrics import Epoch, read_epochs
 from sermm.runs.reading.paper_curves import PaperCurve
 from sermm.runs.reading.runs import Run
 
@@ -44,8 +42,8 @@ class LearningCurves:
         row: the row of the system.
         metric: the score to draw: that of the first of `papers`, else the protocol's headline, or
             another one where no run has it by epoch.
-        by_name: curves by `metrics.csv` column ("val/wa") and epoch; a column that no run has is
-            not there, nor a value that is not finite.
+        by_name: curves by name ("val/wa") and epoch; what no run has is not
+            there, nor a value that is not finite.
         papers: what papers print by epoch for the system.
     """
 
@@ -65,47 +63,26 @@ class LearningCurves:
 
 
 def learning_curves(row: Row, runs: Sequence[Run]) -> LearningCurves:
-    """The curves of one system; runs without `metrics.csv` (combinations, floors) have none.
+    """The curves of one system; runs without epochs (combinations, floors) have none.
 
     Raises:
-        InputError: a `metrics.csv` cannot be read.
+        InputError: a run's figures by epoch cannot be read.
     """
     first = runs[0].result
     papers = tuple(dict.fromkeys(PaperCurve.of(found) for found in first.curves))
-    paths = [run.folder / "metrics.csv" for run in runs]
-    by_name = _curves([_read(path) for path in paths if path.is_file()])
+    by_name = _curves([_values(read_epochs(run.folder)) for run in runs])
     wanted = [*(paper.metric for paper in papers), first.headline, *METRICS]
     known = [name for name in wanted if any(f"{part}/{name}" in by_name for part in PARTS)]
     return LearningCurves(row, next(iter(known), wanted[0]), by_name, papers)
 
 
-def _read(path: Path) -> _Values:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return _values(file)
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(
-            f"cannot read {path}: {error}; remove the file to report without the curve of this "
-            "run, or the run's folder to train it again"
-        ) from error
-
-
-def _values(file: TextIO) -> _Values:
-    """By column and epoch what is there and finite."""
-    rows = csv.DictReader(file)
-    names = rows.fieldnames or ()
-    if "epoch" not in names:
-        raise ValueError(f"expected a column epoch, got {', '.join(names) or 'an empty file'}")
-    found: _Values = {name: {} for name in _COLUMNS if name in names}
-    epochs: set[int] = set()
-    for row in rows:
-        epoch = int(row["epoch"] or "")
-        if epoch in epochs:
-            raise ValueError(f"epoch {epoch} is there twice")
-        epochs.add(epoch)
-        for name, values in found.items():
-            if math.isfinite(value := float(row[name] or "nan")):
-                values[epoch] = value
+def _values(epochs: Sequence[Epoch]) -> _Values:
+    """By name and epoch what is finite."""
+    found: _Values = {}
+    for number, figures in epochs:
+        for name in figures.keys() & set(_COLUMNS):
+            if math.isfinite(figures[name]):
+                found.setdefault(name, {})[number] = figures[name]
     return found
 
 

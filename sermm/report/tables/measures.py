@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from sermm.metrics.scores import METRICS
+from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
 
 _SCORES = {"ua": "UA", "wa": "WA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
@@ -99,9 +99,8 @@ def _spread(values: Float[np.ndarray, "s f"]) -> Figure | None:
     return Figure(float(there.mean()), sd, float(np.std(means, ddof=1)) if len(means) > 1 else None)
 
 
-def _of_parameters(name: str, row: Row, pair: _Pair) -> Figure | None:  # noqa: ARG001
-    found = row.parameters.get(name)
-    return None if found is None else Figure(float(found))
+def _of_parameters(name: str, row: Row, pair: _Pair) -> Figure:  # noqa: ARG001
+    return Figure(float(getattr(row.parameters, name)))
 
 
 def _of_cost(name: str, row: Row, pair: _Pair) -> Figure | None:  # noqa: ARG001

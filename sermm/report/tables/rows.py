@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from sermm.core.seeding import generator
-from sermm.metrics.scores import METRICS, averages, intervals, resamples, scores
-from sermm.runs.reading.costs import Cost, costs
+from sermm.metrics.names import METRICS
+from sermm.metrics.scores import averages, intervals, resamples, scores
+from sermm.runs.reading.costs import CostOfRuns, costs
 from sermm.runs.reading.runs import Run
-
-FLOORS = ("majority", "lookup")
-# Of a figure that a paper prints, where it does not say otherwise.
-_UNSAID = {"data": "iemocap", "note": ""}
+from sermm.runs.result import Parameters, Published
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,12 @@ class Row:
     selection: tuple[str, ...]
     text_sources: tuple[str, ...]
     notes: tuple[str, ...]
-    published: list[dict[str, Any]]
+    published: tuple[Published, ...]
     system: str
-    parameters: dict[str, Any]
+    parameters: Parameters
     train_s: float | None
     best_epoch: float | None
-    costs: tuple[Cost, ...]
+    costs: tuple[CostOfRuns, ...]
     by_fold: np.ndarray = field(compare=False, repr=False)
 
 
@@ -95,7 +92,7 @@ def row(label: str, runs: Sequence[Run]) -> Row:
     mean, sd = _spread(by_fold[by_fold.sum((-1, -2)) > 0])
     return Row(
         label=label,
-        floor=first.model in FLOORS,
+        floor=first.floor,
         n_runs=len(runs),
         seeds=tuple(sorted({result.seed for result in results})),
         n_folds=len({result.fold for result in results}),
@@ -112,11 +109,11 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         selection=tuple(sorted({result.selection for result in results})),
         text_sources=tuple(sorted({r.text_source for r in results if r.text_source})),
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
-        published=[{**_UNSAID, **figure} for figure in first.published],
+        published=first.published,
         system=first.system,
         parameters=first.parameters,
-        train_s=_mean([result.seconds.get("train") for result in results]),
-        best_epoch=_mean([result.epochs.get("best") for result in results]),
+        train_s=_mean([result.seconds.train for result in results]),
+        best_epoch=_mean([result.epochs.best for result in results]),
         costs=costs(result.cost for result in results),
         by_fold=by_fold,
     )

@@ -10,8 +10,8 @@ from sermm.report.tables.checks import missing_runs, stamps, warnings
 from sermm.report.tables.comparisons import Comparison, Side, comparisons, plain
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
-from sermm.report.tables.systems import Systems, by_table, labels
-from sermm.runs.reading.runs import Study, read_study
+from sermm.runs.reading.runs import Run, Study, read_study
+from sermm.runs.systems import Systems, by_table, labels
 
 # a picture takes a tenth of a second: a sweep over hundreds of systems shows its best ones
 MAX_FIGURES = 24
@@ -66,7 +66,7 @@ def build(study_dir: Path, allow_missing: bool = False) -> Report:
 
     Raises:
         InputError: no run has finished, a fold is there twice, runs are missing and
-            `allow_missing` is false, or a `metrics.csv` cannot be read.
+            `allow_missing` is false, or figures by epoch cannot be read.
     """
     study = read_study(study_dir)
     grouped = by_table(study.runs)
@@ -96,7 +96,7 @@ def _refusal(study: Study, missing: Sequence[str]) -> str:
     )
 
 
-def _side(systems: Systems) -> Side:
+def _side(systems: Systems[Run]) -> Side:
     """The systems of one table with their rows, best first, floors last."""
     names = labels(systems)
     rows = [row(names[system], runs) for system, runs in systems.items()]
@@ -119,7 +119,7 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
         stamps=tuple(stamps(first.leaky, rows)),
         warnings=tuple(warnings(systems, rows)),
         papers=comparisons(side, others),
-        # other systems' metrics.csv are not read
+        # those of other systems are not read
         curves={r.system: learning_curves(r, systems[r.system]) for r in _shown(rows)},
     )
 

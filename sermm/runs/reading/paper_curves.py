@@ -1,20 +1,11 @@
 """Figures by epoch that papers print, as runs bring them along in `result.json`."""
 
 import math
-from dataclasses import dataclass
-from types import NoneType
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sermm.metrics.scores import METRICS
-from sermm.runs.reading.fields import typed
-
-_CURVE = {
-    **dict.fromkeys(["source", "metric", "protocol", "data", "note"], (str,)),
-    "points": (list,),
-}
-_SHARES = ("train", "val")
-_FURTHER = ("train_loss", "val_loss", "ratio")
-_POINT = {"epoch": (int,), **dict.fromkeys([*_SHARES, *_FURTHER], (int, float, NoneType))}
+from sermm.metrics.names import METRICS
+from sermm.runs.fields import record
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class PaperCurve:
     """The figures by epoch of one training run of a paper.
 
     Attributes:
-        metric: what its figures are, one of `sermm.metrics.scores.METRICS`.
+        metric: what its figures are, one of `sermm.metrics.names.METRICS`.
         protocol: our name of the protocol that comes nearest to the paper's.
         data: the corpus that its figures are of.
         points: by epoch, rising.
@@ -71,34 +62,27 @@ class PaperCurve:
         Raises:
             ValueError: a field is missing or wrong, or an epoch is there twice.
         """
-        given = typed(found, _CURVE, "a curve in result.json")
-        name = f"the curve of {given['source']} in result.json"
-        if given["metric"] not in METRICS:
-            raise ValueError(f"{name}: metric is {given['metric']!r}, not in {METRICS}")
-        points = [_point(point, name) for point in given.pop("points")]
-        if len({point.epoch for point in points}) < max(len(points), 1):
+        curve = record(cls, found, "a curve in result.json")
+        name = f"the curve of {curve.source} in result.json"
+        if curve.metric not in METRICS:
+            raise ValueError(f"{name}: metric is {curve.metric!r}, not in {METRICS}")
+        for point in curve.points:
+            _refuse_impossible(point, name)
+        if len({point.epoch for point in curve.points}) < max(len(curve.points), 1):
             raise ValueError(f"{name} has no points, or two of the same epoch")
-        return cls(**given, points=tuple(sorted(points, key=lambda point: point.epoch)))
+        return replace(curve, points=tuple(sorted(curve.points, key=lambda point: point.epoch)))
 
 
 def _quotient(above: float | None, below: float | None) -> float | None:
     return above / below if above is not None and below else None
 
 
-def _point(found: Any, name: str) -> PaperPoint:
-    """Most papers have no losses."""
-    known = {**dict.fromkeys(_FURTHER), **found} if isinstance(found, dict) else found
-    given = typed(known, _POINT, f"a point of {name}")
-    # JSON may hold 74 for 74.0
-    figures = {
-        part: None if given[part] is None else float(given[part]) for part in (*_SHARES, *_FURTHER)
-    }
-    shares = [figures[part] or 0.0 for part in _SHARES]
-    others = [figures[part] or 0.0 for part in _FURTHER]
+def _refuse_impossible(point: PaperPoint, name: str) -> None:
+    shares = [share or 0.0 for share in (point.train, point.val)]
+    others = [figure or 0.0 for figure in (point.train_loss, point.val_loss, point.ratio)]
     in_percent = all(0 <= share <= 100 for share in shares)
-    if given["epoch"] < 1 or not in_percent or not all(0 <= x < math.inf for x in others):
+    if point.epoch < 1 or not in_percent or not all(0 <= x < math.inf for x in others):
         raise ValueError(
-            f"{name}: got the point {found}, expected an epoch of at least 1 and figures in "
-            "percent, losses and ratios of at least 0"
+            f"{name}: got {point}, expected an epoch of at least 1 and figures in percent, losses "
+            "and ratios of at least 0"
         )
-    return PaperPoint(given["epoch"], **figures)

@@ -2,31 +2,43 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from types import NoneType
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sermm.metrics.scores import METRICS
-from sermm.runs.reading.fields import typed
+from sermm.metrics.names import METRICS
+from sermm.runs.fields import record
 
 # those that `sermm.report.tables.measures` has
 FIGURES = (
     *METRICS, "f1_pair_mean", "f1_pair_among",
     "parameters", "trainable", "ms_per_sample", "peak_memory_gb",
 )  # fmt: skip
-_TABLE = {
-    **dict.fromkeys(["source", "title", "metric", "protocol", "data", "note"], (str,)),
-    "cells": (list,),
-    "twin": (str, NoneType),
-    "pair": (list, NoneType),
-}
-_CELL = {
-    **dict.fromkeys(["row", "column", "note"], (str,)),
-    "system": (str, NoneType),
-    "value": (int, float),
-    "metric": (str,),
-    "pair": (list, NoneType),
-}
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """A table as `conf/paper` and `result.json` have it: what is usual is said once."""
+
+    source: str
+    title: str
+    metric: str
+    protocol: str
+    data: str
+    note: str
+    cells: list[Any]
+    twin: str | None = None
+    pair: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _PrintedCell:
+    row: str
+    column: str
+    system: str | None
+    value: float
+    note: str
+    metric: str
+    pair: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -81,27 +93,25 @@ class PaperTable:
         Raises:
             ValueError: a field is missing or wrong, or a cell is there twice.
         """
-        known = {"twin": None, "pair": None, **found} if isinstance(found, dict) else found
-        given = typed(known, _TABLE, "a table of papers in result.json")
-        name = f"{given['source']}, {given['title']} in result.json"
-        _refuse_metric(given["metric"], name)
-        usual = {"note": "", "metric": given["metric"], "pair": given.pop("pair")}
-        cells = tuple(_cell(cell, usual, f"a cell of {name}") for cell in given.pop("cells"))
+        given = record(_Printed, found, "a table of papers in result.json")
+        name = f"{given.source}, {given.title} in result.json"
+        _refuse_metric(given.metric, name)
+        cells = tuple(_cell(cell, given, f"a cell of {name}") for cell in given.cells)
         if len({cell.place for cell in cells}) < max(len(cells), 1):
             raise ValueError(f"{name} has no cells, or two of the same row and column")
-        return cls(**given, cells=cells)
+        own = {one.name: getattr(given, one.name) for one in fields(cls) if one.name != "cells"}
+        return cls(**own, cells=cells)
 
 
-def _cell(found: Any, usual: dict[str, Any], where: str) -> PaperCell:
+def _cell(found: Any, table: _Printed, where: str) -> PaperCell:
     """A cell with what is usual in its table where it does not say otherwise."""
-    given = typed({**usual, **found} if isinstance(found, dict) else found, _CELL, where)
-    _refuse_metric(given["metric"], where)
-    about_two, named = given["metric"].startswith("f1_pair"), given["pair"]
-    pair = tuple(map(str, named or ())) if about_two else ()
-    if about_two and len(set(pair)) != 2:
-        raise ValueError(f"{where}: {given['metric']} needs pair: two classes, got {list(pair)}")
-    # JSON may hold 74 for 74.0
-    return PaperCell(**{**given, "value": float(given["value"]), "pair": pair})
+    usual = {"note": "", "metric": table.metric, "pair": table.pair and list(table.pair)}
+    cell = record(_PrintedCell, {**usual, **found} if isinstance(found, dict) else found, where)
+    _refuse_metric(cell.metric, where)
+    pair = (cell.pair or ()) if cell.metric.startswith("f1_pair") else ()
+    if cell.metric.startswith("f1_pair") and len(set(pair)) != 2:
+        raise ValueError(f"{where}: {cell.metric} needs pair: two classes, got {list(pair)}")
+    return PaperCell(**{**vars(cell), "pair": pair})
 
 
 def _refuse_metric(metric: str, where: str) -> None:

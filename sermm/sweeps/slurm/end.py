@@ -8,11 +8,14 @@ for it goes back into the queue.
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from sermm.core.files import read_json
-from sermm.runs.folder import RunFolder, State
+from sermm.core.errors import InputError
+from sermm.runs.folder import RunFolder
 from sermm.runs.slurm_job import SlurmJob, ask, current_job, ending, requeue
+from sermm.runs.status import Said, Status
+from sermm.runs.studies import run_folders
 
 _DIED_OF = 128
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
@@ -27,9 +30,9 @@ def main(words: Sequence[str]) -> int:
         return 2
     said = ask(job.name)
     state, reason = verdict(job, status, said)
-    for path in left_running(study_dir, ids, job.name):
-        RunFolder(path.parent, str(read_json(path)["job"])).write_status(state, reason)
-        print(f"{path.parent}: {state}: {reason}", file=sys.stderr, flush=True)
+    for folder in left_running(study_dir, ids, job.name):
+        folder.write_status(state, reason)
+        print(f"{folder.path}: {state}: {reason}", file=sys.stderr, flush=True)
     warned = status - _DIED_OF in _WARNINGS
     if warned and said.get("JobState") == "RUNNING" and said.get("Requeue") == "1":
         problem = requeue(job)
@@ -37,7 +40,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[State, str]:
+def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[Said, str]:
     """What a run came to whose process could not say it.
 
     Args:
@@ -55,17 +58,15 @@ def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[State, st
     return "failed", f"its process was ended by {name} in Slurm job {job.name}{why}; see its log"
 
 
-def left_running(study_dir: Path, ids: set[str], name: str) -> list[Path]:
-    """The `status.json` of these jobs that say that this Slurm job is running them."""
+def left_running(study_dir: Path, ids: set[str], name: str) -> list[RunFolder]:
+    """The run folders of these jobs that say that this Slurm job is running them."""
     found = []
-    for path in sorted(study_dir.glob("*/status.json")):
-        status = read_json(path)
-        if (
-            status.get("state") == "running"
-            and status.get("job") in ids
-            and status.get("slurm") == name
-        ):
-            found.append(path)
+    for path in run_folders(study_dir):
+        # what is damaged does not say so
+        with suppress(OSError, InputError):
+            status = Status.read(path)
+            if status.state == "running" and status.job in ids and status.slurm == name:
+                found.append(RunFolder(path, status.job))
     return found
 
 

@@ -41,7 +41,7 @@ def await_jobs(
         for name in [name for name in left if name not in busy]:
             job = left.pop(name)
             job.started_s = job.started_s or now_s
-            job.exit_status = int(RunFolder(job.folder).result is None)
+            job.exit_status = int(RunFolder(job.folder).state != "finished")
             job.ended_s = now_s
             ended(job)
         running = [job for job in left.values() if RunFolder(job.folder).state == "running"]

@@ -10,6 +10,8 @@ from sermm.engine.combination.choice import chosen, matched
 from sermm.engine.combination.combine import average, combine
 from sermm.engine.combination.parts import Plan, read_part
 from sermm.runs.reading.runs import Run, read_study
+from sermm.runs.result import Epochs, Parameters, Seconds
+from sermm.runs.status import Status
 
 CLASSES = ("ang", "neu", "sad")
 LABELS = {"u1": "neu", "u2": "ang", "u3": "sad", "u4": "sad", "v1": "ang"}
@@ -30,6 +32,9 @@ SECOND = {
 }
 
 
+PUBLISHED = {"source": "a paper", "metric": "ua", "value": 70.0, "protocol": "loso4"}
+
+
 def write_rows(folder, probabilities, labels=LABELS, transcript="t"):
     with (folder / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -44,27 +49,24 @@ def write_rows(folder, probabilities, labels=LABELS, transcript="t"):
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path, result):
     """Writes a finished run of study `one`, as the engine does."""
 
     def write(model, probabilities=FIRST, *, study="one", state="finished", **changes):
-        result = {
+        own = {
             "system": f"{model}-system", "model": model, "settings": {"model.width": "8"},
-            "data": "demo", "protocol": "loso4", "protocol_notes": "", "leaky": False,
-            "headline": "ua", "classes": list(CLASSES), "fold": 1, "n_folds": 1, "seed": 1,
-            "split_digest": "s", "metrics": {}, "parameters": {"total": 10, "trainable": 4},
-            "seconds": {"train": 2.5, "total": 3.0}, "epochs": {"best": 3}, "selection": "val",
-            "text_source": None, "notes": [f"note of {model}"],
-            "published": [{"source": "a paper"}], "variant": model, "papers": [], "curves": [],
-            "counts": {"train": 9, "val": 1, "test": 4, "cut": 0}, "git": {"dirty": False},
-            **changes,
+            "data": "demo", "classes": list(CLASSES), "n_folds": 1, "floor": model == "majority",
+            "split_digest": "s", "parameters": {"total": 10, "trainable": 4},
+            "seconds": {"train": 2.5, "total": 3.0}, "notes": [f"note of {model}"],
+            "published": [PUBLISHED], "variant": model,
         }  # fmt: skip
-        result.setdefault("key", f"{model}-f{result['fold']}-s{result['seed']}")
-        folder = tmp_path / study / result["key"]
+        made = result(**{**own, **changes})
+        made["key"] = made["key"] or f"{model}-f{made['fold']}-s{made['seed']}"
+        folder = tmp_path / study / made["key"]
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("fold: 1\n")
-        (folder / "status.json").write_text(json.dumps({"state": state}))
-        (folder / "result.json").write_text(json.dumps(result))
+        Status(state).write(folder)
+        (folder / "result.json").write_text(json.dumps(made))
         write_rows(folder, probabilities)
         return folder
 
@@ -115,16 +117,17 @@ def test_a_combination_is_a_run(write, tmp_path):
     assert [row["predicted"] for row in rows][:4] == ["neu", "ang", "sad", "ang"]
     assert [float(rows[0][f"p_{c}"]) for c in CLASSES] == pytest.approx([0.25, 0.5, 0.25])
     assert (rows[0]["talker"], rows[0]["transcript_digest"]) == ("tu1", "t")
-    assert result["metrics"]["test/ua"] == pytest.approx((1 + 1 + 1 / 2) / 3)
-    assert result["metrics"]["test/wa"] == pytest.approx(3 / 4)
-    assert result["metrics"]["test/recall_sad"] == pytest.approx(1 / 2)
-    assert "val/ua" in result["metrics"]
-    assert (result["model"], result["study"]) == ("both", "new")
-    assert result["parts"] == ["a-f1-s1", "b-f1-s1"]
-    assert result["parameters"] == {"total": 20, "trainable": 8}
-    assert result["seconds"] == {"train": 5.0, "total": 6.0}
-    assert result["notes"][1:] == ["note of a", "note of b"]
-    assert (result["epochs"], result["published"]) == ({}, [])
+    assert result.metrics["test/ua"] == pytest.approx((1 + 1 + 1 / 2) / 3)
+    assert result.metrics["test/wa"] == pytest.approx(3 / 4)
+    assert result.metrics["test/recall_sad"] == pytest.approx(1 / 2)
+    assert "val/ua" in result.metrics
+    assert (result.model, result.study) == ("both", "new")
+    assert result.parts == ("a-f1-s1", "b-f1-s1")
+    assert result.parameters == Parameters(20, 8)
+    assert result.seconds == Seconds(train=5.0, total=6.0)
+    assert result.notes[1:] == ("note of a", "note of b")
+    assert (result.epochs, result.published) == (Epochs(), ())
+    assert not result.floor
     assert read_yaml(folder / "config.yaml")["combine"][1] == {
         "study": "one",
         "key": "b-f1-s1",
@@ -162,7 +165,7 @@ def test_folds_of_a_combination_are_one_system(write):
 def test_again_it_is_found_finished_unless_a_part_predicted_anew(write, tmp_path):
     a, b = write("a"), write("b", SECOND)
     first = combine(plan(a, b), tmp_path / "new")
-    path = tmp_path / "new" / first["key"] / "predictions.csv"
+    path = tmp_path / "new" / first.key / "predictions.csv"
     path.write_text("kept")
     assert combine(plan(b, a), tmp_path / "new") == first
     assert path.read_text() == "kept"
@@ -183,22 +186,22 @@ def test_an_interrupted_combination_is_made_anew(write, tmp_path):
 def test_faults_and_sources_of_a_part_are_the_combinations(write, tmp_path):
     clean = write("a", text_source="human", protocol="x_leaky", leaky=True, selection="last")
     other = write("b", text_source="asr:tiny", protocol="x_leaky", leaky=True,
-                  selection="test", git={"dirty": True})  # fmt: skip
+                  selection="test", git={"commit": "def456", "dirty": True})  # fmt: skip
     write_rows(other, SECOND, transcript="heard")
     both = plan(clean, other)
     result = combine(both, tmp_path / "new")
-    assert result["leaky"]
-    assert result["selection"] == "test"
-    assert result["text_source"] == "human + asr:tiny"
-    assert result["git"]["dirty"]
+    assert result.leaky
+    assert result.selection == "test"
+    assert result.text_source == "human + asr:tiny"
+    assert result.git.dirty
     assert {row["transcript_digest"] for row in predicted(tmp_path / "new" / both.key)} == {""}
 
 
 def test_a_combination_can_be_a_part(write, tmp_path):
     a, b, c = write("a"), write("b", SECOND), write("c")
     pair = combine(plan(a, b), tmp_path / "new")
-    three = combine(plan(tmp_path / "new" / pair["key"], c), tmp_path / "new")
-    assert three["parameters"]["total"] == 30
+    three = combine(plan(tmp_path / "new" / pair.key, c), tmp_path / "new")
+    assert three.parameters.total == 30
 
 
 @pytest.mark.parametrize(
@@ -236,7 +239,7 @@ def test_impossible_plans_are_refused(write):
     for weights in ([1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")]):
         with pytest.raises(InputError, match="2 numbers above 0"):
             plan(a, b, weights=weights)
-    for name in ("", "two words", "majority"):
+    for name in ("", "two words", "majority", "caf"):
         with pytest.raises(InputError, match="cannot name a combination"):
             plan(a, b, name=name)
 

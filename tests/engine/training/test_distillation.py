@@ -14,6 +14,7 @@ from sermm.configuration.compose import conf_dir
 from sermm.configuration.identity import identity, run_key, settings, system_key
 from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch, Output
+from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.training.distillation import Distillation, taught, teacher_setting
@@ -21,6 +22,8 @@ from sermm.engine.training.learner import Learner
 from sermm.engine.training.teacher import with_teacher
 from sermm.engine.training.teaching import as_today, read, write
 from sermm.models.base import System
+from sermm.runs.result import Parameters, Teacher
+from sermm.runs.status import Status
 
 LN2, LN3 = math.log(2), math.log(3)
 TEACHER = {"a": [math.log(0.75), math.log(0.25)], "b": [math.log(0.5), math.log(0.5)]}
@@ -153,27 +156,31 @@ def test_whole_numbers_are_numbers():
     assert (found.weight, found.temperature) == (1.0, 4.0)
 
 
+TAUGHT = {
+    "key": "f1", "model": "single_gate", "variant": "single_gate", "ua": 0.5,
+    "parameters": {"total": 1, "trainable": 1},
+}  # fmt: skip
 CLASSES = ("ang", "hap", "neu", "sad")
 FOLD = Fold(1, ("u1", "u2"), (), ("u3",))
 
 
 @pytest.fixture
-def teach(tmp_path):
+def teach(tmp_path, result):
     """Writes a finished run that may teach, but for the changes."""
 
     def write_run(study="big", key="0123456789abcdef", state="finished", **changes):
-        result = {
-            "key": key, "system": "s" * 16, "seed": 0, "fold": 1, "split_digest": FOLD.digest,
-            "model": "single_gate", "variant": "single_gate", "settings": {}, "data": "demo",
-            "protocol": "loso4", "classes": [*CLASSES], "selection": "val",
+        named = {"model": "single_gate", "variant": "single_gate", "settings": {}, "seed": 0}
+        named |= changes
+        made = result(**{
+            "key": key, "split_digest": FOLD.digest, "data": "demo", "classes": [*CLASSES],
             "parameters": {"total": 1_234_567, "trainable": 10}, "metrics": {"test/ua": 0.5},
-            "teacher": None, **changes,
-        }  # fmt: skip
+            "system": digest([named["model"], named["variant"], named["settings"]])[:16], **named,
+        })  # fmt: skip
         folder = tmp_path / study / key
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(plain().as_yaml())
-        (folder / "status.json").write_text(json.dumps({"state": state}))
-        (folder / "result.json").write_text(json.dumps(result))
+        Status(state).write(folder)
+        (folder / "result.json").write_text(json.dumps(made))
         return folder
 
     return write_run
@@ -224,17 +231,15 @@ def test_the_row_is_told_by_the_teachers_name_and_size(teach, ask):
     assert teacher_setting(student) == {"teacher": "single_gate:1.2M"}
     assert teacher_setting(plain()) == {}
     assert settings(["teacher=null", "model.system.dropout=0.1"]) == {"model.system.dropout": "0.1"}
-    assert taught(plain()) == {"teacher": None}
-    assert taught(student) == {
-        "teacher": {
-            "key": "0123456789abcdef",
-            "model": "single_gate",
-            "variant": "single_gate",
-            "parameters": {"total": 1_234_567, "trainable": 10},
-            "ua": 0.5,
-        },
-        "distillation": {"weight": 0.7, "temperature": 2.0},
-    }
+    assert taught(plain()) is None
+    assert taught(student) == Teacher(
+        key="0123456789abcdef",
+        model="single_gate",
+        variant="single_gate",
+        parameters=Parameters(1_234_567, 10),
+        ua=0.5,
+    )
+    assert student["distillation"] == {"weight": 0.7, "temperature": 2.0}
 
 
 def test_a_study_gives_each_fold_and_seed_its_own(teach, ask):
@@ -242,8 +247,8 @@ def test_a_study_gives_each_fold_and_seed_its_own(teach, ask):
     teach(key="s1", seed=1)
     teach(key="p", protocol="loso6")
     teach(key="open", state="failed")
-    teach(key="floor", model="lookup", variant="lookup")
-    teach(key="student", teacher={"key": "f1"}, settings={"teacher": "single_gate:1M"})
+    teach(key="floor", model="lookup", variant="lookup", floor=True)
+    teach(key="student", teacher=TAUGHT, settings={"teacher": "single_gate:1M"})
     teach(key="f1")
     assert ask("big").teacher.key == "f1"
     assert ask("big", "fold=2").teacher.key == "f2"
@@ -270,7 +275,7 @@ def test_several_systems_are_told_apart_by_words(teach, ask):
     ("changes", "says"),
     [
         ({"parts": ["a", "b"]}, "is a combination and has no weights; use one of its parts: a, b"),
-        ({"model": "lookup"}, "is the floor lookup"),
+        ({"model": "lookup", "floor": True}, "is the floor lookup"),
         ({"data": "emodb"}, "was trained on emodb, the student is on demo"),
         ({"classes": ["hap", "ang", "neu", "sad"]}, r"knows the classes \['hap', .*the student"),
         (
@@ -289,7 +294,7 @@ def test_runs_that_may_not_teach_are_refused(teach, ask, changes, says):
 
 def test_what_is_no_run_is_refused(teach, ask):
     teach()
-    with pytest.raises(InputError, match=r"teacher=nowhere is no study .*no run 'nowhere'"):
+    with pytest.raises(InputError, match=r"teacher=nowhere: .* is no study .*no run 'nowhere'"):
         ask("nowhere")
     with pytest.raises(InputError, match="no study 'small'"):
         ask("small:single_gate")

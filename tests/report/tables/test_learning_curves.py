@@ -97,7 +97,7 @@ def test_the_papers_metric_is_drawn_or_the_headline_or_what_is_there(
     [
         ("", "expected a column epoch, got an empty file"),
         ("val/wa\n.5\n", "expected a column epoch, got val/wa"),
-        ("epoch,val/wa\n1,.5\n1,.6\n", "epoch 1 is there twice"),
+        ("epoch,val/wa\n1,.5,.6\n", "the row of epoch 1 has more values than there are columns"),
         ("epoch,val/wa\nx,.5\n", "invalid literal for int"),
         ("epoch,val/wa\n1,high\n", "could not convert string to float: 'high'"),
     ],
@@ -215,7 +215,7 @@ def test_they_stand_below_the_tables(tmp_path, learned):
         ({"note": None}, "a curve in result.json: note is None, of the wrong type"),
         ({"points": []}, "the curve of Bian 2024 in result.json has no points, or two of the same"),
         ({"points": [{"epoch": 2, "train": 1, "val": 1}] * 2}, "or two of the same epoch"),
-        ({"points": [{"epoch": 1, "val": 1}]}, "a point of the curve of Bian 2024"),
+        ({"points": [{"epoch": 1, "val": 1}]}, "a curve in result.json: points has no train"),
         ({"points": [{"epoch": 0, "train": 1, "val": 1}]}, "expected an epoch of at least 1"),
         ({"points": [{"epoch": 1, "train": 1, "val": 101}]}, "and figures in percent"),
         ({"points": [{"epoch": 1, "train": 1, "val": 1, "val_loss": -1}]}, "ratios of at least 0"),
@@ -237,7 +237,7 @@ def test_curves_are_required_and_held_once(tmp_path, learned):
     assert len({id(run.result.curves) for run in runs}) == 1
     result = runs[0].folder / "result.json"
     result.write_text(result.read_text().replace('"curves"', '"other"'))
-    assert read_study(tmp_path).problems[0].what.endswith("result.json has no curves")
+    assert read_study(tmp_path).problems[0].what.startswith(f"{result} has no curves")
 
 
 def test_a_table_is_no_curve(tmp_path, learned, paper):

@@ -194,4 +194,4 @@ def test_a_damaged_cost_makes_its_run_unreadable(tmp_path, system):
     (folder,) = system(tmp_path, "other", [[[2, 0], [0, 2]]], n_folds=1, cost=bad)
     (problem,) = read_study(tmp_path).problems
     assert folder.name in problem.where
-    assert "cost in result.json: device is None, of the wrong type" in problem.what
+    assert "result.json: cost: device is None, of the wrong type" in problem.what

@@ -172,7 +172,7 @@ def test_warnings(study, system, a_run):
     system(study, "text_only", [[[2, 0], [0, 2]]] * 5, text_source="asr:base",
            git={"commit": "def456", "dirty": True}, split_digest="other", seed=2,
            metrics={"test/ua": 0.9, "test/wa": 1.0},
-           counts={"test": 5})  # fmt: skip
+           counts={"train": 9, "val": 3, "test": 5})  # fmt: skip
     system(study, "late_fusion", [[[2, 0], [0, 2]]] * 5, text_source="human", seed=2)
     (table,) = build(study).tables
     said = "\n".join(table.warnings)

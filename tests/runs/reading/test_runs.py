@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.runs.reading.folders import find_study
 from sermm.runs.reading.runs import read_study
+from sermm.runs.studies import find_study
 
 
 def status(folder, **content):
@@ -93,12 +93,13 @@ def damage_no_test(folder):
         (damage_headline, "headline is 'accuracy'"),
         (damage_cut_predictions, "predictions.csv: "),
         (damage_column, "predicted"),
-        (damage_twice, "names a test utterance twice"),
+        (damage_twice, "predictions.csv names u1_3 twice"),
         (damage_no_test, "no test row"),
         (lambda folder: (folder / "predictions.csv").unlink(), "no predictions.csv"),
         (lambda folder: (folder / "result.json").unlink(), "no result.json"),
         (lambda folder: (folder / "status.json").unlink(), "no status.json"),
-        (lambda folder: (folder / "status.json").write_text("[]"), "status.json has no state"),
+        (lambda folder: (folder / "status.json").write_text("[]"), "status.json holds a list"),
+        (lambda folder: (folder / "status.json").write_text("{}"), "status.json has no state"),
     ],
 )
 def test_damaged_run_is_named(study, damage, says):

@@ -2,17 +2,29 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 from sermm.core.errors import InputError
-from sermm.runs.reading.runs import Result, Run
-
-Systems = dict[str, list[Run]]
+from sermm.runs.result import Result
 
 
-def by_table(runs: Sequence[Run]) -> dict[tuple[str, ...], Systems]:
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A finished run: where it lies, and what it came to."""
+
+    folder: Path
+    result: Result
+
+
+R = TypeVar("R", bound=FinishedRun)
+Systems = dict[str, list[R]]
+
+
+def by_table(runs: Sequence[R]) -> dict[tuple[str, ...], Systems[R]]:
     """Runs by table (corpus, protocol, classes), then by system; both in a stable order."""
-    grouped: dict[tuple[str, ...], Systems] = defaultdict(lambda: defaultdict(list))
+    grouped: dict[tuple[str, ...], Systems[R]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         table = (run.result.data, run.result.protocol, *run.result.classes)
         grouped[table][run.result.system].append(run)
@@ -23,8 +35,8 @@ def by_table(runs: Sequence[Run]) -> dict[tuple[str, ...], Systems]:
     return dict(sorted(grouped.items()))
 
 
-def _refuse_twins(runs: Sequence[Run]) -> None:
-    seen: dict[tuple[int, int], Run] = {}
+def _refuse_twins(runs: Sequence[FinishedRun]) -> None:
+    seen: dict[tuple[int, int], FinishedRun] = {}
     for run in runs:
         place = (run.result.seed, run.result.fold)
         if place in seen:
@@ -35,7 +47,7 @@ def _refuse_twins(runs: Sequence[Run]) -> None:
         seen[place] = run
 
 
-def labels(systems: Systems) -> dict[str, str]:
+def labels(systems: Mapping[str, Sequence[FinishedRun]]) -> dict[str, str]:
     """A label for each system: its model's name, and the settings that differ among namesakes.
 
     Namesakes whose settings do not tell them apart have their variants' names, if these do.
@@ -52,7 +64,9 @@ def labels(systems: Systems) -> dict[str, str]:
     return named
 
 
-def told_apart(systems: Systems, kind: Callable[[Result], str]) -> dict[str, str]:
+def told_apart(
+    systems: Mapping[str, Sequence[FinishedRun]], kind: Callable[[Result], str]
+) -> dict[str, str]:
     """For each system the settings that tell it from others of its kind; empty if it is alone."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for system, runs in systems.items():

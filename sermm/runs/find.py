@@ -1,0 +1,169 @@
+"""What a word of a command names, the same in every verb: a run, or runs of a study.
+
+runs/first/0123456789abcdef    a run folder, or a study's
+first/0123456789abcdef         STUDY/KEY; the first digits of a key do
+0123                           a key, or its first digits
+first                          a study: its one system beside the floors
+first:late_fusion width=8      STUDY:MODEL KEY=VALUE ...: the model, its variant or the row as
+`sermm report` prints it; KEY is a setting, or data, protocol,
+fold, seed
+"""
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.runs.folder import RunFolder
+from sermm.runs.layout import CONFIG, is_run
+from sermm.runs.result import Result
+from sermm.runs.studies import find_study, known_studies, run_folders
+from sermm.runs.systems import FinishedRun, R, by_table, labels
+
+# What the runs of a system are told apart by.
+PLACE = ("data", "protocol", "fold", "seed")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a word names.
+
+    Attributes:
+        word: as typed.
+        folder: of the run, or of the study.
+        wanted: what of the study is meant, the part after the colon; None: the folder is a run's.
+    """
+
+    word: str
+    folder: Path
+    wanted: str | None
+
+
+def named(word: str, runs_dir: Path) -> Named:
+    """The run or the study that a word names; of the files there only names are looked at.
+
+    Raises:
+        InputError: there is no such thing, or several runs have such a key.
+    """
+    for folder in (runs_dir / word, Path(word)):
+        if is_run(folder):
+            return Named(word, folder, None)
+        if word and folder.is_dir():
+            return Named(word, folder, "")
+    study, colon, wanted = word.partition(":")
+    if colon:
+        return Named(word, find_study(study, runs_dir), wanted.strip())
+    return Named(word, _by_key(word, runs_dir), None)
+
+
+def find_run(word: str, runs_dir: Path) -> Path:
+    """The folder of the one run with weights that a word names, finished or not if by its key.
+
+    Raises:
+        InputError: there is no such run, or several fit.
+    """
+    found = named(word, runs_dir)
+    if found.wanted is None:
+        return found.folder
+    runs = [run for run in finished_runs(found.folder) if run.result.parts is None]
+    return only(runs, found).folder
+
+
+def finished_runs(study: Path) -> list[FinishedRun]:
+    """The finished runs of a study, by folder name.
+
+    Raises:
+        InputError: one of them is damaged, or of a newer format.
+    """
+    found = {folder: RunFolder(folder).result for folder in run_folders(study)}
+    return [FinishedRun(folder, result) for folder, result in found.items() if result is not None]
+
+
+def fitting(runs: Sequence[R], wanted: str) -> list[R]:
+    """Those of the runs of a study that are meant; without a model, all but the floors.
+
+    A row that is named as the report prints it is that row, even if others are of its model too.
+
+    Raises:
+        InputError: a run is there twice.
+    """
+    pairs, words = _parted(wanted)
+    place = {name: value for name, value in pairs.items() if name in PLACE}
+    row = " ".join(word for word in words if word.split("=", 1)[0] not in place)
+    found: list[R] = []
+    for systems in by_table(runs).values():
+        names = labels(systems)
+        same = [system for system in systems if names[system] == row]
+        same = same or [s for s, (first, *_) in systems.items() if _fits(first.result, row)]
+        found += [run for system in same for run in systems[system]]
+    return [run for run in found if _is_at(run.result, place)]
+
+
+def only(runs: Sequence[FinishedRun], found: Named, told: str = "") -> FinishedRun:
+    """The one of the runs that a word names.
+
+    Args:
+        runs: of the study that are to be had.
+        found: what the word names.
+        told: what they have in common, for the message.
+
+    Raises:
+        InputError: none of them fits, or several do.
+    """
+    wanted = found.wanted or ""
+    meant = fitting(runs, wanted)
+    if len(meant) == 1:
+        return meant[0]
+    fits, place = (f" that fits {wanted!r}" if wanted else ""), (f" for {told}" if told else "")
+    many = "several finished runs" if meant else "no finished run"
+    there = ", ".join(_described([run.result for run in meant or runs], told)) or "nothing"
+    raise InputError(
+        f"study {found.folder} has {many}{fits}{place}; there it has: {there}; say "
+        "'STUDY:MODEL KEY=VALUE ...' with one of these, or train it"
+    )
+
+
+def _by_key(word: str, runs_dir: Path) -> Path:
+    """The run folder whose key begins so: KEY, STUDY/KEY, or a path that ends so."""
+    above, _, key = word.rpartition("/")
+    studies = {runs_dir / above, Path(above)} if above else set(known_studies(runs_dir))
+    pattern = f"{glob.escape(key)}*/{CONFIG}"
+    found = sorted({p.parent for study in studies if key for p in study.glob(pattern)})
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{word!r} fits several runs: {', '.join(map(str, found[:5]))}; say more")
+    known = ", ".join(study.name for study in known_studies(runs_dir)) or "no study at all"
+    raise InputError(
+        f"{word!r} is no study in {runs_dir} ({known}), and there is no run {word!r}: neither a "
+        "run folder nor a key there; runs_dir= or SERMM_RUNS says where runs are"
+    )
+
+
+def _parted(wanted: str) -> tuple[dict[str, str], list[str]]:
+    words = wanted.split()
+    return dict(word.split("=", 1) for word in words if "=" in word), words
+
+
+def _fits(result: Result, row: str) -> bool:
+    pairs, words = _parted(row)
+    name = " ".join(word for word in words if "=" not in word)
+    settings = {key: str(value) for key, value in result.settings.items()}
+    if name not in ("", result.model, result.variant) or (not name and result.floor):
+        return False
+    return pairs.items() <= settings.items()
+
+
+def _is_at(result: Result, place: Mapping[str, str]) -> bool:
+    return all(str(getattr(result, name)) == value for name, value in place.items())
+
+
+def _described(results: Sequence[Result], told: str) -> list[str]:
+    """Words that name each: variant and settings, and where it is unless that is told."""
+    apart = () if told else ("fold", "seed")
+    said = set()
+    for one in results:
+        pairs = [*sorted(one.settings.items()), *((name, getattr(one, name)) for name in apart)]
+        said.add(repr(" ".join([one.variant, *(f"{key}={value}" for key, value in pairs)])))
+    return sorted(said)

@@ -1,0 +1,252 @@
+"""`result.json`: what a finished run came to, as one record that all write and read."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sermm.core.errors import InputError
+from sermm.core.files import write_json
+from sermm.metrics.names import METRICS
+from sermm.runs.fields import record
+from sermm.runs.layout import FORMAT, RESULT, format_of, read_object
+
+# Format 0 did not say what a floor is; these were all there were.
+_FLOORS_OF_FORMAT_0 = ("majority", "lookup")
+# What a file has only where there is such a thing.
+_ONLY_IF_THERE = ("distillation", "parts", "part_predictions", "weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Numbers of parameters."""
+
+    total: int
+    trainable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """What it took; None where a run, or a part of a combination, does not say."""
+
+    train: float | None = None
+    predict: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What predicting one utterance at a time takes.
+
+    Attributes:
+        device: what the hardware calls itself.
+        threads: that torch may use.
+        features: the run's `features.mode`; "cached" is without the encoders.
+        ms_per_sample: median over the utterances.
+        utterances: how many were predicted.
+        peak_memory_gb: 10^9 bytes; None where the system does not tell.
+    """
+
+    device: str
+    precision: str
+    features: str
+    threads: int
+    utterances: int
+    ms_per_sample: float
+    peak_memory_gb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """Numbers of the chosen and of the last epoch, from 1; None for combinations."""
+
+    best: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overfit:
+    """How much better training goes than validation at the chosen epoch; None = unknown."""
+
+    wa_ratio: float | None = None
+    loss_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """The run that taught this one; `ua` of its test part."""
+
+    key: str
+    model: str
+    variant: str
+    parameters: Parameters
+    ua: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A figure of a paper: `value` in percent, `protocol` by our name."""
+
+    source: str
+    metric: str
+    value: float
+    protocol: str
+    data: str = "iemocap"
+    note: str = ""
+
+    @classmethod
+    def of(cls, found: Any) -> "Published":
+        """Takes it from a configuration.
+
+        Raises:
+            InputError: a field is missing or is of another type.
+        """
+        return record(cls, found, "a figure of model.published")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Utterances of the parts, those cut at `trainer.max_seconds`, and problems of the corpus."""
+
+    train: int
+    val: int
+    test: int
+    cut: int | None = None
+    problems: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """The commit, and the digest of what is not committed; all None outside a checkout."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    diff: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run or a combination of runs came to.
+
+    Attributes:
+        system: digest of the configuration without fold and seed; identifies a row.
+        model: the name of its configuration; of a combination, the name that it was given.
+        floor: it is what systems must beat, not one of them.
+        variant: what it is in the terms of a paper: the model, and its streams where they vary.
+        settings: the user's overrides without fold, seed and study.
+        headline: the metric that the protocol is judged by.
+        metrics: fractions by name: `test/ua`, `val/recall_ang`; None for a class without examples.
+        cost: None for floors, combinations, and runs of older versions.
+        selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
+        text_source: where texts come from, for people; None for what reads none. The record beside
+            it has that in full.
+        features, augment, remedies: the settings that were on; None for combinations.
+        unit_sources: how many utterances have their units from where, by level.
+        published: figures of papers.
+        papers: whole tables of papers in which the variant has a cell, as
+            `sermm.runs.reading.papers.PaperTable` describes them.
+        curves: figures by epoch that papers print of the model, as
+            `sermm.runs.reading.paper_curves.PaperCurve` describes them.
+        parts: the keys of the runs that a combination is of; None for a run.
+        part_predictions: digests of the predictions that it was made of.
+        weights: of the parts.
+        format: of the file that it comes from, see `sermm.runs.layout`.
+    """
+
+    key: str
+    study: str
+    system: str
+    model: str
+    floor: bool
+    variant: str
+    parts: tuple[str, ...] | None = None
+    part_predictions: tuple[str, ...] | None = None
+    weights: tuple[float, ...] | None = None
+    settings: dict[str, Any]
+    data: str
+    protocol: str
+    protocol_notes: str
+    leaky: bool
+    headline: str
+    classes: tuple[str, ...]
+    fold: int
+    n_folds: int
+    seed: int
+    split_digest: str
+    metrics: dict[str, float | None]
+    parameters: Parameters
+    seconds: Seconds
+    cost: Cost | None = None
+    epochs: Epochs
+    overfit: Overfit | None = None
+    selection: str
+    text_source: str | None
+    text_source_record: dict[str, Any] | None = None
+    features: dict[str, Any] | None = None
+    augment: dict[str, Any] | None = None
+    remedies: dict[str, Any] | None = None
+    teacher: Teacher | None = None
+    distillation: dict[str, Any] | None = None
+    unit_sources: dict[str, dict[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...]
+    published: tuple[Published, ...]
+    papers: list[Any]
+    curves: list[Any]
+    counts: Counts
+    versions: dict[str, str]
+    git: Git
+    format: int = FORMAT
+
+    @property
+    def place(self) -> str:
+        """Corpus, protocol, fold and seed, for people."""
+        return f"{self.data}, {self.protocol}, fold {self.fold}, seed {self.seed}"
+
+    @property
+    def test_ua(self) -> float:
+        """UA on the test part, which every run has."""
+        ua = self.metrics.get("test/ua")
+        if ua is None:
+            raise ValueError(f"run {self.key} has no UA on its test part")
+        return ua
+
+    @property
+    def val_ua(self) -> float | None:
+        """Validation UA; None without a validation part."""
+        return self.metrics.get("val/ua")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        """Reads the result of a run folder.
+
+        Raises:
+            FileNotFoundError: it has none.
+            InputError: the file is damaged, or of a newer format.
+        """
+        path = folder / RESULT
+        found = read_object(path)
+        version = format_of(found)
+        if version == 0:
+            found = {**found, "floor": found.get("model") in _FLOORS_OF_FORMAT_0}
+        try:
+            result = record(cls, {**found, "format": version}, str(path))
+        except InputError as error:
+            raise InputError(f"{error}; the file is damaged: run it again") from error
+        if result.headline not in METRICS:
+            raise InputError(f"{path}: headline is {result.headline!r}, not in {METRICS}")
+        return result
+
+    def write(self, folder: Path) -> None:
+        """Writes it into a run folder, whole or not at all."""
+        write_json(folder / RESULT, self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as `result.json` has them."""
+        found = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        return {k: v for k, v in found.items() if v is not None or k not in _ONLY_IF_THERE}
+
+
+def _plain(value: Any) -> Any:
+    """Records as objects, tuples as lists; what is plain already is not copied."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else value

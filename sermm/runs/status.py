@@ -1,0 +1,160 @@
+"""`status.json`: how a run is, as it says itself, and what that means to others."""
+
+import errno
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from sermm.core.errors import InputError
+from sermm.core.files import write_json
+from sermm.runs.fields import record
+from sermm.runs.layout import FORMAT, STATUS, read_object
+
+# In the file: what a run says of itself.
+Said = Literal["running", "finished", "failed", "interrupted"]
+# How a run stands: what it says of itself if that can be believed, or "unreadable"; one that a
+# sweep has planned and that has no folder so far is waiting.
+State = Literal["failed", "unreadable", "interrupted", "running", "waiting", "finished"]
+STATES: tuple[State, ...] = get_args(State)
+HEARTBEAT_LIMIT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class _File:
+    """The fields of the file."""
+
+    state: str
+    error: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    heartbeat: str | None = None
+    job: str | None = None
+    slurm: str | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run says of itself.
+
+    Attributes:
+        error: why it failed or was interrupted, a traceback perhaps.
+        host, pid: the process that said so.
+        heartbeat: its last sign of life.
+        job: which job of a sweep it is (`sermm.runs.plans.job_id`), if any.
+        slurm: Slurm's name of its job.
+    """
+
+    state: Said
+    error: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    heartbeat: datetime | None = None
+    job: str | None = None
+    slurm: str | None = None
+
+    @classmethod
+    def of_this_process(
+        cls, state: Said, error: str | None, job: str | None, slurm: str | None
+    ) -> "Status":
+        """What this process says now."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        return cls(state, error, _host(), os.getpid(), now, job, slurm)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Status":
+        """Reads the status of a run folder.
+
+        Raises:
+            FileNotFoundError: it has none; likewise NotADirectoryError.
+            InputError: the file is damaged, or of a newer format.
+        """
+        path = folder / STATUS
+        found = record(_File, read_object(path), str(path))
+        if found.state not in get_args(Said):
+            raise InputError(f"{path}: state is {found.state!r}, expected {_among(Said)}")
+        beat = _time(found.heartbeat, path)
+        if beat is None and found.state == "running":
+            raise InputError(f"{path}: it is running, and has no heartbeat")
+        return cls(**{**vars(found), "heartbeat": beat})
+
+    def write(self, folder: Path) -> None:
+        """Replaces the status of a run folder."""
+        write_json(folder / STATUS, self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as `status.json` has them."""
+        beat = self.heartbeat and self.heartbeat.isoformat()
+        return {**asdict(self), "heartbeat": beat, "format": FORMAT}
+
+    @property
+    def standing(self) -> "Standing":
+        """What that means now.
+
+        What says that it is running is interrupted if its process is gone from this host, or has
+        given no sign of life for `HEARTBEAT_LIMIT`.
+        """
+        if self.state != "running" or self.heartbeat is None:
+            lines = (self.error or "").strip().splitlines()
+            return Standing(self.state, lines[-1] if lines else "", self)
+        if self._gone():
+            return Standing("interrupted", f"process {self.pid} is gone from {self.host}", self)
+        if datetime.now(UTC) - self.heartbeat > HEARTBEAT_LIMIT:
+            said = f"no sign of life since {self.heartbeat.isoformat()}"
+            return Standing("interrupted", said, self)
+        return Standing("running", "", self)
+
+    def _gone(self) -> bool:
+        if self.pid is None or self.pid < 1 or self.host != _host():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except OSError as error:
+            # not permitted: there is one, of another user
+            return error.errno == errno.ESRCH
+        return False
+
+
+class Standing(NamedTuple):
+    """How a run stands.
+
+    Attributes:
+        reason: why it did not finish, or cannot be read, in one line; may be empty.
+        status: what it says of itself; None where that cannot be read.
+    """
+
+    state: State
+    reason: str
+    status: Status | None = None
+
+
+def standing(folder: Path) -> Standing:
+    """How the run of a folder stands; what cannot be read is unreadable, and says why."""
+    try:
+        return Status.read(folder).standing
+    except FileNotFoundError:
+        return Standing("unreadable", f"no {STATUS}: half-written")
+    except (OSError, ValueError) as error:
+        return Standing("unreadable", str(error))
+
+
+def _time(said: str | None, path: Path) -> datetime | None:
+    if said is None:
+        return None
+    try:
+        beat = datetime.fromisoformat(said)
+    except ValueError as error:
+        raise InputError(f"{path}: heartbeat is no time: {error}") from error
+    return beat if beat.tzinfo else beat.replace(tzinfo=UTC)
+
+
+def _among(kind: Any) -> str:
+    return ", ".join(get_args(kind))
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname()

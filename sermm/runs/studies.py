@@ -1,0 +1,53 @@
+"""Studies and the run folders in them; imports nothing that takes time."""
+
+import os
+import re
+from pathlib import Path
+
+from sermm.core.errors import InputError
+from sermm.runs.layout import CONFIG
+
+REPORT_FOLDER = "report"
+_GROUP = r"^{}:\n(?:[ \t].*\n)*?  name: *(\S+)"
+_TITLE = {
+    "model": re.compile(_GROUP.format("model"), re.MULTILINE),
+    "protocol": re.compile(_GROUP.format("protocol"), re.MULTILINE),
+    "fold": re.compile(r"^fold: *(\S+)", re.MULTILINE),
+    "seed": re.compile(r"^seed: *(\S+)", re.MULTILINE),
+}
+
+
+def find_study(study: str, runs_dir: Path) -> Path:
+    """The folder of a study given by name or as a folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (runs_dir / study, Path(study)):
+        if study and folder.is_dir():
+            return folder
+    known = [folder.name for folder in known_studies(runs_dir)]
+    raise InputError(
+        f"there is no study {study!r} in {runs_dir} ({', '.join(known) or 'no study at all'}); "
+        "give one of these names, a folder, or runs_dir=..."
+    )
+
+
+def known_studies(runs_dir: Path) -> list[Path]:
+    """The folders of all studies, by name."""
+    return run_folders(runs_dir) if runs_dir.is_dir() else []
+
+
+def run_folders(parent: Path) -> list[Path]:
+    """The folders inside that are not hidden and not the report, by name."""
+    with os.scandir(parent) as inside:
+        names = [entry.name for entry in inside if entry.is_dir() and entry.name != REPORT_FOLDER]
+    return [parent / name for name in sorted(names) if not name.startswith(".")]
+
+
+def title(folder: Path) -> dict[str, str]:
+    """Model, protocol, fold and seed, as far as the run's `config.yaml` tells."""
+    config = folder / CONFIG
+    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
+    found = {name: pattern.search(text) for name, pattern in _TITLE.items()}
+    return {name: match[1] for name, match in found.items() if match}
