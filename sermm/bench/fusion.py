@@ -45,7 +45,6 @@ from sermm.bench.models import (
     encoder_pair,
     fused,
     hubert,
-    kind_of,
     save_recogniser,
     utterances,
 )
@@ -216,8 +215,12 @@ class Bench:
     def _features(self, batch: Batch) -> Batch:
         """The last states of both encoders, random, for all systems."""
         states = {kind: _states(encoder, batch) for kind, encoder in self._pair.items()}
-        paths = {path for system in self.given.values() for path in system.encoders}
-        return replace(batch, cached={path: states[kind_of(path)] for path in paths})
+        cached = {
+            path: states[encoder.modality]
+            for system in self.given.values()
+            for path, encoder in system.encoders.items()
+        }
+        return replace(batch, cached=cached)
 
     def _passes(
         self, kind: str, systems: Mapping[str, System], batch: Batch

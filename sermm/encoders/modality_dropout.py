@@ -37,16 +37,15 @@ class ModalityDropout(Encoder):
 
     Args:
         encoder: any.
-        modality: what it encodes, `speech` or `text`.
         fill: zero, or learned: a vector `[layers d]` that learns with `learning.lr`.
     """
 
     fill: nn.Parameter | None
 
-    def __init__(self, encoder: Encoder, modality: str, fill: Fill) -> None:
+    def __init__(self, encoder: Encoder, fill: Fill) -> None:
         super().__init__()
         self.encoder = encoder
-        self.modality = modality
+        self.modality = encoder.modality
         self.needs, self.frame_s = encoder.needs, encoder.frame_s
         self.width, self.n_layers = encoder.width, encoder.n_layers
         self.pretrained = encoder.pretrained

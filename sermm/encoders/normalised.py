@@ -95,6 +95,7 @@ class Normalised(Encoder):
     def __init__(self, encoder: Encoder, over: str) -> None:
         super().__init__()
         self.encoder = encoder
+        self.modality = encoder.modality
         self.over = over
         self.needs, self.frame_s = encoder.needs, encoder.frame_s
         self.width, self.n_layers = encoder.width, encoder.n_layers

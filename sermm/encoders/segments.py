@@ -49,6 +49,7 @@ class Segments(Encoder):
                 "not (of mfcc and logmel: encoder.speech.trim_db=null encoder.speech.augment=false)"
             )
         self.encoder = encoder
+        self.modality = encoder.modality
         self.level: Level = level
         self.literal = literal
         self.needs: frozenset[Needs] = encoder.needs | {level}

@@ -19,6 +19,7 @@ class Shared(Encoder):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
+        self.modality = encoder.modality
         self.needs, self.frame_s = encoder.needs, encoder.frame_s
         self.width, self.n_layers = encoder.width, encoder.n_layers
         self.pretrained = encoder.pretrained

@@ -28,7 +28,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem, by_modality
+from sermm.models.base import StreamSystem
 from sermm.models.branch import LinearBranch
 
 Axis = Literal["sequence", "feature"]
@@ -70,7 +70,7 @@ class Concatenation(StreamSystem):
         join = self._along_time if self.axis == "sequence" else self._side_by_side
         mixed = self.mixed(batch)
         embedding = join(list(mixed.values()))
-        pooled = by_modality({name: states.mean() for name, states in mixed.items()})
+        pooled = self.pooled({name: states.mean() for name, states in mixed.items()})
         return Output(self.classifier(embedding), embedding, pooled=pooled)
 
     def _along_time(self, streams: list[Ragged]) -> Float[Tensor, "b width"]:

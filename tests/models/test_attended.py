@@ -38,7 +38,8 @@ def batch_of(*names):
 
 
 def streams(*names):
-    return {name: Stored(name, D, 1) for name in names}
+    kinds = {name: "text" if name == "text" else "speech" for name in names}
+    return {name: Stored(name, D, 1, kinds[name]) for name in names}
 
 
 def test_weights_of_two_heads_by_hand():

@@ -12,7 +12,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
 from sermm.encoders.base import Encoder
-from sermm.engine.assembly.encoders import Makers, encoded_by, encoder_config, encoder_configs, made
+from sermm.engine.assembly.encoders import Makers, encoder_config, encoder_configs, made
 from sermm.engine.assembly.remedies import remedies_of
 from sermm.models.base import System
 
@@ -43,7 +43,7 @@ def build(
     wrapped = {}
     for path, one in encoder_configs(plain["model"]).items():
         inside = encoder_config(plain, one, path, assets, (stored or {}).get(path))
-        wrapped[path] = remedies.around(inside, encoded_by(one))
+        wrapped[path] = remedies.around(inside)
     makers = Makers(wrapped.values())
     encoders: dict[str, Any] = {}
     for path, one in wrapped.items():

@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 
 from sermm.core.errors import InputError
-from sermm.encoders.base import Encoder, TextEncoder
+from sermm.encoders.base import Encoder, Modality
 from sermm.encoders.normalised import OVER
 from sermm.encoders.shared import Shared
 
@@ -57,7 +57,8 @@ def encoder_config(
     storable = is_storable(config)
     if stored is not None:
         n_layers, width = stored
-        config = {**_STORED, "stream": path, "n_layers": n_layers, "width": width}
+        shape = {"n_layers": n_layers, "width": width, "modality": encoded_by(config)}
+        config = {**_STORED, "stream": path, **shape}
     elif assets is not None and (assets / path).is_dir():
         config = with_assets(config, assets / path)
     over = plain["features"]["normalise"]
@@ -73,10 +74,10 @@ def innermost(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(config)
 
 
-def encoded_by(config: Mapping[str, Any]) -> str:
-    """What an encoder encodes, by its configuration: `speech` or `text`."""
-    made_by: Any = get_class(innermost(config)["_target_"])
-    return "text" if issubclass(made_by, TextEncoder) else "speech"
+def encoded_by(config: Mapping[str, Any]) -> Modality:
+    """What an encoder encodes, by the class that its configuration names."""
+    made_by: type[Encoder] = get_class(innermost(config)["_target_"])
+    return made_by.modality
 
 
 def is_storable(config: Mapping[str, Any]) -> bool:

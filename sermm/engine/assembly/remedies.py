@@ -11,9 +11,10 @@ from typing import Any, Final, get_args
 from hydra.utils import get_class
 
 from sermm.core.errors import InputError
+from sermm.encoders.base import Modality
 from sermm.encoders.modality_dropout import FILLS
 from sermm.engine.assembly.encoders import encoded_by, encoder_configs
-from sermm.models.base import CountingSystem, Modality
+from sermm.models.base import CountingSystem
 
 _DROPPED: Final = {"_target_": "sermm.encoders.modality_dropout.ModalityDropout"}
 KINDS: Final = ("infonce", "supervised")
@@ -41,12 +42,12 @@ class Remedies:
         dropout = self.settings.get("modality_dropout")
         return 0.0 if dropout is None else float(dropout["p"])
 
-    def around(self, config: dict[str, Any], modality: str) -> dict[str, Any]:
+    def around(self, config: dict[str, Any]) -> dict[str, Any]:
         """The configuration of an encoder whose states may be lost."""
         dropout = self.settings.get("modality_dropout")
         if dropout is None:
             return config
-        return {**_DROPPED, "encoder": config, "modality": modality, "fill": dropout["fill"]}
+        return {**_DROPPED, "encoder": config, "fill": dropout["fill"]}
 
 
 def remedies_of(plain: Mapping[str, Any]) -> Remedies:
