@@ -29,8 +29,8 @@ from torch import nn
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder
+from sermm.models.attention import Attention
 from sermm.models.base import Attended, StreamSystem
-from sermm.models.transformer_branch import Attention
 
 
 class CrossAttentionFusion(StreamSystem):

@@ -10,7 +10,7 @@ Source: Zhao 2022, section 2.3, equation (4), Figures 2 and 3; the attention is 
 | i in {F, P, S, W} | the names of the speech streams; `stacks[i]` gives c_i |
 | u (equation 1), one w per stream | `mixes` |
 | one layer of U_T (x) U_i (Figure 3) | `CoAttentionLayer` |
-| W6, W7, W8, attention, block | `transformer_branch.Attention`, `.Block` |
+| W6, W7, W8, attention, block | `attention.Attention`, `transformer_branch.Block` |
 | GA (equation 2) | `Ragged.mean` |
 | W4, b4 | `fuse` |
 | LN of equation (4) | `norm` |

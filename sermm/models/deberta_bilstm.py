@@ -39,8 +39,8 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.encoders.layer_mix import LayerMix
 from sermm.encoders.recurrent import BiLSTM
+from sermm.models.attention import attend, attention_weights
 from sermm.models.base import Attended, System
-from sermm.models.transformer_branch import attend_one_by_one, attend_padded
 
 Audio = Literal["bilstm", "mean"]
 Text = Literal["tuned", "static"]
@@ -89,17 +89,11 @@ class CrossModalAttention(nn.Module):
         """O `[n d]` of A `[n d]` over X `[m d]`; zeros where the source is empty."""
         q, k = self._scored(own, source)
         v = self._heads(source.map(self.value))
-        # As in `transformer_branch.Attention`: a CPU computes padding, a GPU waits for kernels.
-        run = attend_padded if own.values.is_cuda else attend_one_by_one
-        return run(q, k, v, 0.0).map(lambda values: values.flatten(1))
+        return attend(q, k, v).map(lambda values: values.flatten(1))
 
     def weights(self, own: Ragged, source: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:
         """The weights alpha `[n m]` of each utterance, the mean over the heads."""
-        q, k = self._scored(own, source)
-        return tuple(
-            (torch.einsum("nhe,mhe->hnm", one, other) * self.size**-0.5).softmax(-1).mean(0)
-            for one, other in zip(q.split(), k.split(), strict=True)
-        )
+        return attention_weights(*self._scored(own, source))
 
     def _scored(self, own: Ragged, source: Ragged) -> tuple[Ragged, Ragged]:
         """Q and K `[n h e]`, of which the scores are q k / sqrt(e) whatever the scale."""
