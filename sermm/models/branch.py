@@ -28,6 +28,13 @@ class Branch(nn.Module):
         """The vectors; zeros where a sequence is empty."""
         raise NotImplementedError
 
+    def weights(self, states: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:  # noqa: ARG002
+        """Where the n positions look in their own sequence, `[n n]` for each utterance.
+
+        Nothing for a branch without attention.
+        """
+        return ()
+
 
 class MeanBranch(Branch):
     """The mean over the positions, nothing else: the head of a fine-tuned encoder by itself.

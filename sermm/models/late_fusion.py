@@ -15,6 +15,7 @@ branch by itself, which needs `trainer.clip_norm=null` to leave them wholly inde
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -23,7 +24,6 @@ from sermm.core.batch import Batch, Output
 from sermm.encoders.base import Encoder
 from sermm.models.base import Attended, StreamSystem
 from sermm.models.branch import Branch, LinearBranch
-from sermm.models.transformer_branch import TransformerBranch
 
 
 class LateFusion(StreamSystem):
@@ -70,6 +70,5 @@ class LateFusion(StreamSystem):
         return tuple(
             Attended(name, name, weights)
             for name, states in self.mixed(batch).items()
-            if isinstance(branch := self.branches[name], TransformerBranch)
-            and (weights := branch.weights(states))
+            if (weights := cast(Branch, self.branches[name]).weights(states))
         )
