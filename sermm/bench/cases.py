@@ -65,7 +65,7 @@ def memory_case() -> list[Measure]:
         with scratch() as root:
             command = [sys.executable, "-c", script, str(root), str(n)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            peaks.append(float(done.stdout.split()[-1]))
+            peaks.append(int(done.stdout.split()[-1]) / 1e6)
     return [
         Measure("memory", "peak with 200 utterances", peaks[0], "MB"),
         Measure("memory", "peak with 2000 utterances", peaks[1], "MB"),

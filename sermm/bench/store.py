@@ -90,11 +90,11 @@ def extract_memory_case() -> list[Measure]:
             corpus = write_corpus(root, [clips[n % 10] * (1 + n / 4096) for n in range(count)])
             words = command(root, corpus, root / "encoder")
             script = (
-                "import sys; from sermm.cli.main import main; from sermm.bench.cases import "
-                "peak_mb; main(sys.argv[1:]); print(peak_mb())"
+                "import sys; from sermm.cli.main import main; from sermm.core.memory import "
+                "peak_bytes; main(sys.argv[1:]); print(peak_bytes())"
             )
             done = run_quietly([sys.executable, "-c", script, *words[3:]])
-            peaks.append(float(done.split()[-1]))
+            peaks.append(int(done.split()[-1]) / 1e6)
     return [
         Measure("extract-memory", "peak with 18 minutes of speech", peaks[0], "MB"),
         Measure("extract-memory", "peak with 3 hours of speech", peaks[1], "MB"),

@@ -45,13 +45,11 @@ def _measured(seeds: int) -> list[tuple[float, float]]:
 
 
 def _once(verb: str, study: Path) -> tuple[float, float]:
-    # not `peak_mb`, whose module brings numpy along
     script = (
-        "import sys; from sermm.cli.main import main; status = main(sys.argv[1:])\n"
-        "peak = next(x for x in open('/proc/self/status') if x.startswith('VmHWM:'))\n"
-        "print(int(peak.split()[1]) * 1024 / 1e6); sys.exit(status)"
+        "import sys; from sermm.cli.main import main; from sermm.core.memory import peak_bytes\n"
+        "status = main(sys.argv[1:]); print(peak_bytes()); sys.exit(status)"
     )
     command = [sys.executable, "-c", script, verb, str(study)]
     start_s = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - start_s, float(done.stdout.split()[-1])
+    return time.perf_counter() - start_s, int(done.stdout.split()[-1]) / 1e6
