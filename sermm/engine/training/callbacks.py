@@ -3,8 +3,6 @@
 import csv
 import io
 import math
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.files import whole_file, write_text
+from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly.build import save_weights
 from sermm.metrics.scores import scores
@@ -171,42 +170,48 @@ def table(rows: list[dict[str, float | int]]) -> str:
     return text.getvalue()
 
 
-class Progress(Callback):
-    """One line on the terminal that says where training is.
+class EpochProgress(Callback):
+    """Shows where training is: epochs, their figures, the time left if none of them is the last.
 
     Args:
         title: of the run.
-        keeper: knows the figures.
     """
 
-    def __init__(self, title: str, keeper: Keeper) -> None:
+    def __init__(self, title: str) -> None:
         self.title = title
-        self.keeper = keeper
-        self.start_s = time.monotonic()
-        self.first = 0
+        self.progress: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Starts the clock."""
-        self.start_s, self.first = time.monotonic(), trainer.current_epoch
+        if trainer.is_global_zero:
+            left = (trainer.max_epochs or 0) - trainer.current_epoch
+            self.progress = Progress(self.title, left, "epoch")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Says epoch, loss, validation figure and time left."""
-        if not (sys.stderr.isatty() and trainer.is_global_zero):
+        """Shows loss and validation figure."""
+        if self.progress is None:
             return
-        done, most = trainer.current_epoch + 1, trainer.max_epochs or 0
-        pace_s = (time.monotonic() - self.start_s) / (done - self.first)
-        figures = ", ".join(
+        figures = [
             f"{name} {float(trainer.callback_metrics[name]):.3f}"
             for name in ("train/loss", "val/ua")
             if name in trainer.callback_metrics
-        )
-        line = (
-            f"{self.title}: epoch {done}/{most}, {figures}, at most {pace_s * (most - done):.0f} s"
-        )
-        sys.stderr.write(f"\r\x1b[2K{line}")
-        sys.stderr.flush()
+        ]
+        self.progress.say(", ".join([f"epoch {trainer.current_epoch + 1}", *figures]))
+        self.progress.advance()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Clears the line."""
-        if sys.stderr.isatty() and trainer.is_global_zero:
-            sys.stderr.write("\r\x1b[2K")
+        """Takes it away."""
+        self._close()
+
+    def on_exception(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        exception: BaseException,  # noqa: ARG002
+    ) -> None:
+        """Takes it away, so that what is said of the error stands below."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.progress is not None:
+            self.progress.close()

@@ -16,7 +16,7 @@ from sermm.core.seeding import seed_of
 from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly.build import read_weights, save_weights
-from sermm.engine.training.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls
+from sermm.engine.training.callbacks import VAL_LOSS, EpochProgress, EpochSeeding, Keeper, Recalls
 from sermm.engine.training.contrastive import contrastive
 from sermm.engine.training.learner import Learner, Learning
 from sermm.engine.training.memory_estimate import MemoryNote
@@ -77,7 +77,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
             EpochSeeding(task.plain["seed"]),
             Recalls(task.loaded.protocol.classes, learner.confusion),
             keeper,
-            Progress(task.title, keeper),
+            EpochProgress(task.title),
             MemoryNote(task),
             KeepSignals(),
             *watchers,
