@@ -22,8 +22,8 @@ from sermm.encoders.precision import device_for
 from sermm.engine.inputs.corpus import Loaded
 from sermm.recognisers.base import Recogniser
 from sermm.store.claims import Claims, claims_of
+from sermm.store.items import ItemStore
 from sermm.store.sharing import Share, SharedWork
-from sermm.store.transcripts import TranscriptStore
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Recognition(SharedWork[Share]):
         self,
         plain: Mapping[str, Any],
         loaded: Loaded,
-        store: TranscriptStore,
+        store: ItemStore,
         todo: Mapping[str, Utterance],
         done: Transcribed,
     ) -> None:
@@ -132,7 +132,7 @@ class Recognition(SharedWork[Share]):
     def lacking(self, ids: list[str]) -> list[str]:
         """Those without a text, as the store is now."""
         self._store.refresh()
-        return [key for key in ids if key not in self._store.texts]
+        return [key for key in ids if key not in self._store.items]
 
     def cost(self, item: str) -> float:
         """Seconds that are heard of it."""

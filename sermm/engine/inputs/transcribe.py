@@ -10,9 +10,8 @@ from hydra.utils import get_class
 from sermm.core.errors import InputError
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.recognition import Recognition, Transcribed
-from sermm.engine.inputs.texts import _checked, _folder
+from sermm.engine.inputs.texts import transcript_store
 from sermm.recognisers.base import Recogniser
-from sermm.store.transcripts import TranscriptStore
 
 # Not the recogniser's business, but that of who runs it.
 _NOT_ITS_OWN = {"_target_", "name", "batch_seconds"}
@@ -32,21 +31,21 @@ def transcribe(plain: Mapping[str, Any], loaded: Loaded, recogniser: Recogniser)
     """
     most_s = _positive(plain["max_seconds"], "max_seconds")
     _positive(plain["recogniser"]["batch_seconds"], "recogniser.batch_seconds")
-    name = _checked(plain["recogniser"]["name"] or recogniser.name)
+    name = plain["recogniser"]["name"] or recogniser.name
     identity = {**recogniser.identity, "max_seconds": most_s}
     done = Transcribed(name, recogniser, identity)
-    store = TranscriptStore(_folder(plain["cache_dir"], name))
+    store = transcript_store(plain["cache_dir"], name)
     store.refuse_other(identity)
     for message in store.damaged.values():
         print(f"{message}; what it held is recognised again", file=sys.stderr)
     distinct = {loaded.digests[u.id]: u for u in loaded.reading.utterances}
-    todo = [key for key in distinct if key not in store.texts]
+    todo = [key for key in distinct if key not in store.items]
     done.stored = len(distinct) - len(todo)
     if todo:
         store.begin(identity, _asked(plain["recogniser"], name))
         Recognition(plain, loaded, store, {key: distinct[key] for key in todo}, done).run()
     for u in loaded.reading.utterances:
-        if (text := store.texts.get(loaded.digests[u.id])) is not None:
+        if (text := store.items.get(loaded.digests[u.id])) is not None:
             done.texts[u.id] = text
     heard = [min(s, most_s or s) for i, s in loaded.durations.items() if i in done.texts]
     done.windowed = sum(recogniser.window_s is not None and s > recogniser.window_s for s in heard)
