@@ -50,7 +50,7 @@ def evaluate(restored: Restored, overrides: Sequence[str], split: str) -> dict[s
     found = predict(
         restored.system, data.predict_dataloader(), device, plain["trainer"]["precision"]
     )
-    targets = loaded.protocol.targets(loaded.reading.utterances)
+    targets = loaded.targets
     classes = restored.result["classes"]
     record = {
         "run": restored.result["key"],

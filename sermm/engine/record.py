@@ -30,7 +30,7 @@ def record(
     task.data.trainer = None
     found = predict(task.system, task.data.predict_dataloader(), device, options["precision"])
     splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
-    targets = loaded.protocol.targets(loaded.reading.utterances)
+    targets = loaded.targets
     classes = loaded.protocol.classes
     by_id = {u.id: u for u in loaded.reading.utterances}
     write_predictions(

@@ -89,7 +89,7 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
         batch=_batch(restored, plain, loaded, fold, utterance_id),
         waveform=decode(utterance.path, utterance.start_s, utterance.end_s, trainer["max_seconds"]),
         text=loaded.texts[utterance_id],
-        label=loaded.protocol.targets(loaded.reading.utterances)[utterance_id],
+        label=loaded.targets[utterance_id],
         part=part,
     )
 

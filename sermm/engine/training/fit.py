@@ -139,6 +139,5 @@ def learning(plain: dict[str, Any]) -> Learning:
 
 def class_counts(task: Task) -> torch.Tensor:
     """Training utterances of each class, `[k]`."""
-    targets = task.loaded.protocol.targets(task.loaded.reading.utterances)
-    counts = Counter(targets[i] for i in task.fold.train)
+    counts = Counter(task.loaded.targets[i] for i in task.fold.train)
     return torch.tensor([float(counts[c]) for c in task.loaded.protocol.classes])

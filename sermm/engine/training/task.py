@@ -169,7 +169,7 @@ def data_module(
     return EmotionDataModule(
         utterances=list(work.utterances.values()),
         fold=fold,
-        targets=loaded.protocol.targets(loaded.reading.utterances),
+        targets=loaded.targets,
         classes=loaded.protocol.classes,
         durations=loaded.durations,
         inputs=inputs_of(system, texts, work.units, stored or {}),
