@@ -13,7 +13,7 @@ from sermm.configuration.compose import levels_of
 from sermm.core.records import Fold
 from sermm.data.augment.augment import OF_WORDS, Augment
 from sermm.data.augment.synonyms import Reworded, Synonyms
-from sermm.data.datamodule import EmotionDataModule
+from sermm.data.datamodule import EmotionDataModule, Loading
 from sermm.data.dataset import StoredStream
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.build import build, save_assets
@@ -174,12 +174,14 @@ def data_module(
         durations=loaded.durations,
         inputs=inputs_of(system, texts, work.units, stored or {}),
         seed=plain["seed"],
-        batch_size=trainer["batch_size"],
-        batch_seconds=trainer["batch_seconds"],
-        max_seconds=trainer["max_seconds"],
-        num_workers=trainer["num_workers"],
-        keep_audio_mb=trainer["keep_audio_mb"],
-        pin_memory=device_for(trainer["accelerator"]).type == "cuda",
+        loading=Loading(
+            batch_size=trainer["batch_size"],
+            batch_seconds=trainer["batch_seconds"],
+            max_seconds=trainer["max_seconds"],
+            num_workers=trainer["num_workers"],
+            keep_audio_mb=trainer["keep_audio_mb"],
+            pin_memory=device_for(trainer["accelerator"]).type == "cuda",
+        ),
         augment=augment if "waveform" in system.needs else None,
         reworded=reworded(system, synonyms, {i: texts[i] for i in fold.train}),
     )
