@@ -54,13 +54,13 @@ class SlurmLauncher(SweepLauncher):
 
     def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
         from sermm.runs.plans import PlannedJob
-        from sermm.sweeps.slurm.settings import Settings
+        from sermm.sweeps.slurm.settings import SubmitSettings
         from sermm.sweeps.slurm.submit import submit, write
         from sermm.sweeps.slurm.wait import await_jobs
 
         trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
         planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]
-        written = write(study_dir, planned, Settings.for_runs(self.settings, trainer))
+        written = write(study_dir, planned, SubmitSettings.for_runs(self.settings, trainer))
         ids = submit(study_dir, written)
         print(f"submitted {len(jobs)} runs as Slurm job {', '.join(ids)}; waiting", flush=True)
         try:

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from sermm.bench.measures import Measure, scratch
+from sermm.bench.measures import Measurement, scratch
 from sermm.bench.study_runs import write_study
 from sermm.bench.timing import ratio
 
@@ -14,7 +14,7 @@ _SYSTEMS = 40
 _FEWER, _MORE = 5, 50
 
 
-def study_case() -> list[Measure]:
+def study_case() -> list[Measurement]:
     """Fresh processes over made-up runs; their memory, too, against a tenth of the runs.
 
     `status` keeps a record a run and no more. `report` must hold the counted test predictions of
@@ -23,14 +23,16 @@ def study_case() -> list[Measure]:
     """
     (few_status, few_report), (status, report) = _measured(_FEWER), _measured(_MORE)
     return [
-        Measure("study", "status of 10,000 runs", status[0], "s", 2.0),
-        Measure("study", "status: of 1,000 runs", few_status[0], "s"),
-        Measure("study", "status: peak with 10,000 runs", status[1], "MB", 100.0),
-        Measure("study", "status: peak to that with 1,000", ratio(status[1], few_status[1]), "x"),
-        Measure("study", "report of 10,000 runs", report[0], "s", 60.0),
-        Measure("study", "report: of 1,000 runs", few_report[0], "s"),
-        Measure("study", "report: peak with 10,000 runs", report[1], "MB", 600.0),
-        Measure(
+        Measurement("study", "status of 10,000 runs", status[0], "s", 2.0),
+        Measurement("study", "status: of 1,000 runs", few_status[0], "s"),
+        Measurement("study", "status: peak with 10,000 runs", status[1], "MB", 100.0),
+        Measurement(
+            "study", "status: peak to that with 1,000", ratio(status[1], few_status[1]), "x"
+        ),
+        Measurement("study", "report of 10,000 runs", report[0], "s", 60.0),
+        Measurement("study", "report: of 1,000 runs", few_report[0], "s"),
+        Measurement("study", "report: peak with 10,000 runs", report[1], "MB", 600.0),
+        Measurement(
             "study", "report: peak to that with 1,000", ratio(report[1], few_report[1]), "x", 3.0
         ),
     ]

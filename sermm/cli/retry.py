@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.configuration.compose import compose, resolved
     from sermm.runs.reading.folders import find_study
     from sermm.sweeps.slurm.queue import last_settings, missing
-    from sermm.sweeps.slurm.settings import Settings
+    from sermm.sweeps.slurm.settings import SubmitSettings
     from sermm.sweeps.slurm.submit import submit, write
 
     defaults = resolved(compose("submit", []))
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     new = resolved(compose("submit", given))
     last = last_settings(study_dir)
     kept = {**vars(last.resources), **vars(last.conduct)}
-    settings = Settings.of(
+    settings = SubmitSettings.of(
         {**kept, **{k: new[k] for k, v in own.items() if v is not None}}, last.devices
     )
     jobs, busy = missing(study_dir)

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.runs.folder import make_folder
     from sermm.runs.plans import write_plan
     from sermm.sweeps.expansion import expand
-    from sermm.sweeps.slurm.settings import Settings
+    from sermm.sweeps.slurm.settings import SubmitSettings
     from sermm.sweeps.slurm.submit import submit, write
 
     words = [a for a in arguments if a not in _MULTIRUN]
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     plain = resolved(compose("train", jobs[0].words))
     study_dir = Path(plain["runs_dir"]).absolute() / plain["study"]
     make_folder(study_dir)
-    written = write(study_dir, jobs, Settings.for_runs(given, plain["trainer"]))
+    written = write(study_dir, jobs, SubmitSettings.for_runs(given, plain["trainer"]))
     if given["dry_run"]:
         print(written.path.read_text(encoding="utf-8"))
         print(f"{len(jobs)} runs in {written.path}; nothing was submitted")

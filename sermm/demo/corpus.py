@@ -30,7 +30,7 @@ from sermm.core.transcripts import spoken
 from sermm.corpora.iemocap import layout
 from sermm.corpora.iemocap.counts import Counts
 from sermm.demo.alignment import Alignment, align, speakable, speech_end_s
-from sermm.demo.plan import LAUGHTER, PlannedDialogue, PlannedTurn, Settings, plan
+from sermm.demo.plan import LAUGHTER, DemoSettings, PlannedDialogue, PlannedTurn, plan
 from sermm.demo.ratings import draw_attributes, draw_votes
 from sermm.demo.speech import SAMPLE_RATE_HZ, Speech, Synthesiser
 
@@ -67,7 +67,7 @@ class _Spoken:
         return self.end / layout.FRAMES_PER_S
 
 
-def write_corpus(folder: Path, settings: Settings) -> None:
+def write_corpus(folder: Path, settings: DemoSettings) -> None:
     """Makes `folder`, whole or not at all: the tree and `counts.json`.
 
     A process that finds another has made it in the meantime leaves it as it is.

@@ -46,7 +46,7 @@ Audio = Literal["bilstm", "mean"]
 Text = Literal["tuned", "static"]
 Fusion = Literal["attention", "concatenation"]
 KeysAndValues = Literal["text_fc", "tied", "none"]
-Scale = Literal["head", "model"]
+ScoreScale = Literal["head", "model"]
 
 
 class CrossModalAttention(nn.Module):
@@ -64,11 +64,15 @@ class CrossModalAttention(nn.Module):
     """
 
     def __init__(
-        self, d: int, heads: int = 8, kv_share: KeysAndValues = "text_fc", scale: Scale = "head"
+        self,
+        d: int,
+        heads: int = 8,
+        kv_share: KeysAndValues = "text_fc",
+        scale: ScoreScale = "head",
     ) -> None:
         super().__init__()
         expect_one_of("model.system.attention.kv_share", kv_share, KeysAndValues)
-        expect_one_of("model.system.attention.scale", scale, Scale)
+        expect_one_of("model.system.attention.scale", scale, ScoreScale)
         if heads < 1 or d % heads:
             raise InputError(
                 f"model.system.attention.heads={heads}: expected a number that divides the width "

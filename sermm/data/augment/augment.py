@@ -15,7 +15,7 @@ from sermm.core.errors import InputError
 from sermm.core.seeding import generator
 from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed, Variation
 from sermm.data.augment.noise import Noise
-from sermm.data.augment.settings import Settings
+from sermm.data.augment.settings import VariationSettings
 
 # In the order in which they are applied: the talker, the place, the recording.
 KINDS: Final[Mapping[str, type[Variation]]] = {
@@ -54,7 +54,8 @@ class Augment:
         given = {kind: settings.get(kind) for kind in KINDS}
         self.settings = {kind: dict(one) for kind, one in given.items() if one is not None}
         self._variations = {
-            kind: KINDS[kind].read(Settings(kind, one)) for kind, one in self.settings.items()
+            kind: KINDS[kind].read(VariationSettings(kind, one))
+            for kind, one in self.settings.items()
         }
         self._seed = seed
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sermm.data.augment.settings import Settings
+from sermm.data.augment.settings import VariationSettings
 from sermm.data.augment.stretch import WINDOW, stretched
 
 _GRID: Final = 100
@@ -31,7 +31,7 @@ class Variation:
     p: float
 
     @classmethod
-    def read(cls, settings: Settings) -> "Variation":
+    def read(cls, settings: VariationSettings) -> "Variation":
         """Made from its settings.
 
         Raises:
@@ -67,7 +67,7 @@ class Speed(Variation):
     factor: tuple[float, float]
 
     @classmethod
-    def read(cls, settings: Settings) -> "Speed":
+    def read(cls, settings: VariationSettings) -> "Speed":
         """Made from `p` and `factor`."""
         settings.expect(names_of(cls))
         return cls(settings.p, settings.pair("factor", 0.5, 2.0))
@@ -95,7 +95,7 @@ class Pitch(Variation):
     semitones: tuple[float, float]
 
     @classmethod
-    def read(cls, settings: Settings) -> "Pitch":
+    def read(cls, settings: VariationSettings) -> "Pitch":
         """Made from `p` and `semitones`."""
         settings.expect(names_of(cls))
         return cls(settings.p, settings.pair("semitones", -_SEMITONES, _SEMITONES))
@@ -120,7 +120,7 @@ class Gain(Variation):
     db: tuple[float, float]
 
     @classmethod
-    def read(cls, settings: Settings) -> "Gain":
+    def read(cls, settings: VariationSettings) -> "Gain":
         """Made from `p` and `db`."""
         settings.expect(names_of(cls))
         return cls(settings.p, settings.pair("db", -60.0, 60.0))
@@ -146,7 +146,7 @@ class Mask(Variation):
     times: int
 
     @classmethod
-    def read(cls, settings: Settings) -> "Mask":
+    def read(cls, settings: VariationSettings) -> "Mask":
         """Made from `p`, `share` and `times`."""
         settings.expect(names_of(cls))
         share = settings.pair("share", 0.0, 0.5)

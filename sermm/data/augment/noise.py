@@ -14,7 +14,7 @@ from torch import Tensor
 from sermm.core.errors import InputError
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
 from sermm.data.augment.kinds import Variation
-from sermm.data.augment.settings import Settings
+from sermm.data.augment.settings import VariationSettings
 
 _SUFFIXES: Final = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 # No less is read of a file: of a few samples of speech nothing may be left at its sampling rate.
@@ -37,7 +37,7 @@ class Noise(Variation):
     files: tuple[Path, ...] = ()
 
     @classmethod
-    def read(cls, settings: Settings) -> "Noise":
+    def read(cls, settings: VariationSettings) -> "Noise":
         """Made from `p`, `snr_db` and `root`, a folder of recordings or null."""
         settings.expect(["p", "snr_db", "root"])
         root = settings.given["root"]

@@ -8,7 +8,7 @@ from sermm.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Settings:
+class VariationSettings:
     """The settings of one kind of variation.
 
     Attributes:

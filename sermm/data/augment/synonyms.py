@@ -13,7 +13,7 @@ import torch
 
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
-from sermm.data.augment.settings import Settings
+from sermm.data.augment.settings import VariationSettings
 from sermm.data.augment.wordnet import folder_of, synonyms
 
 Thesaurus = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
@@ -40,7 +40,7 @@ class Synonyms:
     def __init__(
         self, settings: Mapping[str, Any], seed: int, thesaurus: Thesaurus | None = None
     ) -> None:
-        read = Settings("synonyms", settings)
+        read = VariationSettings("synonyms", settings)
         read.expect(["p", "wordnet"])
         self.settings = dict(settings)
         self.seed, self.p = seed, read.p

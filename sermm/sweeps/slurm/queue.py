@@ -6,13 +6,13 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
 from sermm.runs.plans import FOLDER, PlannedJob
-from sermm.sweeps.slurm.settings import Settings
+from sermm.sweeps.slurm.settings import SubmitSettings
 from sermm.sweeps.study import missing_and_running
 
 ASK_S = 60
 
 
-def last_settings(study_dir: Path) -> Settings:
+def last_settings(study_dir: Path) -> SubmitSettings:
     """Those of the last submission.
 
     Raises:
@@ -25,7 +25,7 @@ def last_settings(study_dir: Path) -> Settings:
             "sweep's own again, which goes on where it stopped"
         )
     plain = read_json(records[-1])["settings"]
-    return Settings.of(plain, plain["devices"])
+    return SubmitSettings.of(plain, plain["devices"])
 
 
 def missing(study_dir: Path) -> tuple[list[PlannedJob], int]:

@@ -53,7 +53,7 @@ class Conduct:
 
 
 @dataclass(frozen=True)
-class Settings:
+class SubmitSettings:
     """How the runs of a study are submitted; kept for `sermm retry`.
 
     Attributes:
@@ -72,7 +72,7 @@ class Settings:
         return {"devices": self.devices, **parts}
 
     @classmethod
-    def for_runs(cls, plain: dict[str, Any], trainer: dict[str, Any]) -> "Settings":
+    def for_runs(cls, plain: dict[str, Any], trainer: dict[str, Any]) -> "SubmitSettings":
         """From the configuration of `sermm submit` and that of the runs' trainer.
 
         Raises:
@@ -82,7 +82,7 @@ class Settings:
         return cls.of({**plain, "gpus": 0} if no_gpus else plain, trainer["devices"])
 
     @classmethod
-    def of(cls, plain: dict[str, Any], devices: int) -> "Settings":
+    def of(cls, plain: dict[str, Any], devices: int) -> "SubmitSettings":
         """From the configuration of `sermm submit`, or from what `as_plain` gave.
 
         Raises:

@@ -12,7 +12,7 @@ from sermm.core.files import write_json, write_text
 from sermm.runs.plans import FOLDER, PlannedJob
 from sermm.runs.slurm_job import scontrol
 from sermm.sweeps.slurm.script import script, table
-from sermm.sweeps.slurm.settings import Settings
+from sermm.sweeps.slurm.settings import SubmitSettings
 
 # Slurm's own default; an index must be below it.
 MAX_ARRAY = 1001
@@ -31,10 +31,10 @@ class Written:
 
     path: Path
     jobs: tuple[PlannedJob, ...]
-    settings: Settings
+    settings: SubmitSettings
 
 
-def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: Settings) -> Written:
+def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: SubmitSettings) -> Written:
     """Writes script and table into the study's folder.
 
     Raises:

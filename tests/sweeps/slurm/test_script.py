@@ -13,7 +13,7 @@ from sermm.runs.folder import RunFolder
 from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
 from sermm.sweeps.slurm.queue import last_settings, missing
 from sermm.sweeps.slurm.script import quoted, script, table
-from sermm.sweeps.slurm.settings import Conduct, Resources, Settings
+from sermm.sweeps.slurm.settings import Conduct, Resources, SubmitSettings
 from sermm.sweeps.slurm.submit import submit, write
 
 PLAIN = {
@@ -35,7 +35,7 @@ PLAIN = {
 
 
 def settings(devices=1, **changes):
-    return Settings.of({**PLAIN, **changes}, devices)
+    return SubmitSettings.of({**PLAIN, **changes}, devices)
 
 
 def text_of(study, devices=1, **changes):
@@ -246,6 +246,6 @@ def test_without_a_submission_there_is_nothing_to_retry(tmp_path):
 
 def test_settings_read_back_what_was_kept():
     found = settings(devices=2, setup=["a"], options=["--b"], time="1:00:00")
-    assert Settings.of(json.loads(json.dumps(found.as_plain())), 2) == found
+    assert SubmitSettings.of(json.loads(json.dumps(found.as_plain())), 2) == found
     assert found.resources == Resources(None, None, None, 1, 4, None, "1:00:00", ("--b",))
     assert found.conduct == Conduct(("a",), None, True, "USR1@120", None, 1)
