@@ -119,7 +119,7 @@ def study(tmp_path, monkeypatch):
         "srun": "shift 2; for SLURM_PROCID in $(seq 0 $((TASKS - 1))); do export SLURM_PROCID; "
         '"$@" & pids="$pids $!"; done; worst=0; for p in $pids; do wait $p || worst=$?; done; '
         "exit $worst",
-        "python": 'printf "%s\\n" "$SLURM_PROCID" "$@"; echo; case "$*" in *slurm_end*) echo '
+        "python": 'printf "%s\\n" "$SLURM_PROCID" "$@"; echo; case "$*" in *slurm.end*) echo '
         '"$@" >>"$NOTES";; *fold=9*) exit 3;; esac',
         "sbatch": 'echo "$@" >>"$NOTES"; echo "41$#;cluster"',
         "squeue": 'cat "$QUEUE"',
@@ -171,7 +171,7 @@ def test_words_reach_the_run_as_they_are(study, monkeypatch):
 def test_a_failure_is_the_scripts_own_and_its_folder_is_looked_after(study, tmp_path):
     made = write(study, JOBS, settings(python="python"))
     assert execute(made, 1, before=2) == 3
-    assert (tmp_path / "notes").read_text().split("slurm_end ")[1].split() == [
+    assert (tmp_path / "notes").read_text().split("slurm.end ")[1].split() == [
         *f"{study} 3".split(),
         JOBS[2].id,
     ]
