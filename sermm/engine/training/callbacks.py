@@ -3,19 +3,17 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.files import whole_file, write_text
 from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly.build import save_weights
-from sermm.metrics.scores import scores
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 
@@ -35,26 +33,6 @@ class EpochSeeding(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Seeds torch for this epoch and rank."""
         torch.manual_seed(seed_of(self.seed, "epoch", trainer.current_epoch, trainer.global_rank))
-
-
-class Recalls(Callback):
-    """Adds the recall of each class on validation to the figures of the epoch.
-
-    Args:
-        classes: in the order of the matrix.
-        counted: the confusion matrix that the learner fills, and clears after this.
-    """
-
-    def __init__(self, classes: Sequence[str], counted: MulticlassConfusionMatrix) -> None:
-        self.classes = classes
-        self.counted = counted
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Logs the recall of the classes that have examples."""
-        found = scores(self.counted.compute().cpu().numpy())
-        recalls = dict(zip(self.classes, found.recall, strict=True))
-        values = {f"val/recall_{name}": v for name, v in recalls.items() if v is not None}
-        pl_module.log_dict(values, sync_dist=True)
 
 
 class Keeper(Callback):

@@ -16,7 +16,7 @@ from sermm.core.seeding import seed_of
 from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly.build import read_weights, save_weights
-from sermm.engine.training.callbacks import VAL_LOSS, EpochProgress, EpochSeeding, Keeper, Recalls
+from sermm.engine.training.callbacks import VAL_LOSS, EpochProgress, EpochSeeding, Keeper
 from sermm.engine.training.contrastive import contrastive
 from sermm.engine.training.learner import Learner, Learning
 from sermm.engine.training.memory_estimate import MemoryNote
@@ -75,7 +75,6 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         gradient_clip_val=options["clip_norm"],
         callbacks=[
             EpochSeeding(task.plain["seed"]),
-            Recalls(task.loaded.protocol.classes, learner.confusion),
             keeper,
             EpochProgress(task.title),
             MemoryNote(task),
@@ -137,7 +136,7 @@ def learning(plain: dict[str, Any]) -> Learning:
     return Learning(**instantiate(plain["model"]["learning"], _convert_="all"))
 
 
-def class_counts(task: Task) -> torch.Tensor:
-    """Training utterances of each class, `[k]`."""
+def class_counts(task: Task) -> dict[str, int]:
+    """Training utterances of each class, in the order of the classes."""
     counts = Counter(task.loaded.targets[i] for i in task.fold.train)
-    return torch.tensor([float(counts[c]) for c in task.loaded.protocol.classes])
+    return {name: counts[name] for name in task.loaded.protocol.classes}
