@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sermm.bench.epoch import Silent, bare_epochs, lightning_epochs
-from sermm.bench.measures import Measure, scratch
+from sermm.bench.measures import Measurement, scratch
 from sermm.bench.padded import PaddedCoAttention, PaddedLateFusion, padded
 from sermm.bench.timing import best_of, ratio
 from sermm.configuration.groups import HUMAN
@@ -48,7 +48,7 @@ HALF = torch.float16
 
 
 @dataclass(frozen=True)
-class Scale:
+class CachedWorkload:
     """How much is measured.
 
     Attributes:
@@ -68,12 +68,12 @@ class Scale:
     turns: int = 3
 
 
-def cached_case() -> list[Measure]:
+def cached_case() -> list[Measurement]:
     """Late fusion, co-attention, and the layer mix by itself."""
-    scale = Scale()
+    workload = CachedWorkload()
     with scratch() as root:
-        corpus = Corpus(root, scale)
-        return [*late_fusion(corpus), *coattention(corpus), *mixing(scale)]
+        corpus = Corpus(root, workload)
+        return [*late_fusion(corpus), *coattention(corpus), *mixing(workload)]
 
 
 class Corpus:
@@ -81,13 +81,13 @@ class Corpus:
 
     Args:
         root: a folder.
-        scale: of the corpus.
+        workload: of the corpus.
     """
 
-    def __init__(self, root: Path, scale: Scale) -> None:
-        self.root, self.scale = root, scale
+    def __init__(self, root: Path, workload: CachedWorkload) -> None:
+        self.root, self.workload = root, workload
         rng = generator(0, "bench cached")
-        drawn = rng.lognormal(_LOG_MEAN, _LOG_DEVIATION, scale.utterances)
+        drawn = rng.lognormal(_LOG_MEAN, _LOG_DEVIATION, workload.utterances)
         self.seconds = {f"{n:04d}": min(float(s), _LONGEST_S) for n, s in enumerate(drawn)}
         self.ids = tuple(self.seconds)
         self.streams = {name: self._stream(name, rate) for name, rate in _RATES_HZ.items()}
@@ -97,7 +97,7 @@ class Corpus:
         store = FeatureStore(self.root / "features", description)
         keys = {i: digest([name, i]) for i in self.ids}
         longest = round(rate_hz * _LONGEST_S)
-        values = torch.randn(longest, self.scale.layers, self.scale.width).to(HALF)
+        values = torch.randn(longest, self.workload.layers, self.workload.width).to(HALF)
         with store.writing() as writer:
             writer.claim(list(keys.values()))
             for i, seconds in self.seconds.items():
@@ -119,7 +119,7 @@ class Corpus:
         """A run without validation."""
         words = ["data=manifest", "protocol=groups5", "features=cached", f"model={model}"]
         words += [f"model.streams=[{','.join(streams)}]", "trainer.accelerator=cpu"]
-        words += [f"trainer.batch_size={self.scale.batch}"]
+        words += [f"trainer.batch_size={self.workload.batch}"]
         config = RunConfig.of(words)
         stored = {f"streams.{name}": self.streams[name] for name in streams}
         shapes = {name: stream.shape for name, stream in stored.items()}
@@ -144,7 +144,7 @@ class Corpus:
         )
 
 
-def late_fusion(corpus: Corpus) -> list[Measure]:
+def late_fusion(corpus: Corpus) -> list[Measurement]:
     """Epochs of text, frames and phones, in turns, so that a busy moment does not fall on one."""
     names = tuple(_RATES_HZ)
     rival: Any = PaddedLateFusion(
@@ -152,7 +152,7 @@ def late_fusion(corpus: Corpus) -> list[Measure]:
     )
     by_length = sorted(corpus.ids, key=corpus.seconds.__getitem__)
     times: dict[str, list[float]] = {name: [] for name in ("random", "sorted", "bare", "whole")}
-    for turn in range(corpus.scale.turns):
+    for turn in range(corpus.workload.turns):
         bare, whole = (corpus.task(f"{k}{turn}", "late_fusion", names) for k in ("bare", "whole"))
         times["random"].append(sum(padded_steps(corpus, bare, rival, names, corpus.shuffled())))
         times["sorted"].append(sum(padded_steps(corpus, bare, rival, names, by_length)))
@@ -173,14 +173,14 @@ def late_fusion(corpus: Corpus) -> list[Measure]:
     ]
 
 
-def coattention(corpus: Corpus) -> list[Measure]:
+def coattention(corpus: Corpus) -> list[Measurement]:
     """A training step of text and frames: the mean of ours over an epoch, and one padded."""
     names = ("text", "frame")
     task = corpus.task("coattention", "coattention", names)
     rival = PaddedCoAttention(cast(CoAttention, task.system))
     with torch.autocast("cpu", torch.bfloat16):
         ours_s = bare_epochs(task, n=1) / len(task.data.train_dataloader())
-    ids = corpus.shuffled()[: corpus.scale.batch]
+    ids = corpus.shuffled()[: corpus.workload.batch]
     (padded_s,) = padded_steps(corpus, task, rival, names, ids)
     return [
         _measure("co-attention step: padded, random order", padded_s, "s"),
@@ -196,8 +196,8 @@ def padded_steps(
     options = task.config.model.learning
     optimizer = options.optimizer.make()(model.parameters(), lr=options.lr)
     times = []
-    for first in range(0, len(order), corpus.scale.batch):
-        ids = order[first : first + corpus.scale.batch]
+    for first in range(0, len(order), corpus.workload.batch):
+        ids = order[first : first + corpus.workload.batch]
         batch = {name: padded(corpus.sequences(name, ids)) for name in names}
         labels = torch.arange(len(ids)) % len(_CLASSES)
         start_s = time.perf_counter()
@@ -209,16 +209,16 @@ def padded_steps(
     return times
 
 
-def mixing(scale: Scale) -> list[Measure]:
+def mixing(workload: CachedWorkload) -> list[Measurement]:
     """Bytes read and written by the mix in a second, against a plain copy in memory."""
-    source = torch.ones(scale.copied)
+    source = torch.ones(workload.copied)
     target = torch.empty_like(source)
     actions: dict[str, tuple[float, Callable[[], object]]] = {
         "copy": (2.0 * source.nbytes, lambda: target.copy_(source))
     }
     for dtype in (torch.float32, HALF):
         # Layer first, as the store gives them.
-        shape = (scale.layers, scale.batch * _POSITIONS, scale.width)
+        shape = (workload.layers, workload.batch * _POSITIONS, workload.width)
         states = torch.ones(shape, dtype=dtype).transpose(0, 1)
         for normalised in (False, True):
             name = f"{name_of(dtype)}, normalised" if normalised else name_of(dtype)
@@ -227,7 +227,7 @@ def mixing(scale: Scale) -> list[Measure]:
             actions[f"{name}: forward"] = (states.nbytes + mixed, forward)
             actions[f"{name}: both ways"] = (2 * (states.nbytes + mixed), both)
     times: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(scale.turns):
+    for _ in range(workload.turns):
         for name, (_, action) in actions.items():
             times[name].append(best_of(3, action))
     speeds = {name: moved / 1e9 / min(times[name]) for name, (moved, _) in actions.items()}
@@ -263,5 +263,5 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measure:
-    return Measure("cached", what, value, unit, limit)
+def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measurement:
+    return Measurement("cached", what, value, unit, limit)

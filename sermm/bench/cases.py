@@ -6,11 +6,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
-from sermm.bench.measures import Measure, scratch, write_layout
+from sermm.bench.measures import Measurement, scratch, write_layout
 from sermm.bench.timing import best_of, ratio, run
 
 
-def help_case() -> list[Measure]:
+def help_case() -> list[Measurement]:
     """`sermm --help` in a fresh process, warm: the best of five."""
     command = [sys.executable, "-m", "sermm.cli.main", "--help"]
     bare = [sys.executable, "-c", "pass"]
@@ -19,12 +19,12 @@ def help_case() -> list[Measure]:
         "python -c pass": best_of(5, lambda: run(bare)),
     }
     return [
-        Measure("help", "sermm --help", times["sermm --help"], "s", 0.5),
-        Measure("help", "ratio to python -c pass", ratio(*times.values()), "x"),
+        Measurement("help", "sermm --help", times["sermm --help"], "s", 0.5),
+        Measurement("help", "ratio to python -c pass", ratio(*times.values()), "x"),
     ]
 
 
-def index_case() -> list[Measure]:
+def index_case() -> list[Measurement]:
     """Reading the 10,039-turn layout, against reading the same files' bytes."""
     from sermm.corpora.iemocap.reader import Iemocap
 
@@ -34,12 +34,12 @@ def index_case() -> list[Measure]:
         bare_s = best_of(3, lambda: [path.read_bytes() for path in files])
         index_s = best_of(3, lambda: Iemocap(root, expected=None).read())
     return [
-        Measure("index", "10,039 turns of IEMOCAP's layout", index_s, "s", 10.0),
-        Measure("index", "ratio to reading the files' bytes", ratio(index_s, bare_s), "x"),
+        Measurement("index", "10,039 turns of IEMOCAP's layout", index_s, "s", 10.0),
+        Measurement("index", "ratio to reading the files' bytes", ratio(index_s, bare_s), "x"),
     ]
 
 
-def epoch_case() -> list[Measure]:
+def epoch_case() -> list[Measurement]:
     """An epoch through Lightning and the data module, against a bare loop over ready batches."""
     from sermm.bench.epoch import bare_epochs, lightning_epochs, speech_task
 
@@ -51,13 +51,13 @@ def epoch_case() -> list[Measure]:
             full.append(lightning_epochs(speech_task(root / f"full{turn}"), n=2))
     bare_s, full_s = min(bare), min(full)
     return [
-        Measure("epoch", "bare loop, batches in memory", bare_s, "s"),
-        Measure("epoch", "Lightning, data module, checkpoint", full_s, "s"),
-        Measure("epoch", "ratio", ratio(full_s, bare_s), "x", 1.15),
+        Measurement("epoch", "bare loop, batches in memory", bare_s, "s"),
+        Measurement("epoch", "Lightning, data module, checkpoint", full_s, "s"),
+        Measurement("epoch", "ratio", ratio(full_s, bare_s), "x", 1.15),
     ]
 
 
-def memory_case() -> list[Measure]:
+def memory_case() -> list[Measurement]:
     """Peak memory of a process that serves 1x and 10x as many utterances, no audio kept."""
     script = "from sermm.bench.epoch import serve_main; serve_main()"
     peaks = []
@@ -65,15 +65,15 @@ def memory_case() -> list[Measure]:
         with scratch() as root:
             command = [sys.executable, "-c", script, str(root), str(n)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            peaks.append(float(done.stdout.split()[-1]))
+            peaks.append(int(done.stdout.split()[-1]) / 1e6)
     return [
-        Measure("memory", "peak with 200 utterances", peaks[0], "MB"),
-        Measure("memory", "peak with 2000 utterances", peaks[1], "MB"),
-        Measure("memory", "ratio", ratio(peaks[1], peaks[0]), "x", 1.1),
+        Measurement("memory", "peak with 200 utterances", peaks[0], "MB"),
+        Measurement("memory", "peak with 2000 utterances", peaks[1], "MB"),
+        Measurement("memory", "ratio", ratio(peaks[1], peaks[0]), "x", 1.1),
     ]
 
 
-def features_case() -> list[Measure]:
+def features_case() -> list[Measurement]:
     """`sermm extract` of four minutes of speech, files in and out, against bare loops in memory."""
     from sermm.bench.features import measures, noise, wav2vec2_base
     from sermm.bench.store import extraction
@@ -83,12 +83,12 @@ def features_case() -> list[Measure]:
         return measures(hf, clips, extraction(hf, clips, root))
 
 
-def _later(module: str, name: str) -> Callable[[], list[Measure]]:
+def _later(module: str, name: str) -> Callable[[], list[Measurement]]:
     """A case of another module, which is imported when it is run."""
-    return lambda: cast(list[Measure], getattr(import_module(module), name)())
+    return lambda: cast(list[Measurement], getattr(import_module(module), name)())
 
 
-CASES: dict[str, Callable[[], list[Measure]]] = {
+CASES: dict[str, Callable[[], list[Measurement]]] = {
     "help": help_case,
     "index": index_case,
     "epoch": epoch_case,

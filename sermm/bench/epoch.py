@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 
-from sermm.bench.timing import peak_mb
 from sermm.configuration.groups import HUMAN
 from sermm.configuration.verbs import RunConfig
+from sermm.core.memory import peak_bytes
 from sermm.core.records import Fold, Reading, Utterance
 from sermm.core.seeding import generator
 from sermm.engine.assembly.build import build, save_assets
@@ -129,7 +129,7 @@ def lightning_epochs(task: Task, n: int) -> float:
 
 
 def serve_main() -> None:
-    """Serves one epoch of `argv[2]` utterances and prints this process's peak memory in MB."""
+    """Serves one epoch of `argv[2]` utterances and prints this process's peak memory in bytes."""
     root, n = Path(sys.argv[1]), int(sys.argv[2])
     task = speech_task(root, n, ["trainer.keep_audio_mb=0"])
     Learner(task.system, task.config.model.learning, class_counts(task))
@@ -137,4 +137,4 @@ def serve_main() -> None:
         seen = sum(len(batch) for batch in task.data.train_dataloader())
     if seen != len(task.fold.train):
         raise RuntimeError(f"served {seen} of {len(task.fold.train)} utterances")
-    print(peak_mb())
+    print(peak_bytes())

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from sermm.bench.measures import Measure
+from sermm.bench.measures import Measurement
 from sermm.bench.timing import best_of, ratio
 from sermm.core.seeding import generator
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
@@ -44,7 +44,7 @@ def noise(n: int) -> list[Tensor]:
     return [0.1 * torch.tensor(rng.normal(size=count)).float() for count in samples]
 
 
-def measures(hf: Any, clips: Sequence[Tensor], ours: Ours) -> list[Measure]:
+def measures(hf: Any, clips: Sequence[Tensor], ours: Ours) -> list[Measurement]:
     """Three minutes' work on two cores for four minutes of speech.
 
     Args:
@@ -73,7 +73,7 @@ def measures(hf: Any, clips: Sequence[Tensor], ours: Ours) -> list[Measure]:
 
 def _ours(
     precision: Precision, seconds: float, ours_s: float, bare_s: float, padded_s: float
-) -> list[Measure]:
+) -> list[Measurement]:
     judged = precision == "bf16-true" and bfloat16_is_fast("cpu")
     limits = (1 / 2, 1 / 5) if judged else (None, None)
     return [
@@ -83,11 +83,11 @@ def _ours(
     ]
 
 
-def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measure:
-    return Measure("features", what, value, unit, limit)
+def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measurement:
+    return Measurement("features", what, value, unit, limit)
 
 
-def _speed(what: str, seconds: float, took_s: float) -> Measure:
+def _speed(what: str, seconds: float, took_s: float) -> Measurement:
     return _measure(what, seconds / took_s, "x real time")
 
 

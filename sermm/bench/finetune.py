@@ -26,7 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.optim import Optimizer
 
 from sermm.bench.features import noise
-from sermm.bench.measures import Measure
+from sermm.bench.measures import Measurement
 from sermm.bench.models import (
     Sizes,
     bert,
@@ -54,7 +54,7 @@ _LR = 1e-5
 
 
 @dataclass(frozen=True)
-class Scale:
+class FinetuneWorkload:
     """How much is measured.
 
     Attributes:
@@ -116,18 +116,18 @@ class Epoch:
         self.parts[name] = self.parts.get(name, 0.0) + time.perf_counter() - start_s
 
 
-def finetune_case() -> list[Measure]:
+def finetune_case() -> list[Measurement]:
     """Four clips on encoders of full size: a minute and a half and 14 GB on two cores."""
-    return finetune(Scale())
+    return finetune(FinetuneWorkload())
 
 
-def finetune(scale: Scale) -> list[Measure]:
+def finetune(workload: FinetuneWorkload) -> list[Measurement]:
     """Epochs by part, what padding costs, and the ratios."""
-    clips = noise(scale.clips)
+    clips = noise(workload.clips)
     order: list[int] = generator(0, "bench finetune").permutation(len(clips)).tolist()
     random = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
     alike = list(BatchPlan([len(clip) / SAMPLING_RATE_HZ for clip in clips], size=_BATCH, seed=0))
-    ways = Ways(scale.sizes)
+    ways = Ways(workload.sizes)
     epochs = {"theirs": ways.theirs(clips, random), "ours, float32": ways.ours(clips, alike)}
     if bfloat16_is_fast("cpu"):
         epochs["ours, bfloat16"] = ways.ours(clips, alike, half=True)
@@ -206,7 +206,7 @@ class Ways:
                 collapse(path, self._asr.config.pad_token_id)
 
 
-def padding(clips: Sequence[Tensor], plan: Sequence[Sequence[int]]) -> Measure:
+def padding(clips: Sequence[Tensor], plan: Sequence[Sequence[int]]) -> Measurement:
     """Samples computed for one that is real, when each batch is as long as its longest clip."""
     sizes = [[len(clips[i]) for i in some] for some in plan]
     computed = float(sum(len(some) * max(some) for some in sizes))
@@ -214,7 +214,7 @@ def padding(clips: Sequence[Tensor], plan: Sequence[Sequence[int]]) -> Measure:
     return _measure("theirs: computed for real", ratio(computed, real), "x")
 
 
-def _times(epochs: Mapping[str, Epoch]) -> list[Measure]:
+def _times(epochs: Mapping[str, Epoch]) -> list[Measurement]:
     rows = []
     for name, epoch in epochs.items():
         rows.append(_measure(f"{name}: epoch", epoch.whole, "s"))
@@ -224,7 +224,7 @@ def _times(epochs: Mapping[str, Epoch]) -> list[Measure]:
     return rows
 
 
-def _ratios(epochs: Mapping[str, Epoch]) -> list[Measure]:
+def _ratios(epochs: Mapping[str, Epoch]) -> list[Measurement]:
     theirs = epochs["theirs"]
     rows = []
     for name in [name for name in epochs if name != "theirs"]:
@@ -235,5 +235,5 @@ def _ratios(epochs: Mapping[str, Epoch]) -> list[Measure]:
     return rows
 
 
-def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measure:
-    return Measure("finetune", what, value, unit, limit)
+def _measure(what: str, value: float, unit: str, limit: float | None = None) -> Measurement:
+    return Measurement("finetune", what, value, unit, limit)

@@ -38,14 +38,13 @@ from sermm.bench.fusion_rows import (
     savings,
     shares,
 )
-from sermm.bench.measures import Measure, scratch
+from sermm.bench.measures import Measurement, scratch
 from sermm.bench.models import (
     Sizes,
     bert,
     encoder_pair,
     fused,
     hubert,
-    kind_of,
     save_recogniser,
     utterances,
 )
@@ -69,7 +68,7 @@ _BUDGET_S = 360.0
 
 
 @dataclass(frozen=True)
-class Scale:
+class FusionWorkload:
     """How much is measured.
 
     Attributes:
@@ -87,20 +86,20 @@ class Scale:
     budget_s: float = _BUDGET_S
 
 
-def fusion_case() -> list[Measure]:
+def fusion_case() -> list[Measurement]:
     """All that fits into six minutes on two cores."""
-    return fusion(Scale())
+    return fusion(FusionWorkload())
 
 
-def full_case() -> list[Measure]:
+def full_case() -> list[Measurement]:
     """Everything; on two cores it takes half an hour and 20 GB of memory."""
-    return fusion(Scale(budget_s=math.inf))
+    return fusion(FusionWorkload(budget_s=math.inf))
 
 
-def fusion(scale: Scale) -> list[Measure]:
+def fusion(workload: FusionWorkload) -> list[Measurement]:
     """Counts, times, shares, savings and latencies."""
     with scratch() as folder:
-        bench = Bench(scale, folder)
+        bench = Bench(workload, folder)
         flops, alone, table = bench.flops(), bench.alone(), bench.times()
     return [
         measure(f"device: {bench.name}", float(torch.get_num_threads()), "CPU threads"),
@@ -120,15 +119,15 @@ class Bench:
     """The systems over one pair of encoders, and a recogniser.
 
     Args:
-        scale: of what is measured.
+        workload: what is measured.
         folder: for the recogniser's files.
     """
 
-    def __init__(self, scale: Scale, folder: Path) -> None:
-        self.scale = scale
+    def __init__(self, workload: FusionWorkload, folder: Path) -> None:
+        self.workload = workload
         self.device = device_for("auto")
         self.half = precision_for("auto", self.device).startswith("bf16")
-        speech, text = hubert(scale.sizes), bert(scale.sizes)
+        speech, text = hubert(workload.sizes), bert(workload.sizes)
         self._vocab_size = int(text.config.vocab_size)
         self._pair = encoder_pair(speech, text)
         self.given: dict[str, System] = {}
@@ -136,14 +135,14 @@ class Bench:
         for name, words in SYSTEMS.items():
             given, live = fused([f"model={name}", *words], self._pair)
             self.given[name], self.live[name] = given.to(self.device), live.to(self.device)
-        save_recogniser(folder, scale.sizes)
+        save_recogniser(folder, workload.sizes)
         self._recogniser = CTCModel(str(folder)).to(self.device)
         # One for all, as the encoders' moments are larger than the encoders. It passes over what
         # has no gradient: what only another system holds.
         every = [*self.given.values(), *self.live.values()]
         trained = {p for system in every for p in system.parameters() if p.requires_grad}
         self._optimizer = torch.optim.Adam(trained, lr=1e-5)
-        self._watch = Stopwatch(self.device, scale.budget_s)
+        self._watch = Stopwatch(self.device, workload.budget_s)
 
     @property
     def name(self) -> str:
@@ -152,7 +151,7 @@ class Bench:
         device = torch.cuda.get_device_name(self.device) if gpu else f"CPU {platform.machine()}"
         return f"{device}, {'bf16-mixed' if self.half else 'float32'}"
 
-    def parameters(self) -> list[Measure]:
+    def parameters(self) -> list[Measurement]:
         """Of the recogniser's companions: each fusion, and the whole system."""
         return [
             measure(f"{name}: parameters of the {part}", _count(system) / 1e6, "M")
@@ -162,7 +161,7 @@ class Bench:
 
     def flops(self) -> dict[str, float]:
         """Of one utterance forward: the recogniser, each fusion, each whole system."""
-        batch = self.batch(1, self.scale.seconds)
+        batch = self.batch(1, self.workload.seconds)
         passes = {ASR: self._transcribe(batch)}
         for name in SYSTEMS:
             passes[f"{name}: fusion"] = _forward(self.given[name], self._features(batch))
@@ -172,19 +171,19 @@ class Bench:
     def times(self) -> Table:
         """Steps and passes; what takes longest comes last."""
         table: dict[tuple[str, int, str, str], Times] = {}
-        for size in self.scale.batches:
-            batch = self.batch(size, self.scale.seconds)
+        for size in self.workload.batches:
+            batch = self.batch(size, self.workload.seconds)
             for kind in STATED:
                 passes = self._passes(kind, self.given, self._features(batch))
                 for name, times in self._watch.measure(passes).items():
                     table[kind, size, ONLY, name] = times
-        for size in self.scale.batches:
+        for size in self.workload.batches:
             for kind in sorted(STATED):
                 table |= self._whole(kind, size, table)
         return table
 
     def _whole(self, kind: str, size: int, so_far: Table) -> Table:
-        batch = self.batch(size, self.scale.seconds)
+        batch = self.batch(size, self.workload.seconds)
         passes = {ASR: self._transcribe(batch), **self._passes(kind, self.live, batch)}
         guesses = None
         if size > 1:
@@ -200,7 +199,7 @@ class Bench:
     def alone(self) -> dict[float, tuple[Times, Times]]:
         """By the seconds of an utterance: the recogniser, and the gate behind it."""
         found = {}
-        for seconds in self.scale.alone:
+        for seconds in self.workload.alone:
             batch = self.batch(1, seconds)
             passes = {ASR: self._transcribe(batch), GATE: self._infer(self.live[GATE], batch)}
             times = self._watch.measure(passes)
@@ -216,8 +215,12 @@ class Bench:
     def _features(self, batch: Batch) -> Batch:
         """The last states of both encoders, random, for all systems."""
         states = {kind: _states(encoder, batch) for kind, encoder in self._pair.items()}
-        paths = {path for system in self.given.values() for path in system.encoders}
-        return replace(batch, cached={path: states[kind_of(path)] for path in paths})
+        cached = {
+            path: states[encoder.modality]
+            for system in self.given.values()
+            for path, encoder in system.encoders.items()
+        }
+        return replace(batch, cached=cached)
 
     def _passes(
         self, kind: str, systems: Mapping[str, System], batch: Batch

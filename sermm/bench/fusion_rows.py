@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from sermm.bench.measures import Measure
+from sermm.bench.measures import Measurement
 from sermm.bench.timing import Times, ratio
 
 GATE, CMGI, ASR = "single_gate", "cmgi", "asr"
@@ -16,7 +16,7 @@ STATED = {"train": 43.0, "infer": 38.0}
 Table = Mapping[tuple[str, int, str, str], Times]
 
 
-def shares(systems: Sequence[str], flops: Mapping[str, float], table: Table) -> list[Measure]:
+def shares(systems: Sequence[str], flops: Mapping[str, float], table: Table) -> list[Measurement]:
     """What part of the whole each fusion is, for one utterance: the most that a free one saves."""
     rows = []
     for name in systems:
@@ -32,11 +32,11 @@ def _part(table: Table, kind: str, setting: str, name: str) -> float:
     return ratio(table[kind, 1, ONLY, name].median, table[kind, 1, setting, name].median)
 
 
-def _share(name: str, of: str, setting: str, share: float) -> Measure:
+def _share(name: str, of: str, setting: str, share: float) -> Measurement:
     return measure(f"{name}: part of {of}, {setting}", 100 * share, "% of the whole")
 
 
-def savings(table: Table) -> list[Measure]:
+def savings(table: Table) -> list[Measurement]:
     """What the gate saves of CmGI's time, what Bian 2024 states, and what follows."""
     rows = []
     for (kind, size, setting, name), cmgi in table.items():
@@ -53,14 +53,14 @@ def savings(table: Table) -> list[Measure]:
     return rows
 
 
-def _saved(what: str, gate: Times, cmgi: Times) -> Measure:
+def _saved(what: str, gate: Times, cmgi: Times) -> Measurement:
     pairs = zip(gate.turns, cmgi.turns, strict=True)
     saved = [100 * (1 - ratio(one, other)) for one, other in pairs]
     unit = f"% ({min(saved):.1f} to {max(saved):.1f} by turn)"
     return measure(what, statistics.median(saved), unit)
 
 
-def latencies(alone: Mapping[float, tuple[Times, Times]]) -> list[Measure]:
+def latencies(alone: Mapping[float, tuple[Times, Times]]) -> list[Measurement]:
     """From the end of an utterance to its answer, and that as a share of its length.
 
     Args:
@@ -75,6 +75,6 @@ def latencies(alone: Mapping[float, tuple[Times, Times]]) -> list[Measure]:
     return rows
 
 
-def measure(what: str, value: float, unit: str) -> Measure:
+def measure(what: str, value: float, unit: str) -> Measurement:
     """A row of the case, without a limit."""
-    return Measure("fusion", what, value, unit)
+    return Measurement("fusion", what, value, unit)

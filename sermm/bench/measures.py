@@ -10,7 +10,7 @@ from sermm.core.seeding import generator
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measurement:
     """One line of the table.
 
     Attributes:

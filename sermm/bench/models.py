@@ -29,7 +29,7 @@ from sermm.encoders.hf.loading import random_model
 from sermm.encoders.hf.speech import SAMPLING_RATE_HZ, SpeechTransformer
 from sermm.encoders.hf.text import TextTransformer
 from sermm.engine.assembly.build import build
-from sermm.engine.assembly.encoders import encoder_configs
+from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.models.base import System
 
 CLASSES = 4
@@ -131,14 +131,10 @@ def fused(words: Sequence[str], pair: Mapping[str, Encoder]) -> tuple[System, Sy
     """
     settings = ["data=manifest", "protocol=groups5", "features=cached"]
     config = RunConfig.of([*settings, *words])
-    encoders = {path: pair[kind_of(path)] for path in encoder_configs(config.model)}
+    configs = encoder_configs(config.model)
+    encoders = {path: pair[encoded_by(one)] for path, one in configs.items()}
     shapes = {path: (one.n_layers, one.width) for path, one in encoders.items()}
     given, live = (build(config, CLASSES, None, [], shapes) for _ in range(2))
     for path, encoder in encoders.items():
         live.set_submodule(path, encoder)
     return given, live
-
-
-def kind_of(path: str) -> str:
-    """Which encoder a system's argument asks for: `text`, `streams.text`, `streams.frame` ..."""
-    return "text" if path.rpartition(".")[2] == "text" else "speech"

@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from sermm.models.attention import Attention
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
-from sermm.models.transformer_branch import Attention, Block
+from sermm.models.transformer_branch import Block
 
 # States `[b t layers d]` and a mask `[b t]`, True where real, by stream.
 Padded = Mapping[str, tuple[Tensor, Tensor]]

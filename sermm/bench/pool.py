@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from sermm.bench.measures import Measure, scratch
+from sermm.bench.measures import Measurement, scratch
 from sermm.bench.timing import best_of, ratio, run
 from sermm.sweeps.pool import PRELOAD, Job, Pool, Slot
 
 _JOBS = 20
 
 
-def pool_case() -> list[Measure]:
+def pool_case() -> list[Measurement]:
     """A job that imports what a run imports and ends: one after the other in a pool, and alone."""
     with scratch() as folder:
         first_s, warm_s = started(folder, _JOBS)
     imports = "; ".join(f"import {name}" for name in PRELOAD)
     fresh_s = best_of(2, lambda: run([sys.executable, "-c", imports]))
     return [
-        Measure("pool", "a fresh process", fresh_s, "s"),
-        Measure("pool", "the pool's first job, with its fork server", first_s, "s"),
-        Measure("pool", f"a job of a warm pool, median of {_JOBS - 1}", warm_s, "s", 1.0),
-        Measure("pool", "ratio of a fresh process to that", ratio(fresh_s, warm_s), "x"),
+        Measurement("pool", "a fresh process", fresh_s, "s"),
+        Measurement("pool", "the pool's first job, with its fork server", first_s, "s"),
+        Measurement("pool", f"a job of a warm pool, median of {_JOBS - 1}", warm_s, "s", 1.0),
+        Measurement("pool", "ratio of a fresh process to that", ratio(fresh_s, warm_s), "x"),
     ]
 
 

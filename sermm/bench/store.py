@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-from sermm.bench.measures import Measure, scratch
+from sermm.bench.measures import Measurement, scratch
 from sermm.bench.timing import best_of, ratio
 from sermm.configuration.verbs import ExtractConfig
 from sermm.core.digest import digest
@@ -31,7 +31,7 @@ _UTTERANCES = 5531
 _CLASSES = ("ang", "hap", "neu", "sad")
 
 
-def store_case() -> list[Measure]:
+def store_case() -> list[Measurement]:
     """Half a gigabyte in and out of a store, against bare files and copies."""
     items = [(digest(n), features()) for n in range(120)]
     size_mb = sum(values.nbytes for _, values in items) / 1e6
@@ -55,17 +55,19 @@ def store_case() -> list[Measure]:
             read_s.append(best_of(1, lambda: read_batches(store, keys)))
     written, read = size_mb / 1e3 / min(store_s), size_mb / 1e3 / min(read_s)
     return [
-        Measure("store", "writing", written, "GB/s"),
-        Measure("store", "writing: time to one bare file", min(store_s) / min(bare_s), "x", 1.5),
-        Measure("store", "writing: time to a .npy each", min(store_s) / min(files_s), "x"),
-        Measure("store", "reading batches of 32", read, "GB/s"),
-        Measure(
+        Measurement("store", "writing", written, "GB/s"),
+        Measurement(
+            "store", "writing: time to one bare file", min(store_s) / min(bare_s), "x", 1.5
+        ),
+        Measurement("store", "writing: time to a .npy each", min(store_s) / min(files_s), "x"),
+        Measurement("store", "reading batches of 32", read, "GB/s"),
+        Measurement(
             "store", "reading: time to a bare memory map", min(read_s) / min(copy_s), "x", 1.25
         ),
     ]
 
 
-def again_case() -> list[Measure]:
+def again_case() -> list[Measurement]:
     """`sermm extract` over 5531 utterances that are all stored, process start and all."""
     with scratch() as root:
         save_encoder(root / "encoder", 16, 1, 16)
@@ -75,12 +77,12 @@ def again_case() -> list[Measure]:
         again_s = best_of(3, lambda: run_quietly(words))
         torch_s = best_of(3, lambda: run_quietly([sys.executable, "-c", "import torch"]))
     return [
-        Measure("again", "extract of 5531 stored utterances", again_s, "s", 3.0),
-        Measure("again", "of that, python -c 'import torch'", torch_s, "s"),
+        Measurement("again", "extract of 5531 stored utterances", again_s, "s", 3.0),
+        Measurement("again", "of that, python -c 'import torch'", torch_s, "s"),
     ]
 
 
-def extract_memory_case() -> list[Measure]:
+def extract_memory_case() -> list[Measurement]:
     """Peak memory of `sermm extract` over 1x and 10x as many utterances, several shards each."""
     peaks = []
     for count in (100, 1000):
@@ -90,15 +92,15 @@ def extract_memory_case() -> list[Measure]:
             corpus = write_corpus(root, [clips[n % 10] * (1 + n / 4096) for n in range(count)])
             words = command(root, corpus, root / "encoder")
             script = (
-                "import sys; from sermm.cli.main import main; from sermm.bench.cases import "
-                "peak_mb; main(sys.argv[1:]); print(peak_mb())"
+                "import sys; from sermm.cli.main import main; from sermm.core.memory import "
+                "peak_bytes; main(sys.argv[1:]); print(peak_bytes())"
             )
             done = run_quietly([sys.executable, "-c", script, *words[3:]])
-            peaks.append(float(done.split()[-1]))
+            peaks.append(int(done.split()[-1]) / 1e6)
     return [
-        Measure("extract-memory", "peak with 18 minutes of speech", peaks[0], "MB"),
-        Measure("extract-memory", "peak with 3 hours of speech", peaks[1], "MB"),
-        Measure("extract-memory", "ratio", ratio(peaks[1], peaks[0]), "x", 1.1),
+        Measurement("extract-memory", "peak with 18 minutes of speech", peaks[0], "MB"),
+        Measurement("extract-memory", "peak with 3 hours of speech", peaks[1], "MB"),
+        Measurement("extract-memory", "ratio", ratio(peaks[1], peaks[0]), "x", 1.1),
     ]
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from sermm.bench.measures import Measure, scratch
+from sermm.bench.measures import Measurement, scratch
 from sermm.bench.study_runs import write_study
 from sermm.bench.timing import ratio
 
@@ -14,7 +14,7 @@ _SYSTEMS = 40
 _FEWER, _MORE = 5, 50
 
 
-def study_case() -> list[Measure]:
+def study_case() -> list[Measurement]:
     """Fresh processes over made-up runs; their memory, too, against a tenth of the runs.
 
     `status` keeps a record a run and no more. `report` must hold the counted test predictions of
@@ -23,14 +23,16 @@ def study_case() -> list[Measure]:
     """
     (few_status, few_report), (status, report) = _measured(_FEWER), _measured(_MORE)
     return [
-        Measure("study", "status of 10,000 runs", status[0], "s", 2.0),
-        Measure("study", "status: of 1,000 runs", few_status[0], "s"),
-        Measure("study", "status: peak with 10,000 runs", status[1], "MB", 100.0),
-        Measure("study", "status: peak to that with 1,000", ratio(status[1], few_status[1]), "x"),
-        Measure("study", "report of 10,000 runs", report[0], "s", 60.0),
-        Measure("study", "report: of 1,000 runs", few_report[0], "s"),
-        Measure("study", "report: peak with 10,000 runs", report[1], "MB", 600.0),
-        Measure(
+        Measurement("study", "status of 10,000 runs", status[0], "s", 2.0),
+        Measurement("study", "status: of 1,000 runs", few_status[0], "s"),
+        Measurement("study", "status: peak with 10,000 runs", status[1], "MB", 100.0),
+        Measurement(
+            "study", "status: peak to that with 1,000", ratio(status[1], few_status[1]), "x"
+        ),
+        Measurement("study", "report of 10,000 runs", report[0], "s", 60.0),
+        Measurement("study", "report: of 1,000 runs", few_report[0], "s"),
+        Measurement("study", "report: peak with 10,000 runs", report[1], "MB", 600.0),
+        Measurement(
             "study", "report: peak to that with 1,000", ratio(report[1], few_report[1]), "x", 3.0
         ),
     ]
@@ -45,13 +47,11 @@ def _measured(seeds: int) -> list[tuple[float, float]]:
 
 
 def _once(verb: str, study: Path) -> tuple[float, float]:
-    # not `peak_mb`, whose module brings numpy along
     script = (
-        "import sys; from sermm.cli.main import main; status = main(sys.argv[1:])\n"
-        "peak = next(x for x in open('/proc/self/status') if x.startswith('VmHWM:'))\n"
-        "print(int(peak.split()[1]) * 1024 / 1e6); sys.exit(status)"
+        "import sys; from sermm.cli.main import main; from sermm.core.memory import peak_bytes\n"
+        "status = main(sys.argv[1:]); print(peak_bytes()); sys.exit(status)"
     )
     command = [sys.executable, "-c", script, verb, str(study)]
     start_s = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - start_s, float(done.stdout.split()[-1])
+    return time.perf_counter() - start_s, int(done.stdout.split()[-1]) / 1e6

@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
@@ -114,13 +113,3 @@ def ratio(first: float, second: float) -> float:
 def run(command: list[str]) -> None:
     """Runs a command silently."""
     subprocess.run(command, check=True, capture_output=True)
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process, 10^6 bytes.
-
-    Linux only: `getrusage` would give the peak of the process that started this one, if larger.
-    """
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6

@@ -1,8 +1,25 @@
 """The one error for bad input; the command line prints it without a traceback and exits with 2."""
 
+from typing import Any, get_args
+
 # The exit status of what was interrupted, as a shell gives it after Ctrl-C.
 INTERRUPTED = 130
 
 
 class InputError(ValueError):
     """Wrong use or wrong input: names the file or key, what is wrong, and the way out."""
+
+
+def expect_one_of(key: str, value: object, words: Any) -> None:
+    """Refuses a word that is none of those that a setting knows.
+
+    Args:
+        key: of the setting, as it stands in the configuration.
+        value: what was given.
+        words: a `Literal` type.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    if value not in get_args(words):
+        raise InputError(f"{key}={value}: expected {', '.join(get_args(words))}")

@@ -3,9 +3,11 @@
 import sys
 import time
 from types import TracebackType
+from typing import Final
 
-_QUIET_S = 2.0
-_LINE_S = 30.0
+SPEECH: Final = "s of speech"
+_QUIET_S: Final = 2.0
+_LINE_S: Final = 30.0
 
 
 class Progress:
@@ -13,15 +15,17 @@ class Progress:
 
     Args:
         title: of the work.
-        total_s: all of it, in seconds of speech.
+        total: all of it, in units.
+        unit: what is counted, one of them: a file, an epoch; by default seconds of speech.
     """
 
-    def __init__(self, title: str, total_s: float) -> None:
+    def __init__(self, title: str, total: int | float, unit: str = SPEECH) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        self._title, self._total_s, self._done_s = title, total_s, 0.0
+        self._title, self._total, self._unit = title, total, unit
+        self._done, self._what = 0.0, ""
         self._begun = self._said = time.monotonic()
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -31,7 +35,7 @@ class Progress:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task(title, total=total_s, rate="")
+        self._task = self._bar.add_task(title, total=total, rate="")
 
     def __enter__(self) -> "Progress":
         return self
@@ -42,28 +46,45 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the bar away."""
         if self._bar.live.is_started:
             self._bar.stop()
 
-    def advance(self, seconds: float) -> None:
-        """So many more seconds of speech are done."""
-        self._done_s += seconds
+    def advance(self, units: int | float = 1) -> None:
+        """So many more are done."""
+        self._done += units
         now = time.monotonic()
-        rate = f"{self._done_s / max(1e-9, now - self._begun):.1f}x real time"
-        self._bar.update(self._task, advance=seconds, rate=rate)
+        rate = _rate(self._done, now - self._begun, self._unit)
+        self._bar.update(self._task, advance=units, rate=rate)
         if sys.stderr.isatty():
             if not self._bar.live.is_started and now - self._begun > _QUIET_S:
                 self._bar.start()
         elif now - self._said > _LINE_S:
             self._said = now
-            share = self._done_s / max(1e-9, self._total_s)
-            left_s = (now - self._begun) * max(0.0, 1 - share) / max(1e-9, share)
-            print(
-                f"{self._title}: {100 * share:.0f} %, {rate}, {left_s / 60:.0f} min left",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._print_line(rate, now - self._begun)
 
     def say(self, what: str) -> None:
-        """Shows what is going on instead."""
-        self._bar.update(self._task, description=f"{self._title}: {what}")
+        """Shows this behind the title from now on."""
+        self._what = what
+        self._bar.update(self._task, description=self._described)
+
+    @property
+    def _described(self) -> str:
+        return f"{self._title}: {self._what}" if self._what else self._title
+
+    def _print_line(self, rate: str, taken_s: float) -> None:
+        share = self._done / max(1e-9, self._total)
+        left_s = taken_s * max(0.0, 1 - share) / max(1e-9, share)
+        line = f"{self._described}: {100 * share:.0f} %, {rate}, {left_s / 60:.0f} min left"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _rate(done: float, taken_s: float, unit: str) -> str:
+    """How fast, as people say it of that unit."""
+    if unit == SPEECH:
+        return f"{done / max(1e-9, taken_s):.1f}x real time"
+    each_s = taken_s / max(1e-9, done)
+    return f"{1 / each_s:.0f} {unit}s/s" if 0 < each_s < 0.5 else f"{each_s:.1f} s/{unit}"

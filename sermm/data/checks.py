@@ -2,20 +2,18 @@
 
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from sermm.core.files import read_json, write_json
+from sermm.core.progress import Progress
 from sermm.core.records import Problem, Utterance
 from sermm.data.audio import AudioError, Measured, measure
 
 # Raise it when the rules of `sermm.data.audio` change: earlier verdicts no longer count.
 _VERSION = 2
-_QUIET_S = 2.0
 
 
 class Verdict(NamedTuple):
@@ -38,7 +36,7 @@ class Verdict(NamedTuple):
 
 
 def check(
-    utterances: Iterable[Utterance], cache_dir: Path, *, progress: bool = True
+    utterances: Iterable[Utterance], cache_dir: Path
 ) -> tuple[dict[str, Measured], tuple[Problem, ...]]:
     """Length and digest of every usable utterance by id, and a problem for each of the others.
 
@@ -48,7 +46,6 @@ def check(
     Args:
         utterances: of one or several corpora; ids must be unique.
         cache_dir: where verdicts are kept.
-        progress: show a bar on stderr when it takes longer than 2 s.
     """
     by_corpus: dict[str, list[Utterance]] = {}
     for utterance in utterances:
@@ -57,7 +54,7 @@ def check(
     problems: list[Problem] = []
     for corpus, members in by_corpus.items():
         store = cache_dir / "audio-checks" / (re.sub(r"[^\w.-]", "_", corpus) + ".json")
-        for utterance, verdict in zip(members, _verdicts(members, store, progress), strict=True):
+        for utterance, verdict in zip(members, _verdicts(members, store), strict=True):
             if verdict.seconds is None:
                 problems.append(Problem(utterance.id, verdict.what, verdict.kind))
             else:
@@ -65,7 +62,7 @@ def check(
     return good, tuple(problems)
 
 
-def _verdicts(members: Sequence[Utterance], store: Path, progress: bool) -> list[Verdict]:
+def _verdicts(members: Sequence[Utterance], store: Path) -> list[Verdict]:
     """The verdict on each utterance, from the store where the file is still the same."""
     known = _read_store(store)
     stamps = _stamps({utterance.path for utterance in members})
@@ -76,7 +73,7 @@ def _verdicts(members: Sequence[Utterance], store: Path, progress: bool) -> list
     }
     if todo:
         try:
-            for key, verdict in _decode_all(todo, stamps, progress):
+            for key, verdict in _decode_all(todo, stamps):
                 known[key] = verdict
         finally:
             _write_store(store, known)
@@ -84,7 +81,7 @@ def _verdicts(members: Sequence[Utterance], store: Path, progress: bool) -> list
 
 
 def _decode_all(
-    todo: dict[str, Utterance], stamps: dict[Path, tuple[int, int]], progress: bool
+    todo: dict[str, Utterance], stamps: dict[Path, tuple[int, int]]
 ) -> Iterator[tuple[str, Verdict]]:
     """Decodes in threads (libsndfile works without the interpreter's lock)."""
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
@@ -93,10 +90,10 @@ def _decode_all(
             pool.submit(_decode, utterance, stamps[utterance.path]): key
             for key, utterance in todo.items()
         }
-        with _bar(len(futures), progress) as advance:
+        with Progress("Checking audio", len(futures), "clip") as progress:
             for future in as_completed(futures):
                 yield futures[future], future.result()
-                advance()
+                progress.advance()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -141,25 +138,3 @@ def _write_store(store: Path, known: dict[str, Verdict]) -> None:
     """Keeps verdicts on files that were there: a missing file is looked for every time."""
     kept = {key: list(verdict) for key, verdict in known.items() if verdict.size >= 0}
     write_json(store, {"version": _VERSION, "verdicts": kept})
-
-
-@contextmanager
-def _bar(total: int, progress: bool) -> Iterator[Callable[[], None]]:
-    """Yields the function that counts one more; the bar appears after 2 s, on stderr."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("Checking audio", total=total)
-    begun = time.monotonic()
-
-    def advance() -> None:
-        bar.advance(task)
-        if progress and not bar.live.is_started and time.monotonic() - begun > _QUIET_S:
-            bar.start()
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()

@@ -1,6 +1,7 @@
 """The LightningDataModule that serves the batches of one fold."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,33 @@ from sermm.data.augment.augment import Augment
 from sermm.data.augment.synonyms import Reworded
 from sermm.data.batching import BatchPlan, refuse_limits
 from sermm.data.dataset import Inputs, KeptAudio, UtteranceDataset, as_it_is
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How batches are made and served.
+
+    Attributes:
+        batch_size: utterances in a batch. Give either this or `batch_seconds`.
+        batch_seconds: budget of a batch in seconds.
+        max_seconds: longer audio is cut.
+        num_workers: DataLoader workers of each loader.
+        pin_memory: page-locked batches, for a GPU.
+        keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
+
+    Raises:
+        InputError: there are both limits of a batch, or none, or one that holds nothing.
+    """
+
+    batch_size: int | None = None
+    batch_seconds: float | None = None
+    max_seconds: float = 15.0
+    num_workers: int = 0
+    pin_memory: bool = False
+    keep_audio_mb: int = 512
+
+    def __post_init__(self) -> None:
+        refuse_limits(self.batch_seconds, self.batch_size)
 
 
 class EmotionDataModule(LightningDataModule):
@@ -32,23 +60,18 @@ class EmotionDataModule(LightningDataModule):
         durations: seconds by utterance id, from `sermm.data.checks.check`.
         inputs: what the batches hold.
         seed: of the batches.
-        batch_size: utterances in a batch. Give either this or `batch_seconds`.
-        batch_seconds: budget of a batch in seconds.
-        max_seconds: longer audio is cut; `cut` counts it.
-        num_workers: DataLoader workers of each loader.
-        pin_memory: page-locked batches, for a GPU.
-        keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
+        loading: how batches are made; what is cut is counted by `cut`.
         augment: varies the audio of training batches, and of those only.
         reworded: varies the words of training batches, and of those only.
 
     Attributes:
         augment: the same.
         reworded: the same.
-        cut: the number of utterances of the fold that are longer than `max_seconds`.
+        cut: the number of utterances of the fold that are longer than `loading.max_seconds`.
 
     Raises:
-        InputError: an id of the fold has no utterance, target or duration, a target is not among
-            the classes, or the arguments contradict each other.
+        InputError: an id of the fold has no utterance, target or duration, or a target is not
+            among the classes.
     """
 
     def __init__(
@@ -61,17 +84,11 @@ class EmotionDataModule(LightningDataModule):
         durations: Mapping[str, float],
         inputs: Inputs,
         seed: int,
-        batch_size: int | None = None,
-        batch_seconds: float | None = None,
-        max_seconds: float = 15.0,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        keep_audio_mb: int = 512,
+        loading: Loading,
         augment: Augment | None = None,
         reworded: Reworded | None = None,
     ) -> None:
         super().__init__()
-        refuse_limits(batch_seconds, batch_size)
         ids = (*fold.train, *fold.val, *fold.test)
         by_id = {utterance.id: utterance for utterance in utterances}
         for name, known in (
@@ -83,16 +100,13 @@ class EmotionDataModule(LightningDataModule):
             _refuse_absent(name, ids, known, fold)
         self.fold = fold
         self.augment, self.reworded = augment, reworded
-        self.cut = sum(durations[i] > max_seconds for i in ids)
+        self.cut = sum(durations[i] > loading.max_seconds for i in ids)
         self._utterances = {i: by_id[i] for i in ids}
         self._labels = _indices(ids, targets, classes)
         self._durations = {i: durations[i] for i in ids}
         self._inputs = inputs
-        self._seed = seed
-        self._batch_size, self._batch_seconds = batch_size, batch_seconds
-        self._max_seconds = max_seconds
-        self._num_workers, self._pin_memory = num_workers, pin_memory
-        self._kept = KeptAudio(keep_audio_mb)
+        self._seed, self._loading = seed, loading
+        self._kept = KeptAudio(loading.keep_audio_mb)
         self._epochs_done = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -136,7 +150,7 @@ class EmotionDataModule(LightningDataModule):
             [self._utterances[i] for i in ids],
             self._inputs,
             labels=self._labels,
-            max_seconds=self._max_seconds,
+            max_seconds=self._loading.max_seconds,
             kept=self._kept,
             augment=augment,
             reworded=reworded,
@@ -145,9 +159,9 @@ class EmotionDataModule(LightningDataModule):
             dataset,
             batch_sampler=self._plan(ids, seed, 1.0 if augment is None else augment.longest),
             collate_fn=as_it_is,
-            num_workers=self._num_workers,
-            persistent_workers=self._num_workers > 0,
-            pin_memory=self._pin_memory,
+            num_workers=self._loading.num_workers,
+            persistent_workers=self._loading.num_workers > 0,
+            pin_memory=self._loading.pin_memory,
             # Otherwise the loader draws from the global generator, and how often depends on the
             # workers: dropout would differ.
             generator=torch.Generator().manual_seed(seed_of(self._seed, "loader")),
@@ -156,9 +170,9 @@ class EmotionDataModule(LightningDataModule):
     def _plan(self, ids: Sequence[str], seed: int | None, longest: float) -> BatchPlan:
         """The plan for utterances that may become `longest` times as long."""
         plan = BatchPlan(
-            [min(longest * self._durations[i], self._max_seconds) for i in ids],
-            seconds=self._batch_seconds,
-            size=self._batch_size,
+            [min(longest * self._durations[i], self._loading.max_seconds) for i in ids],
+            seconds=self._loading.batch_seconds,
+            size=self._loading.batch_size,
             seed=seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,

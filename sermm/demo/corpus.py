@@ -23,13 +23,14 @@ from jaxtyping import Float, Int16
 
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
+from sermm.core.progress import Progress
 from sermm.core.records import Span, Utterance
 from sermm.core.seeding import generator
 from sermm.core.transcripts import spoken
 from sermm.corpora.iemocap import layout
 from sermm.corpora.iemocap.counts import Counts
 from sermm.demo.alignment import Alignment, align, speakable, speech_end_s
-from sermm.demo.plan import LAUGHTER, PlannedDialogue, PlannedTurn, Settings, plan
+from sermm.demo.plan import LAUGHTER, DemoSettings, PlannedDialogue, PlannedTurn, plan
 from sermm.demo.ratings import draw_attributes, draw_votes
 from sermm.demo.speech import SAMPLE_RATE_HZ, Speech, Synthesiser
 
@@ -66,7 +67,7 @@ class _Spoken:
         return self.end / layout.FRAMES_PER_S
 
 
-def write_corpus(folder: Path, settings: Settings) -> None:
+def write_corpus(folder: Path, settings: DemoSettings) -> None:
     """Makes `folder`, whole or not at all: the tree and `counts.json`.
 
     A process that finds another has made it in the meantime leaves it as it is.
@@ -76,14 +77,19 @@ def write_corpus(folder: Path, settings: Settings) -> None:
     """
     planned = plan(settings)
     with _whole_folder(folder) as temporary:
-        _say(f"demo corpus: writing {settings.utterances} utterances, once, to {folder}")
+        print(
+            f"demo corpus: writing {settings.utterances} utterances, once, to {folder}",
+            file=sys.stderr,
+            flush=True,
+        )
         root = temporary / TREE
         with ThreadPoolExecutor(min(len(planned), os.cpu_count() or 1)) as pool:
             jobs = pool.map(
                 partial(_write_session, root, settings.seed), planned.keys(), planned.values()
             )
-            for done, _ in enumerate(jobs, 1):
-                _say(f"demo corpus: session {done} of {len(planned)} written")
+            with Progress("demo corpus", len(planned), "session") as progress:
+                for _ in jobs:
+                    progress.advance()
         (root / "README.txt").write_text(_README, encoding="utf-8")
         counts = asdict(expected_counts(planned))
         # Sorted: the order of a Counter may differ from one process to the next.
@@ -134,10 +140,6 @@ def _rename_unless_there(temporary: Path, folder: Path) -> None:
     except OSError:
         if not folder.exists():
             raise
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _write_session(

@@ -29,7 +29,7 @@ _PAUSES: Final = ((8, 30), (8, 30), (10, 90))
 
 
 @dataclass(frozen=True)
-class Settings:
+class DemoSettings:
     """What the corpus depends on.
 
     Attributes:
@@ -103,7 +103,7 @@ class _Line:
     transcript: str
 
 
-def plan(settings: Settings) -> dict[str, tuple[PlannedDialogue, ...]]:
+def plan(settings: DemoSettings) -> dict[str, tuple[PlannedDialogue, ...]]:
     """The dialogues by session."""
     n_scripted = settings.utterances // len(SESSIONS) // 2
     script = _lines(_labels(n_scripted, 0), settings, generator("demo", settings.seed, "script"))
@@ -136,7 +136,7 @@ def _labels(n: int, offset: int) -> list[str]:
     return [*four, *["fru"] * others, *["xxx"] * others]
 
 
-def _lines(labels: list[str], settings: Settings, draws: np.random.Generator) -> list[_Line]:
+def _lines(labels: list[str], settings: DemoSettings, draws: np.random.Generator) -> list[_Line]:
     shuffled = [labels[i] for i in draws.permutation(len(labels))]
     wordings = _wordings(shuffled, settings, draws)
     return [
@@ -150,7 +150,7 @@ def _tagged(sentence: str, draws: np.random.Generator) -> str:
     return f"{tag} {sentence}" if draws.random() < _TAGGED else sentence
 
 
-def _wordings(labels: list[str], settings: Settings, draws: np.random.Generator) -> list[str]:
+def _wordings(labels: list[str], settings: DemoSettings, draws: np.random.Generator) -> list[str]:
     """Exact shares, not probabilities: a small corpus is to have what was asked for."""
     order = [int(i) for i in draws.permutation(len(labels))]
     four = [i for i in order if labels[i] in (*FOUR, "exc")]
@@ -184,7 +184,7 @@ def _performed(script: list[_Line], draws: np.random.Generator) -> list[_Line]:
 
 
 def _dialogue(
-    name: str, lines: list[_Line], settings: Settings, draws: np.random.Generator
+    name: str, lines: list[_Line], settings: DemoSettings, draws: np.random.Generator
 ) -> PlannedDialogue:
     """Deals the lines to the two actors in turn."""
     actors = "FM" if draws.random() < 0.5 else "MF"
@@ -196,7 +196,7 @@ def _dialogue(
 
 
 def _turn(
-    utterance_id: str, line: _Line, settings: Settings, draws: np.random.Generator
+    utterance_id: str, line: _Line, settings: DemoSettings, draws: np.random.Generator
 ) -> PlannedTurn:
     talker = TALKERS[utterance_id[:5] + utterance_id[-4]]
     lead, tail, gap = (int(draws.integers(low, high)) / 100 for low, high in _PAUSES)

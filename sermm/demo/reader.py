@@ -16,7 +16,7 @@ from sermm.core.records import Level, Reading, Span, Utterance
 from sermm.corpora.iemocap.counts import Counts
 from sermm.corpora.iemocap.reader import Iemocap
 from sermm.demo.corpus import COUNTS, write_corpus
-from sermm.demo.plan import Settings
+from sermm.demo.plan import DemoSettings
 
 _DIGITS: Final = 12
 
@@ -56,7 +56,7 @@ class Demo:
         self._root = Path(root).expanduser()
         # 1 and 1.0 are the same corpus.
         cues = (float(cue) for cue in (text_cue, speech_cue, conflict))
-        self._settings = Settings(seed, utterances, *cues)
+        self._settings = DemoSettings(seed, utterances, *cues)
 
     @cached_property
     def folder(self) -> Path:

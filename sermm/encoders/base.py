@@ -10,6 +10,7 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 
+Modality = Literal["speech", "text"]
 Needs = Literal["waveform", "tokens", "phone", "syllable", "word"]
 Trainable = Literal["all", "none"] | int
 
@@ -18,6 +19,7 @@ class Encoder(nn.Module):
     """Turns one part of a batch into hidden states `[n layers d]`.
 
     Attributes:
+        modality: what it encodes, whatever the stream that it feeds is called.
         needs: the parts of the batch that it reads: waveform, tokens, or units of a level.
         frame_s: seconds from one position to the next; None for text.
         width: d, the size of a hidden state.
@@ -29,6 +31,7 @@ class Encoder(nn.Module):
             encoder of which nothing is trained), so checkpoints leave them out.
     """
 
+    modality: Modality = "speech"
     needs: frozenset[Needs]
     frame_s: float | None = None
     width: int
@@ -88,6 +91,7 @@ class Piece:
 class TextEncoder(Encoder):
     """An encoder that reads token ids and knows how to make them."""
 
+    modality: Modality = "text"
     needs: frozenset[Needs] = frozenset({"tokens"})
 
     def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:

@@ -5,8 +5,7 @@ utterances lose which modality is drawn by `lost`, never both; `Batch.absent` ca
 encoder of a lost modality gives zeros or a learned vector in place of its states. Lengths stay.
 """
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
+from sermm.encoders.wrapper import Wrapper
 
 Fill = Literal["zero", "learned"]
 FILLS = get_args(Fill)
@@ -32,24 +32,18 @@ def lost(b: int, p: float) -> dict[str, Bool[Tensor, " b"]]:
     return {"speech": loses & speech, "text": loses & ~speech}
 
 
-class ModalityDropout(Encoder):
+class ModalityDropout(Wrapper):
     """An encoder whose hidden states are replaced where `Batch.absent` says so; only in training.
 
     Args:
         encoder: any.
-        modality: what it encodes, `speech` or `text`.
         fill: zero, or learned: a vector `[layers d]` that learns with `learning.lr`.
     """
 
     fill: nn.Parameter | None
 
-    def __init__(self, encoder: Encoder, modality: str, fill: Fill) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.modality = modality
-        self.needs, self.frame_s = encoder.needs, encoder.frame_s
-        self.width, self.n_layers = encoder.width, encoder.n_layers
-        self.pretrained = encoder.pretrained
+    def __init__(self, encoder: Encoder, fill: Fill) -> None:
+        super().__init__(encoder)
         vector = _DEVIATION * torch.randn(self.n_layers, self.width) if fill == "learned" else None
         self.register_parameter("fill", None if vector is None else nn.Parameter(vector))
 
@@ -69,18 +63,6 @@ class ModalityDropout(Encoder):
         return (
             super().mixed(batch, mix) if self._replaces(batch) else self.encoder.mixed(batch, mix)
         )
-
-    def fit(self, transcripts: Iterable[str]) -> None:
-        """As the encoder does."""
-        self.encoder.fit(transcripts)
-
-    def positions(self, length: int) -> int:
-        """As many as the encoder gives."""
-        return self.encoder.positions(length)
-
-    def save_assets(self, folder: Path) -> None:
-        """As the encoder does."""
-        self.encoder.save_assets(folder)
 
     def _replaces(self, batch: Batch) -> bool:
         return self.training and self.modality in batch.absent

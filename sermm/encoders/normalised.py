@@ -4,8 +4,7 @@ Source: Zhao 2022, section 3.2 ("global normalisation"); Pepino et al. 2021, who
 statistics of each talker, those of the test part included (transductive).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.encoders.layer_mix import ROWS
+from sermm.encoders.wrapper import Wrapper
 
 OVER = ("global", "utterance", "talker")
 # A dimension that varies less than this over all that was seen is only centred.
@@ -77,7 +77,7 @@ def _sums(
     return sums, squares
 
 
-class Normalised(Encoder):
+class Normalised(Wrapper):
     """An encoder whose hidden states have zero mean and unit deviation.
 
     Args:
@@ -93,12 +93,8 @@ class Normalised(Encoder):
     deviation: Tensor
 
     def __init__(self, encoder: Encoder, over: str) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder)
         self.over = over
-        self.needs, self.frame_s = encoder.needs, encoder.frame_s
-        self.width, self.n_layers = encoder.width, encoder.n_layers
-        self.pretrained = encoder.pretrained
         self._talkers: dict[str, Moments] = {}
         self._all = Moments()
         if over == "global":
@@ -154,14 +150,6 @@ class Normalised(Encoder):
         if self.over == "global":
             return mix(self.encoder(batch), self.mean, self.deviation)
         return super().mixed(batch, mix)
-
-    def fit(self, transcripts: Iterable[str]) -> None:
-        """As the encoder does."""
-        self.encoder.fit(transcripts)
-
-    def save_assets(self, folder: Path) -> None:
-        """As the encoder does."""
-        self.encoder.save_assets(folder)
 
     def _of_talkers(self, speakers: Sequence[str]) -> list[Moments]:
         if unseen := sorted(set(speakers) - set(self._talkers)):

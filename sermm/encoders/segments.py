@@ -13,9 +13,6 @@ Differs from the source in: the printed sum runs over e - s + 1 frames and is di
 default is the mean over the half-open interval, `literal=true` is the printed formula.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
-
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -24,12 +21,13 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.core.records import LEVELS, Level
-from sermm.encoders.base import Encoder, Needs
+from sermm.encoders.base import Encoder
+from sermm.encoders.wrapper import Wrapper
 
 UNITS_PER_S = 100
 
 
-class Segments(Encoder):
+class Segments(Wrapper):
     """An encoder whose positions are units of speech instead of frames.
 
     Args:
@@ -42,18 +40,16 @@ class Segments(Encoder):
     """
 
     def __init__(self, encoder: Encoder, level: Level, literal: bool = False) -> None:
-        super().__init__()
         if encoder.frame_s is None:
             raise InputError(
                 f"units of level {level} need an encoder whose positions are times; this one's are "
                 "not (of mfcc and logmel: encoder.speech.trim_db=null encoder.speech.augment=false)"
             )
-        self.encoder = encoder
+        super().__init__(encoder)
         self.level: Level = level
         self.literal = literal
-        self.needs: frozenset[Needs] = encoder.needs | {level}
-        self.width, self.n_layers = encoder.width, encoder.n_layers
-        self.pretrained = encoder.pretrained
+        self.needs = encoder.needs | {level}
+        self.frame_s = None
 
     def forward(self, batch: Batch) -> Ragged:
         """Unit embeddings `[k layers d]`.
@@ -66,14 +62,6 @@ class Segments(Encoder):
         hidden: Ragged = self.encoder(batch)
         frame_s = self.encoder.frame_s or 0.0
         return segment_means(hidden, batch.units[self.level], frame_s, self.literal)
-
-    def fit(self, transcripts: Iterable[str]) -> None:
-        """As the encoder does."""
-        self.encoder.fit(transcripts)
-
-    def save_assets(self, folder: Path) -> None:
-        """As the encoder does."""
-        self.encoder.save_assets(folder)
 
 
 def at_level(encoder: Encoder, level: str, literal: bool = False) -> Encoder:

@@ -1,15 +1,14 @@
 """One encoder behind several streams, run once a batch."""
 
-from collections.abc import Iterable
-from pathlib import Path
 from weakref import ReferenceType, ref
 
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
+from sermm.encoders.wrapper import Wrapper
 
 
-class Shared(Encoder):
+class Shared(Wrapper):
     """Hands on the hidden states of the last batch as long as the same batch is asked for.
 
     Args:
@@ -17,11 +16,7 @@ class Shared(Encoder):
     """
 
     def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.needs, self.frame_s = encoder.needs, encoder.frame_s
-        self.width, self.n_layers = encoder.width, encoder.n_layers
-        self.pretrained = encoder.pretrained
+        super().__init__(encoder)
         self._batch: ReferenceType[Batch] | None = None
         self._hidden: Ragged | None = None
 
@@ -31,14 +26,6 @@ class Shared(Encoder):
             self._hidden = self.encoder(batch)
             self._batch = ref(batch, self._forget)
         return self._hidden
-
-    def fit(self, transcripts: Iterable[str]) -> None:
-        """As the encoder does."""
-        self.encoder.fit(transcripts)
-
-    def save_assets(self, folder: Path) -> None:
-        """As the encoder does."""
-        self.encoder.save_assets(folder)
 
     def _forget(self, _batch: object) -> None:
         self._hidden = None

@@ -3,7 +3,7 @@
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder
+from sermm.encoders.base import Encoder, Modality
 
 
 class Stored(Encoder):
@@ -13,13 +13,16 @@ class Stored(Encoder):
         stream: its name in `Batch.cached`.
         width: d.
         n_layers: hidden states a position.
+        modality: of the encoder that it stands in for.
     """
 
     needs = frozenset()
 
-    def __init__(self, stream: str, width: int, n_layers: int) -> None:
+    def __init__(
+        self, stream: str, width: int, n_layers: int, modality: Modality = "speech"
+    ) -> None:
         super().__init__()
-        self.stream = stream
+        self.stream, self.modality = stream, modality
         self.width, self.n_layers = width, n_layers
 
     def forward(self, batch: Batch) -> Ragged:

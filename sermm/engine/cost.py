@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 import torch
 
 from sermm.core.batch import Batch
+from sermm.core.memory import forget_peak, peak_bytes
 from sermm.data.dataset import UtteranceDataset
 from sermm.encoders.precision import precision_for
 from sermm.engine.assembly.inference import logits_of
@@ -20,7 +21,6 @@ from sermm.runs.result import Cost
 WARM_UP = 2
 MOST_UTTERANCES = 20
 MOST_S = 5.0
-_PROCESS = Path("/proc/self")
 
 
 class Taken(NamedTuple):
@@ -99,23 +99,14 @@ def _forget_peak(device: torch.device) -> bool:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
-    try:
-        # from the manual page proc(5): 5 sets back the peak of the resident memory
-        (_PROCESS / "clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
+    return forget_peak()
 
 
 def _peak_gb(device: torch.device) -> float | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    try:
-        lines = (_PROCESS / "status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return peaks[0] * 1024 / 1e9 if peaks else None
+    peak = peak_bytes()
+    return None if peak is None else peak / 1e9
 
 
 def device_name(device: torch.device) -> str:

@@ -55,7 +55,7 @@ def written(
 ) -> tuple[Evaluation, Path]:
     """Writes the predictions and their scores; returns the record and where it lies."""
     config, loaded, fold = ready.config, ready.loaded, ready.fold
-    targets = loaded.protocol.targets(loaded.reading.utterances)
+    targets = loaded.targets
     classes = restored.result.classes
     evaluation = Evaluation(
         run=restored.result.key,

@@ -8,7 +8,7 @@ from sermm.configuration.verbs import RunConfig, levels_of
 from sermm.core.records import Fold
 from sermm.data.augment.augment import Augment
 from sermm.data.augment.synonyms import Reworded, Synonyms
-from sermm.data.datamodule import EmotionDataModule
+from sermm.data.datamodule import EmotionDataModule, Loading
 from sermm.data.dataset import StoredStream
 from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import Restored
@@ -102,17 +102,19 @@ def data_module(
     return EmotionDataModule(
         utterances=list(work.utterances.values()),
         fold=fold,
-        targets=loaded.protocol.targets(loaded.reading.utterances),
+        targets=loaded.targets,
         classes=loaded.protocol.classes,
         durations=loaded.durations,
         inputs=inputs_of(system, texts, work.units, stored or {}),
         seed=config.seed,
-        batch_size=trainer.batch_size,
-        batch_seconds=trainer.batch_seconds,
-        max_seconds=trainer.max_seconds,
-        num_workers=trainer.num_workers,
-        keep_audio_mb=trainer.keep_audio_mb,
-        pin_memory=work.device.type == "cuda",
+        loading=Loading(
+            batch_size=trainer.batch_size,
+            batch_seconds=trainer.batch_seconds,
+            max_seconds=trainer.max_seconds,
+            num_workers=trainer.num_workers,
+            keep_audio_mb=trainer.keep_audio_mb,
+            pin_memory=work.device.type == "cuda",
+        ),
         augment=augment if "waveform" in system.needs else None,
         reworded=reworded(system, synonyms, {i: texts[i] for i in fold.train}),
     )

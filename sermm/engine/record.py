@@ -31,7 +31,7 @@ def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float
     task.data.trainer = None
     found = predict(task.system, task.data.predict_dataloader(), device, config.trainer.precision)
     splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
-    targets = loaded.protocol.targets(loaded.reading.utterances)
+    targets = loaded.targets
     classes = loaded.protocol.classes
     by_id = {u.id: u for u in loaded.reading.utterances}
     write_predictions(task.folder.path, found, splits, by_id, targets, classes, fold.number)

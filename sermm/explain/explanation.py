@@ -14,7 +14,7 @@ from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.restore import Restored
 from sermm.explain.axes import Axis, axis_of
 from sermm.explain.explainable import explainable
-from sermm.explain.measures import Measure, band, cross, lexicon, relevance
+from sermm.explain.measures import Statistic, band, cross, lexicon, relevance
 from sermm.explain.sound import Sound, sound_of
 from sermm.explain.subject import Subject
 from sermm.explain.words import words_of
@@ -35,7 +35,7 @@ class Map:
     query: Axis
     key: Axis
     weights: Float[np.ndarray, "n m"]
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[Statistic, ...] = ()
 
     @property
     def name(self) -> str:
@@ -132,7 +132,7 @@ def _map(
         axis_of(system, stream, n, subject.batch, subject.text, sound.seconds)
         for stream, n in zip((attended.query, attended.key), weights.shape, strict=True)
     )
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[Statistic, ...] = ()
     if query.pieces is None and key.pieces is not None:
         energy, share = (None, None) if query.times is None else sound.at(query.times)
         words = words_of(subject.text, key.pieces)

@@ -31,7 +31,7 @@ _NO_TIMES = "the positions of its speech encoder have no times"
 
 
 @dataclass(frozen=True)
-class Measure:
+class Statistic:
     """One figure.
 
     Attributes:
@@ -75,7 +75,7 @@ def top_quartile(share: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     return above
 
 
-def band(alpha: Float[np.ndarray, "n L"], share: Float[np.ndarray, " n"] | None) -> Measure:
+def band(alpha: Float[np.ndarray, "n L"], share: Float[np.ndarray, " n"] | None) -> Statistic:
     """Mean sharpness of the frames with the largest shares of energy above 4 kHz.
 
     Args:
@@ -84,42 +84,44 @@ def band(alpha: Float[np.ndarray, "n L"], share: Float[np.ndarray, " n"] | None)
     """
     name, paper = "speech > 4 kHz", 0.67
     if share is None:
-        return Measure(name, None, _NO_TIMES, paper)
+        return Statistic(name, None, _NO_TIMES, paper)
     chosen = top_quartile(share)
     if alpha.shape[1] < 2:
-        return Measure(name, None, f"sharpness needs two tokens, here are {alpha.shape[1]}", paper)
+        return Statistic(
+            name, None, f"sharpness needs two tokens, here are {alpha.shape[1]}", paper
+        )
     if not np.isfinite(share).any():
-        return Measure(name, None, "the audio is silent", paper)
+        return Statistic(name, None, "the audio is silent", paper)
     if not chosen.any():
-        return Measure(name, None, "the share above 4 kHz is the same everywhere", paper)
+        return Statistic(name, None, "the share above 4 kHz is the same everywhere", paper)
     value = float(sharpness(alpha)[chosen].mean())
     least = 100 * float(share[chosen].min())
     said = (
         f"mean f of {int(chosen.sum())} of {len(share)} positions, those with {least:.2g} % or more"
     )
-    return Measure(name, value, f"{said} of their energy above 4 kHz", paper)
+    return Statistic(name, value, f"{said} of their energy above 4 kHz", paper)
 
 
 def lexicon(
     looked_at: Float[np.ndarray, " L"], words: Sequence[Word], negative: Collection[str]
-) -> Measure:
+) -> Statistic:
     """Mean relevance of the negative words; a word's is the mean of its tokens'."""
     name, paper = "negative words", 0.58
     found = {w: float(looked_at[list(w.tokens)].mean()) for w in words if w.tokens}
     chosen = [(w.text, value) for w, value in found.items() if w.text in negative]
     if not chosen:
         said = "no word is on the list of negative words" if words else "the transcript is empty"
-        return Measure(name, None, said, paper)
+        return Statistic(name, None, said, paper)
     value = float(np.mean([value for _, value in chosen]))
     said = "mean r of " + ", ".join(f"{text} {value:.2f}" for text, value in chosen)
-    return Measure(name, value, said, paper)
+    return Statistic(name, value, said, paper)
 
 
 def cross(
     alpha: Float[np.ndarray, "n L"],
     energy: Float[np.ndarray, " n"] | None,
     pieces: Sequence[Piece],
-) -> Measure:
+) -> Statistic:
     """Pearson's correlation of the frames' energy with what they give to all tokens with "!".
 
     Args:
@@ -130,18 +132,18 @@ def cross(
     name, paper = 'speech peaks and "!"', 0.43
     marks = [i for i, piece in enumerate(pieces) if piece.span and "!" in piece.text]
     if not marks:
-        return Measure(name, None, 'no token has a "!"', paper)
+        return Statistic(name, None, 'no token has a "!"', paper)
     if energy is None:
-        return Measure(name, None, _NO_TIMES, paper)
+        return Statistic(name, None, _NO_TIMES, paper)
     if len(energy) < _FEWEST:
         said = f"a correlation needs {_FEWEST} positions, here are {len(energy)}"
-        return Measure(name, None, said, paper)
+        return Statistic(name, None, said, paper)
     given = alpha[:, marks].sum(1)
     for series, what in ((energy, "energy of the speech"), (given, 'attention to "!"')):
         if _is_constant(series):
-            return Measure(name, None, f"the {what} is constant", paper)
+            return Statistic(name, None, f"the {what} is constant", paper)
     value = float(np.corrcoef(energy, given)[0, 1])
-    return Measure(name, value, f"correlation over {len(energy)} positions", paper)
+    return Statistic(name, value, f"correlation over {len(energy)} positions", paper)
 
 
 def _is_constant(series: Float[np.ndarray, " n"]) -> bool:

@@ -86,7 +86,7 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
         batch=batch,
         waveform=decode(utterance.path, utterance.start_s, utterance.end_s, most_s),
         text=loaded.texts[utterance_id],
-        label=loaded.protocol.targets(loaded.reading.utterances)[utterance_id],
+        label=loaded.targets[utterance_id],
         part=part,
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder, TextEncoder
+from sermm.encoders.base import Encoder, Modality, TextEncoder
 from sermm.encoders.layer_mix import LayerMix
-
-Modality = Literal["speech", "text"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,23 +110,20 @@ class StreamSystem(System):
         """States `[n d]` of every stream by name: u of equation (1)."""
         return {name: self._mixed(name, batch) for name in self.streams}
 
+    def pooled(
+        self, vectors: Mapping[str, Float[Tensor, "b _"]]
+    ) -> dict[str, Float[Tensor, "b _"]]:
+        """Vectors of the streams as `Output.pooled`: those of each modality in a row."""
+        found: dict[Modality, list[Tensor]] = {}
+        for name, vector in vectors.items():
+            encoder = cast(Encoder, self.streams[name])
+            found.setdefault(encoder.modality, []).append(vector)
+        return {m: torch.cat(found[m], dim=-1) for m in get_args(Modality) if m in found}
+
     def _mixed(self, name: str, batch: Batch) -> Ragged:
         encoder = cast(Encoder, self.streams[name])
         mixed = encoder.mixed(batch, self.mixes[name])
         return mixed.map(self.projections[name]) if name in self.projections else mixed
-
-
-def by_modality(vectors: Mapping[str, Float[Tensor, "b _"]]) -> dict[str, Float[Tensor, "b _"]]:
-    """Vectors of streams as `Output.pooled`: text, and all others, which are speech, in a row."""
-    found: dict[str, list[Tensor]] = {}
-    for name, vector in vectors.items():
-        found.setdefault(modality_of(name), []).append(vector)
-    return {m: torch.cat(found[m], dim=-1) for m in get_args(Modality) if m in found}
-
-
-def modality_of(stream: str) -> Modality:
-    """What a stream is made of, by its name."""
-    return "text" if stream == "text" else "speech"
 
 
 class CountingSystem(System):

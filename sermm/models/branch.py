@@ -29,7 +29,10 @@ class Branch(nn.Module):
         raise NotImplementedError
 
     def weights(self, states: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:  # noqa: ARG002
-        """Where each position looks, `[n n]` for each utterance; none without attention."""
+        """Where the n positions look in their own sequence, `[n n]` for each utterance.
+
+        Nothing for a branch without attention.
+        """
         return ()
 
 

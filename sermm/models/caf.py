@@ -29,8 +29,8 @@ from torch import nn
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder
-from sermm.models.base import Attended, StreamSystem, by_modality
-from sermm.models.transformer_branch import Attention
+from sermm.models.attention import Attention
+from sermm.models.base import Attended, StreamSystem
 
 
 class CrossAttentionFusion(StreamSystem):
@@ -73,7 +73,7 @@ class CrossAttentionFusion(StreamSystem):
             for name, own, other in ((one, h1, h2), (two, h2, h1))
         ]
         embedding = torch.cat(means, dim=-1)
-        pooled = by_modality({one: h1.mean(), two: h2.mean()})
+        pooled = self.pooled({one: h1.mean(), two: h2.mean()})
         return Output(self.classifier(self.dropout(embedding)), embedding, pooled=pooled)
 
     def attended(self, batch: Batch) -> tuple[Attended, ...]:

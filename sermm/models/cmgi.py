@@ -39,6 +39,7 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.data.characters import N_CHARACTERS
 from sermm.encoders.base import Encoder
+from sermm.models.attention import Attention
 from sermm.models.base import Attended
 from sermm.models.gated_attention import (
     Gated,
@@ -47,7 +48,6 @@ from sermm.models.gated_attention import (
     pooled_apart,
     side_by_side,
 )
-from sermm.models.transformer_branch import Attention
 
 
 class Interaction(nn.Module):

@@ -10,7 +10,7 @@ Source: Zhao 2022, section 2.3, equation (4), Figures 2 and 3; the attention is 
 | i in {F, P, S, W} | the names of the speech streams; `stacks[i]` gives c_i |
 | u (equation 1), one w per stream | `mixes` |
 | one layer of U_T (x) U_i (Figure 3) | `CoAttentionLayer` |
-| W6, W7, W8, attention, block | `transformer_branch.Attention`, `.Block` |
+| W6, W7, W8, attention, block | `attention.Attention`, `transformer_branch.Block` |
 | GA (equation 2) | `Ragged.mean` |
 | W4, b4 | `fuse` |
 | LN of equation (4) | `norm` |
@@ -35,7 +35,7 @@ from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.models.base import Attended, StreamSystem, by_modality
+from sermm.models.base import Attended, StreamSystem
 from sermm.models.transformer_branch import Block, block_sizes
 
 
@@ -61,11 +61,14 @@ class CoAttentionLayer(nn.Module):
         """The new X_T and X_i; a stream whose partner is empty reads zeros there."""
         return self.text(text, speech), self.speech(speech, text)
 
-    def attended(self, name: str, text: Ragged, speech: Ragged) -> tuple[Attended, ...]:
-        """Where X_i, the stream `name`, and X_T look in each other, in this order."""
+    def attended(
+        self, names: tuple[str, str], text: Ragged, speech: Ragged
+    ) -> tuple[Attended, ...]:
+        """Where X_i and X_T look in each other, in this order; `names` are those of T and i."""
+        t, i = names
         return (
-            Attended(name, "text", self.speech.attention.weights(speech, text)),
-            Attended("text", name, self.text.attention.weights(text, speech)),
+            Attended(i, t, self.speech.attention.weights(speech, text)),
+            Attended(t, i, self.text.attention.weights(text, speech)),
         )
 
 
@@ -95,11 +98,13 @@ class CoAttentionStack(nn.Module):
             text, speech = layer(text, speech)
         return (text.mean() + speech.mean()) / 2
 
-    def attended(self, name: str, text: Ragged, speech: Ragged) -> tuple[Attended, ...]:
+    def attended(
+        self, names: tuple[str, str], text: Ragged, speech: Ragged
+    ) -> tuple[Attended, ...]:
         """Both directions of the last layer, as `CoAttentionLayer.attended`."""
         found: tuple[Attended, ...] = ()
         for layer in self.layers:
-            found = cast(CoAttentionLayer, layer).attended(name, text, speech)
+            found = cast(CoAttentionLayer, layer).attended(names, text, speech)
             text, speech = layer(text, speech)
         return found
 
@@ -108,7 +113,7 @@ class CoAttention(StreamSystem):
     """A stack of co-attention layers for each speech stream, then equation (4).
 
     Args:
-        streams: encoders by stream name: `text` and one or more others, which are speech.
+        streams: encoders by stream name: one of text, and one or more of speech.
         n_classes: k.
         dropout: after ReLU(W4 c + b4).
         attention_dropout: within the blocks.
@@ -117,7 +122,7 @@ class CoAttention(StreamSystem):
         feed_forward: hidden units of each block; None: four times that width.
 
     Raises:
-        InputError: there is no text, nothing but text, or the heads do not divide its width.
+        InputError: there is not one text, nothing but text, or the heads do not divide its width.
     """
 
     def __init__(
@@ -130,13 +135,15 @@ class CoAttention(StreamSystem):
         heads: int | None = None,
         feed_forward: int | None = None,
     ) -> None:
-        speech = [name for name in streams if name != "text"]
-        if "text" not in streams or not speech:
+        text = [name for name, encoder in streams.items() if encoder.modality == "text"]
+        speech = [name for name in streams if name not in text]
+        if len(text) != 1 or not speech:
             raise InputError(
-                f"streams={list(streams)}: co-attention is between `text` and one or more speech "
-                "streams, for example [text,frame,phone]"
+                f"streams={list(streams)}: co-attention is between one stream of text and one or "
+                f"more speech streams, such as [text,frame,phone]; {len(text)} of these are text"
             )
-        d = streams["text"].width
+        self.text = text[0]
+        d = streams[self.text].width
         super().__init__(streams, width=d)
         heads, feed_forward = block_sizes(d, heads, feed_forward)
         self.stacks = nn.ModuleDict(
@@ -151,10 +158,10 @@ class CoAttention(StreamSystem):
     def forward(self, batch: Batch) -> Output:
         """Logits `[b k]`; the embedding `[b d*speech streams]` is g."""
         mixed = self.mixed(batch)
-        text = mixed["text"]
+        text = mixed[self.text]
         c = torch.cat([stack(text, mixed[name]) for name, stack in self.stacks.items()], dim=-1)
         embedding = self.norm(self.dropout(F.relu(self.fuse(c))) + c)
-        pooled = by_modality({name: states.mean() for name, states in mixed.items()})
+        pooled = self.pooled({name: states.mean() for name, states in mixed.items()})
         return Output(self.classifier(embedding), embedding, pooled=pooled)
 
     def attended(self, batch: Batch) -> tuple[Attended, ...]:
@@ -163,5 +170,7 @@ class CoAttention(StreamSystem):
         return tuple(
             attended
             for name, stack in self.stacks.items()
-            for attended in cast(CoAttentionStack, stack).attended(name, mixed["text"], mixed[name])
+            for attended in cast(CoAttentionStack, stack).attended(
+                (self.text, name), mixed[self.text], mixed[name]
+            )
         )

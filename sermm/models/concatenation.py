@@ -18,17 +18,17 @@ another width than the first one's are projected to it on the axis "sequence"; s
 the loss.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
-from sermm.core.errors import InputError
+from sermm.core.errors import expect_one_of
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.models.base import StreamSystem, by_modality
+from sermm.models.base import StreamSystem
 from sermm.models.branch import LinearBranch
 
 Axis = Literal["sequence", "feature"]
@@ -56,8 +56,7 @@ class Concatenation(StreamSystem):
         width: int = 128,
         dropout: float = 0.2,
     ) -> None:
-        if axis not in get_args(Axis):
-            raise InputError(f"axis={axis}: concatenation knows {', '.join(get_args(Axis))}")
+        expect_one_of("model.system.axis", axis, Axis)
         widths = [encoder.width for encoder in streams.values()]
         super().__init__(streams, width=widths[0] if widths and axis == "sequence" else None)
         self.axis = axis
@@ -70,7 +69,7 @@ class Concatenation(StreamSystem):
         join = self._along_time if self.axis == "sequence" else self._side_by_side
         mixed = self.mixed(batch)
         embedding = join(list(mixed.values()))
-        pooled = by_modality({name: states.mean() for name, states in mixed.items()})
+        pooled = self.pooled({name: states.mean() for name, states in mixed.items()})
         return Output(self.classifier(embedding), embedding, pooled=pooled)
 
     def _along_time(self, streams: list[Ragged]) -> Float[Tensor, "b width"]:

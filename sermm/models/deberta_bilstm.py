@@ -27,26 +27,26 @@ of d.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, expect_one_of
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.encoders.layer_mix import LayerMix
 from sermm.encoders.recurrent import BiLSTM
+from sermm.models.attention import attend, attention_weights
 from sermm.models.base import Attended, System
-from sermm.models.transformer_branch import attend_one_by_one, attend_padded
 
 Audio = Literal["bilstm", "mean"]
 Text = Literal["tuned", "static"]
 Fusion = Literal["attention", "concatenation"]
 KeysAndValues = Literal["text_fc", "tied", "none"]
-Scale = Literal["head", "model"]
+ScoreScale = Literal["head", "model"]
 
 
 class CrossModalAttention(nn.Module):
@@ -64,11 +64,15 @@ class CrossModalAttention(nn.Module):
     """
 
     def __init__(
-        self, d: int, heads: int = 8, kv_share: KeysAndValues = "text_fc", scale: Scale = "head"
+        self,
+        d: int,
+        heads: int = 8,
+        kv_share: KeysAndValues = "text_fc",
+        scale: ScoreScale = "head",
     ) -> None:
         super().__init__()
-        expect("attention.kv_share", kv_share, KeysAndValues)
-        expect("attention.scale", scale, Scale)
+        expect_one_of("model.system.attention.kv_share", kv_share, KeysAndValues)
+        expect_one_of("model.system.attention.scale", scale, ScoreScale)
         if heads < 1 or d % heads:
             raise InputError(
                 f"model.system.attention.heads={heads}: expected a number that divides the width "
@@ -89,17 +93,11 @@ class CrossModalAttention(nn.Module):
         """O `[n d]` of A `[n d]` over X `[m d]`; zeros where the source is empty."""
         q, k = self._scored(own, source)
         v = self._heads(source.map(self.value))
-        # As in `transformer_branch.Attention`: a CPU computes padding, a GPU waits for kernels.
-        run = attend_padded if own.values.is_cuda else attend_one_by_one
-        return run(q, k, v, 0.0).map(lambda values: values.flatten(1))
+        return attend(q, k, v).map(lambda values: values.flatten(1))
 
     def weights(self, own: Ragged, source: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:
         """The weights alpha `[n m]` of each utterance, the mean over the heads."""
-        q, k = self._scored(own, source)
-        return tuple(
-            (torch.einsum("nhe,mhe->hnm", one, other) * self.size**-0.5).softmax(-1).mean(0)
-            for one, other in zip(q.split(), k.split(), strict=True)
-        )
+        return attention_weights(*self._scored(own, source))
 
     def _scored(self, own: Ragged, source: Ragged) -> tuple[Ragged, Ragged]:
         """Q and K `[n h e]`, of which the scores are q k / sqrt(e) whatever the scale."""
@@ -126,6 +124,28 @@ class MeanOverTime(nn.Module):
     def forward(self, frames: Ragged) -> Ragged:
         """`[b width]`, of length 1 each, of frames `[n d]`."""
         return Ragged(self.linear(frames.mean()), torch.ones_like(frames.lengths))
+
+
+def over_time(audio: Audio, d: int, width: int) -> nn.Module:
+    """What makes A `[n width]` of speech frames `[n d]`.
+
+    Raises:
+        InputError: there is no such way, or the width is odd.
+    """
+    expect_one_of("model.system.audio", audio, Audio)
+    if width < 2 or width % 2:
+        raise InputError(
+            f"model.system.width={width}: expected an even number, half of it for each direction "
+            "of the LSTM"
+        )
+    return BiLSTM(d, width // 2) if audio == "bilstm" else MeanOverTime(d, width)
+
+
+def mlp(d: int, width: int, n_classes: int, dropout: float) -> nn.Sequential:
+    """The classifier: `[b d]` -> ReLU(`[b width]`), dropout -> logits `[b k]`."""
+    return nn.Sequential(
+        nn.Linear(d, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, n_classes)
+    )
 
 
 class DebertaBiLSTM(System):
@@ -161,17 +181,8 @@ class DebertaBiLSTM(System):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        for key, value, kind in (
-            ("audio", audio, Audio),
-            ("text_mode", text_mode, Text),
-            ("fusion", fusion, Fusion),
-        ):
-            expect(key, value, kind)
-        if width < 2 or width % 2:
-            raise InputError(
-                f"model.system.width={width}: expected an even number, half of it for each "
-                "direction of the LSTM"
-            )
+        expect_one_of("model.system.text_mode", text_mode, Text)
+        expect_one_of("model.system.fusion", fusion, Fusion)
         if attended_only and fusion != "attention":
             raise InputError("model.system.attended_only=true needs model.fusion=attention")
         self.speech, self.text = speech, text
@@ -180,21 +191,12 @@ class DebertaBiLSTM(System):
             text.requires_grad_(False)
         self.mix_speech = LayerMix(speech.n_layers, speech.width, norm=False)
         self.mix_text = LayerMix(text.n_layers, text.width, norm=False)
-        self.over_time = (
-            BiLSTM(speech.width, width // 2)
-            if audio == "bilstm"
-            else MeanOverTime(speech.width, width)
-        )
+        self.over_time = over_time(audio, speech.width, width)
         self.text_fc = nn.Linear(text.width, width)
         self.attention = attention(width) if fusion == "attention" else None
         self.attended_only = attended_only
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Sequential(
-            nn.Linear(width if attended_only else 2 * width, width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, n_classes),
-        )
+        self.classifier = mlp(width if attended_only else 2 * width, width, n_classes, dropout)
 
     def train(self, mode: bool = True) -> "DebertaBiLSTM":
         """Training mode, but for a static text encoder."""
@@ -225,13 +227,3 @@ class DebertaBiLSTM(System):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.static):
             tokens = self.text.mixed(batch, self.mix_text)
         return self.over_time(frames), tokens.map(self.text_fc)
-
-
-def expect(key: str, value: str, kind: Any) -> None:
-    """Refuses a word that is none of a literal type's.
-
-    Raises:
-        InputError: it is none of them.
-    """
-    if value not in get_args(kind):
-        raise InputError(f"model.system.{key}={value}: expected {', '.join(get_args(kind))}")

@@ -24,12 +24,8 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.encoders.layer_mix import LayerMix
+from sermm.models.attention import attend, attention_weights
 from sermm.models.base import System
-from sermm.models.transformer_branch import (
-    attend_one_by_one,
-    attend_padded,
-    attention_weights,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +85,7 @@ class CrossAttention(nn.Module):
         """What the positions `[n d]` of `own` read; zeros where the source is empty."""
         q, k = _one_head(self.query, own), _one_head(self.key, source)
         v = _one_head(self.value, source)
-        # As in `transformer_branch.Attention`: a CPU computes padding, a GPU waits for kernels.
-        run = attend_padded if own.values.is_cuda else attend_one_by_one
-        return run(q, k, v, 0.0).map(lambda values: values.squeeze(1))
+        return attend(q, k, v).map(lambda values: values.squeeze(1))
 
     def weights(self, own: Ragged, source: Ragged) -> tuple[Float[Tensor, "_ _"], ...]:
         """How much each of the n positions of `own` reads of each of the m, `[n m]`."""

@@ -22,7 +22,7 @@ from torch import nn
 
 from sermm.core.batch import Batch, Output
 from sermm.encoders.base import Encoder
-from sermm.models.base import Attended, StreamSystem, by_modality
+from sermm.models.base import Attended, StreamSystem
 from sermm.models.branch import Branch, LinearBranch
 
 
@@ -62,7 +62,7 @@ class LateFusion(StreamSystem):
             logits.sum(0),
             torch.cat(list(vectors.values()), dim=-1),
             apart=None if self.joint else logits,
-            pooled=by_modality(vectors),
+            pooled=self.pooled(vectors),
         )
 
     def attended(self, batch: Batch) -> tuple[Attended, ...]:

@@ -27,7 +27,7 @@ masks nothing; `literal` restores that); states are layer-normalised first; huma
 unless `text.source` says otherwise. Left open there: how Table 1 brings A and S to one length.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, expect_one_of
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
 from sermm.models.base import Attended
@@ -77,10 +77,7 @@ class SingleGate(SpeechAndText):
         literal: bool = False,
         dropout: float = 0.2,
     ) -> None:
-        if variant not in get_args(Variant):
-            raise InputError(
-                f"model.system.variant={variant}: expected {', '.join(get_args(Variant))}"
-            )
+        expect_one_of("model.system.variant", variant, Variant)
         if projections and variant != "cross":
             raise InputError(
                 f"model.system.projections=true belongs to model.system.variant=cross; "

@@ -2,10 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from sermm.core.records import Level, Problem, Span
 
@@ -36,6 +36,24 @@ class Aligned:
 
     spans: dict[Level, tuple[Span, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All but whose they are and where they come from, for a store."""
+        spans = {
+            level: [[span.symbol, span.start_s, span.end_s] for span in found]
+            for level, found in self.spans.items()
+        }
+        return {"spans": spans, "problems": [[one.kind, one.what] for one in self.problems]}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any], utterance_id: str, source: str) -> "Aligned":
+        """What `to_json` gave, as of this utterance and this source."""
+        spans: dict[Level, tuple[Span, ...]] = {
+            level: tuple(Span(symbol, a, b, level, source) for symbol, a, b in rows)
+            for level, rows in kept["spans"].items()
+        }
+        problems = (Problem(utterance_id, what, kind) for kind, what in kept["problems"])
+        return cls(spans, tuple(problems))
 
 
 def mended(

@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from sermm.bench.cached import Corpus, Scale, coattention, late_fusion, mixing
+from sermm.bench.cached import CachedWorkload, Corpus, coattention, late_fusion, mixing
 from sermm.bench.padded import PaddedCoAttention, PaddedLateFusion, padded
 
-SCALE = Scale(utterances=6, batch=3, layers=2, width=8, copied=100, turns=1)
+SCALE = CachedWorkload(utterances=6, batch=3, layers=2, width=8, copied=100, turns=1)
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def corpus(tmp_path_factory):
 
 
 def test_utterances_are_as_long_as_those_of_iemocap(tmp_path):
-    seconds = Corpus(tmp_path, Scale(utterances=128, layers=1, width=1)).seconds.values()
+    seconds = Corpus(tmp_path, CachedWorkload(utterances=128, layers=1, width=1)).seconds.values()
     assert sum(seconds) / 128 == pytest.approx(4.5, abs=0.3)
     assert max(seconds) <= 15
     assert min(seconds) > 0.5

@@ -3,9 +3,8 @@ import math
 import pytest
 import torch
 
-from sermm.bench.finetune import PaddedSpeech, Ways, finetune, padding
-from sermm.bench.finetune import Scale as Epochs
-from sermm.bench.fusion import SYSTEMS, Bench, Scale, fusion
+from sermm.bench.finetune import FinetuneWorkload, PaddedSpeech, Ways, finetune, padding
+from sermm.bench.fusion import SYSTEMS, Bench, FusionWorkload, fusion
 from sermm.bench.fusion_rows import (
     ALONE,
     ASR,
@@ -40,7 +39,7 @@ TEXT = {
     "vocab_size": VOCABULARY,
 }
 SIZES = Sizes(SPEECH, TEXT)
-SCALE = Scale(SIZES, seconds=0.5, batches=(1, 2), alone=(0.2, 0.4))
+SCALE = FusionWorkload(SIZES, seconds=0.5, batches=(1, 2), alone=(0.2, 0.4))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -149,7 +148,7 @@ def test_every_setting_is_measured():
 
 
 def test_what_does_not_fit_the_budget_is_scaled_up_from_batch_1(tmp_path):
-    table = Bench(Scale(SIZES, 0.3, (1, 2), (), budget_s=0.0), tmp_path).times()
+    table = Bench(FusionWorkload(SIZES, 0.3, (1, 2), (), budget_s=0.0), tmp_path).times()
     assert table["train", 2, ONLY, CMGI].turns
     assert not table["train", 2, CACHED, CMGI].turns
     one, two = (table["train", size, LOOP, CMGI].median for size in (1, 2))
@@ -239,7 +238,7 @@ def test_theirs_trains_the_front_end_and_ours_does_not():
 @pytest.mark.parametrize("fast", [True, False])
 def test_finetune_is_judged_where_bfloat16_is_fast(monkeypatch, fast):
     monkeypatch.setattr("sermm.bench.finetune.bfloat16_is_fast", lambda _: fast)
-    rows = by_name(finetune(Epochs(SIZES, clips=4)))
+    rows = by_name(finetune(FinetuneWorkload(SIZES, clips=4)))
     limits = {what: m.limit for what, m in rows.items() if m.limit is not None}
     assert limits == ({"ours, bfloat16: to theirs": 1 / 3} if fast else {})
     assert rows["theirs: computed for real"].value > 1

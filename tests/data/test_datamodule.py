@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from sermm.core.records import Fold, Utterance
 from sermm.data.augment.augment import Augment
 from sermm.data.augment.kinds import Gain, Speed
 from sermm.data.augment.noise import Noise
-from sermm.data.datamodule import EmotionDataModule
+from sermm.data.datamodule import EmotionDataModule, Loading
 from sermm.data.dataset import Inputs, StoredStream
 from sermm.store.features import FeatureStore
 
@@ -43,6 +44,7 @@ def fold_of(val=True):
     return Fold(1, ids["train"], ids["val"] if val else (), ids["test"])
 
 
+OPTIONS = fields(Loading)
 EMPTY = FeatureStore(Path("/nowhere"), {"dtype": "float32"})
 
 
@@ -64,9 +66,10 @@ def module_of(corpus, **changes):
         "durations": {u.id: 0.1 + 0.01 * (int(u.id[1:]) % 7) for u in corpus},
         "inputs": Inputs(waveform=True, tokens=tokens_of(corpus)),
         "seed": 3,
-        "batch_size": 5,
-    }
-    return EmotionDataModule(**(arguments | changes))
+    } | changes
+    loading = {"batch_size": 5} | {f.name: changes[f.name] for f in OPTIONS if f.name in changes}
+    own = {name: value for name, value in arguments.items() if name not in loading}
+    return EmotionDataModule(**own, loading=Loading(**loading))
 
 
 def ids_of(loader, epochs=1):

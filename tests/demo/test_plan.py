@@ -10,7 +10,7 @@ from sermm.core.records import Utterance
 from sermm.corpora.iemocap.counts import Counts
 from sermm.corpora.iemocap.layout import UTTERANCE_ID, act_of, speaker_of
 from sermm.demo.corpus import expected_counts
-from sermm.demo.plan import FOUR, Settings, plan
+from sermm.demo.plan import FOUR, DemoSettings, plan
 from sermm.demo.prosody import FEELINGS, TALKERS, draw_prosody
 from sermm.demo.ratings import draw_attributes, draw_votes
 from sermm.demo.sentences import draw_sentence
@@ -24,7 +24,7 @@ def settings(**changes):
         "speech_cue": 1.0,
         "conflict": 0.1,
     }
-    return Settings(**{**options, **changes})
+    return DemoSettings(**{**options, **changes})
 
 
 def turns_of(planned):

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from sermm.core.errors import InputError
+from sermm.core.files import write_json
 from sermm.core.transcripts import spoken
 from sermm.demo import corpus as demo_corpus
 from sermm.demo.reader import Demo
@@ -160,12 +161,12 @@ class TestWithSynthesiser:
     def test_who_finishes_second_keeps_what_is_there(self, corpus, tmp_path, monkeypatch):
         ours = demo(tmp_path)
 
-        def other_process_finishes(line):
-            if "session 5 of 5" in line:
-                shutil.copytree(corpus.folder, ours.folder)
-                (ours.folder / "theirs").touch()
+        def other_process_finishes(path, value):
+            write_json(path, value)
+            shutil.copytree(corpus.folder, ours.folder)
+            (ours.folder / "theirs").touch()
 
-        monkeypatch.setattr(demo_corpus, "_say", other_process_finishes)
+        monkeypatch.setattr(demo_corpus, "write_json", other_process_finishes)
         assert len(ours.read().utterances) == 65
         assert (ours.folder / "theirs").exists()
         assert list(tmp_path.iterdir()) == [ours.folder]

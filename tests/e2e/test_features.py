@@ -256,8 +256,8 @@ def test_features_too_large_for_half_precision_are_refused(words, folders, tmp_p
 def test_two_processes_share_the_work_and_wait_for_each_other(words, tmp_path):
     """Each claims a batch ahead; neither may sleep on one that the other is waiting for."""
     script = (
-        "import sys, time; from sermm.engine import extraction_pass as e; from sermm.cli.main "
-        "import main; save = e.Pass._save; n = []\n"
+        "import sys, time; from sermm.engine.extraction import one_pass as e\n"
+        "from sermm.cli.main import main; save = e.Pass._save; n = []\n"
         "def slow(self, encoder, batch, mine, writers):\n"
         "    time.sleep(0.05); n.append(len(batch)); save(self, encoder, batch, mine, writers)\n"
         "e.Pass._save = slow; code = main(sys.argv[1:]); print('computed', sum(n)); sys.exit(code)"

@@ -20,7 +20,7 @@ def batch_of(absent=ABSENT, dtype=torch.float32):
 
 
 def wrapped(fill="zero", modality="speech", inside=None):
-    return ModalityDropout(inside or Stored("s", 4, 2), modality, fill).train()
+    return ModalityDropout(inside or Stored("s", 4, 2, modality), fill).train()
 
 
 def test_what_is_lost_is_never_both_and_at_even_odds():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sermm.bench.epoch import speech_task
+from sermm.core import memory
 from sermm.engine import cost as costs
 from sermm.engine.assembly.inference import predict
 from sermm.engine.cost import cost, device_name, measured
@@ -101,16 +102,19 @@ def test_predictions_are_the_same_after_it(task):
 
 
 def test_memory_is_not_known_everywhere(task, monkeypatch, tmp_path):
-    monkeypatch.setattr(costs, "_PROCESS", tmp_path / "no")
+    monkeypatch.setattr(memory, "_PROC", tmp_path / "no")
     assert measured(task.system, one_by_one(task)[:1], CPU, False).peak_memory_gb is None
 
 
 def test_memory_is_the_greatest_that_was_resident(task, monkeypatch, tmp_path):
-    (tmp_path / "status").write_text("VmPeak:\t 9 kB\nVmHWM:\t 2000000 kB\nVmRSS:\t 5 kB\n")
-    monkeypatch.setattr(costs, "_PROCESS", tmp_path)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text(
+        "VmPeak:\t 9 kB\nVmHWM:\t 2000000 kB\nVmRSS:\t 5 kB\n"
+    )
+    monkeypatch.setattr(memory, "_PROC", tmp_path)
     found = measured(task.system, one_by_one(task)[:1], CPU, False)
     assert found.peak_memory_gb == 2.048
-    assert (tmp_path / "clear_refs").read_text() == "5"
+    assert (tmp_path / "self" / "clear_refs").read_text() == "5"
 
 
 def test_floors_cost_nothing(tmp_path):

@@ -9,6 +9,7 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.stored import Stored
+from sermm.models.attention import Attention, attention_weights
 from sermm.models.base import System
 from sermm.models.caf import CrossAttentionFusion
 from sermm.models.cmgi import CmGI
@@ -17,7 +18,7 @@ from sermm.models.concatenation import Concatenation
 from sermm.models.gated_attention import CrossAttention
 from sermm.models.late_fusion import LateFusion
 from sermm.models.single_gate import SingleGate
-from sermm.models.transformer_branch import Attention, TransformerBranch, attention_weights
+from sermm.models.transformer_branch import TransformerBranch
 
 D = 8
 SPEECH, TEXT = [4, 1, 3], [2, 3, 0]
@@ -38,7 +39,8 @@ def batch_of(*names):
 
 
 def streams(*names):
-    return {name: Stored(name, D, 1) for name in names}
+    kinds = {name: "text" if name == "text" else "speech" for name in names}
+    return {name: Stored(name, D, 1, kinds[name]) for name in names}
 
 
 def test_weights_of_two_heads_by_hand():

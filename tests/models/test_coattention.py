@@ -9,13 +9,14 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.stored import Stored
 from sermm.models.coattention import CoAttention, CoAttentionLayer
 
+MODALITIES = {"text": "text", "frame": "speech", "phone": "speech"}
 SMALL = {"heads": 2, "feed_forward": 16, "depth": 2}
 
 
 def system(*names, widths=None, **options):
     torch.manual_seed(0)
     widths = widths or dict.fromkeys(names, 8)
-    streams = {name: Stored(name, widths[name], 2) for name in names}
+    streams = {name: Stored(name, widths[name], 2, MODALITIES[name]) for name in names}
     return CoAttention(streams, 2, **(SMALL | options))
 
 

@@ -80,7 +80,7 @@ def test_gradients_reach_every_parameter(axis, projected):
 
 def test_refuses_another_axis_and_no_streams(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(InputError, match="axis=time: concatenation knows sequence, feature"):
+    with pytest.raises(InputError, match="axis=time: expected sequence, feature"):
         system("time", text=8)
     with pytest.raises(InputError, match="one stream or more"):
         system("feature")

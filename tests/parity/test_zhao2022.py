@@ -21,7 +21,8 @@ LENGTHS = {"text": [4, 1, 7], "frame": [9, 5, 2], "phone": [3, 2, 6]}
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
-STREAMS = {name: Stored(name, D, LAYERS) for name in LENGTHS}
+MODALITIES = {"text": "text", "frame": "speech", "phone": "speech"}
+STREAMS = {name: Stored(name, D, LAYERS, MODALITIES[name]) for name in LENGTHS}
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ import torch
 
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
+from sermm.encoders.base import Trainable
 
 CONFIG = ("config.json",)
 WEIGHTS = (
@@ -177,6 +178,21 @@ def load_config(source: Source, families: Sequence[str]) -> Any:
             f"{source} is a {config.model_type!r} model, expected one of {', '.join(families)}"
         )
     return config
+
+
+def initial_model(
+    source: Source, config: Any, trainable: Trainable, assets: str | Path | None
+) -> Any:
+    """The model as it is before a run's own weights are read.
+
+    Where a run has kept its weights (`assets`) random ones do, unless nothing of the model was
+    trained: then the run has left it out.
+
+    Raises:
+        InputError: weights cannot be had or read, or some are missing.
+    """
+    given = trainable == "none" or assets is None
+    return load_model(source, config) if given else random_model(config)
 
 
 def load_model(source: Source, config: Any) -> Any:

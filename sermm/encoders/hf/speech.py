@@ -29,7 +29,7 @@ from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf import ragged_attention, wavlm_attention
 from sermm.encoders.hf.base import HFEncoder, Layers, recomputed, unsaid
 from sermm.encoders.hf.front_end import features_of, positions, strips
-from sermm.encoders.hf.loading import Source, load_config, load_model, random_model, staged
+from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
 from sermm.encoders.hf.positional_gaps import gaps_between
 from sermm.encoders.hf.spec_augment import masked_positions
 
@@ -200,11 +200,9 @@ class HFSpeechEncoder(SpeechTransformer):
         if normalise is None:
             way_out = f"; or say whether clips are normalised: {_KEY}.normalise=true|false"
             normalise = preprocessor_normalises(described, way_out)
-        reloadable = trainable == "none"
-        given = reloadable or assets is None
-        hf = load_model(source, config) if given else random_model(config)
+        hf = initial_model(source, config, trainable, assets)
         super().__init__(hf, trainable, layers, freeze_front_end, normalise, spec_augment)
-        self.reloadable = reloadable
+        self.reloadable = trainable == "none"
 
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:

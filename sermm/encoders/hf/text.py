@@ -14,7 +14,7 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.base import Piece, TextEncoder, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers, unsaid
 from sermm.encoders.hf.gdes import Gdes, with_residual
-from sermm.encoders.hf.loading import Source, load_config, load_model, random_model, staged
+from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
 from sermm.encoders.pieces import found_again, of_offsets
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "distilbert")
@@ -169,11 +169,9 @@ class HFTextEncoder(TextTransformer):
         described = source if assets is None else Source.of_assets(assets, _KEY)
         config = load_config(described, FAMILIES)
         tokenizer = _load_tokenizer(described, config.vocab_size)
-        reloadable = trainable == "none"
-        given = reloadable or assets is None
-        hf = load_model(source, config) if given else random_model(config)
+        hf = initial_model(source, config, trainable, assets)
         super().__init__(hf, tokenizer, trainable, layers, max_tokens, gdes)
-        self.reloadable = reloadable
+        self.reloadable = trainable == "none"
 
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Source: the audio branch of Li 2025 (40 MFCC, one BiLSTM with 2 x 128 units).
 
 | paper | code |
 | --- | --- |
-| x_t (40 MFCC) | `spectrum` |
+| x_t (40 MFCC) | `features` |
 | h_t | `recurrence` |
 
 Differs from the source in: features are standardised by statistics of the training part;
@@ -15,6 +15,8 @@ deltas=false centred=false pitch=false channels=0 stride=1 trim_db=null augment=
 Legend: n samples, m frames of 10 ms, r frames after the stride; of all clips, laid end to end.
 """
 
+from typing import Unpack
+
 import torch
 from torch import nn
 
@@ -22,15 +24,9 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Needs
 from sermm.encoders.recurrent import BiLSTM
+from sermm.encoders.spectral.features import FeatureOptions, SpectralFeatures
 from sermm.encoders.spectral.perturb import change_speed, mask_features, mask_frames
-from sermm.encoders.spectral.spectra import (
-    HOP_SAMPLES,
-    SAMPLE_RATE_HZ,
-    Pitch,
-    Spectrum,
-    deltas,
-    trimmed,
-)
+from sermm.encoders.spectral.spectra import HOP_SAMPLES, SAMPLE_RATE_HZ, trimmed
 
 _KERNEL = 5
 _MOST_SPEED = 0.12
@@ -89,12 +85,6 @@ class SpectralEncoder(Encoder):
     """Waveform -> hidden states `[r 1 2 hidden]`, one each `10 stride` ms. Trained from scratch.
 
     Args:
-        kind: "mfcc" or "logmel".
-        n_mels: mel bands.
-        n_mfcc: coefficients, of "mfcc".
-        deltas: add the slopes of the spectrum.
-        centred: add the spectrum less its mean over the clip, which knows no talker or channel.
-        pitch: add voicing and pitch.
         channels: of the convolution before the LSTM; 0 = none, frames are only thinned.
         stride: frames of 10 ms per hidden state.
         hidden: units of the LSTM in each direction.
@@ -103,6 +93,7 @@ class SpectralEncoder(Encoder):
         trim_db: cut the ends of clips that are this much quieter than their loudest 25 ms (times
             then count from the first sound); None = keep them, as systems with units need.
         augment: in training, vary speed by up to 12 % and mask frames and features.
+        features: which ones, see `SpectralFeatures`: kind, n_mels, n_mfcc, deltas, centred, pitch.
 
     Raises:
         InputError: another kind, or more coefficients than bands.
@@ -112,12 +103,6 @@ class SpectralEncoder(Encoder):
 
     def __init__(
         self,
-        kind: str = "mfcc",
-        n_mels: int = 64,
-        n_mfcc: int = 40,
-        deltas: bool = True,
-        centred: bool = True,
-        pitch: bool = True,
         channels: int = 96,
         stride: int = 4,
         hidden: int = 64,
@@ -125,6 +110,7 @@ class SpectralEncoder(Encoder):
         dropout: float = 0.3,
         trim_db: float | None = 30.0,
         augment: bool = True,
+        **features: Unpack[FeatureOptions],
     ) -> None:
         super().__init__()
         self.n_layers, self.width = 1, 2 * hidden
@@ -132,10 +118,8 @@ class SpectralEncoder(Encoder):
         # Trimmed or at another speed, a position is no time in the clip.
         timed = trim_db is None and not augment
         self.frame_s = stride * HOP_SAMPLES / SAMPLE_RATE_HZ if timed else None
-        self.deltas, self.centred = deltas, centred
-        self.spectrum = Spectrum(kind, n_mels, n_mfcc)
-        self.pitch = Pitch() if pitch else None
-        d = self.spectrum.width * (1 + deltas + centred) + Pitch.width * pitch
+        self.features = SpectralFeatures(**features)
+        d = self.features.width
         self.norm = RaggedNorm(d, affine=False)
         self.conv = StridedConv(d, channels, stride, dropout) if channels else None
         self.recurrence = BiLSTM(channels or d, hidden, n_rnn_layers, dropout)
@@ -161,16 +145,3 @@ class SpectralEncoder(Encoder):
         fewer = self.conv(frames) if self.conv is not None else thinned(frames, self.stride)
         states: Ragged = self.recurrence(fewer).map(self.dropout)
         return states.map(lambda values: values.unsqueeze(1))
-
-    @torch.no_grad()
-    def features(self, waveform: Ragged) -> Ragged:
-        """Raw features `[m d]` of samples `[n]`: spectrum, centred, slopes, voicing and pitch."""
-        spectrum: Ragged = self.spectrum(waveform)
-        parts = [spectrum.values]
-        if self.centred:
-            parts.append(spectrum.values - spectrum.repeat(spectrum.mean()))
-        if self.deltas:
-            parts.append(deltas(spectrum).values)
-        if self.pitch is not None:
-            parts.append(self.pitch(waveform).values)
-        return spectrum.with_values(torch.cat(parts, -1))

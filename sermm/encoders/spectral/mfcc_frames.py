@@ -13,12 +13,12 @@ Differs from the source in: coefficients are standardised by statistics of the t
 """
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
 from sermm.core.batch import Batch
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, expect_one_of
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Needs
 from sermm.encoders.spectral.encoder import RaggedNorm, thinned
@@ -53,8 +53,7 @@ class MfccFrames(Encoder):
         longest_s: float = 34.2,
     ) -> None:
         super().__init__()
-        if truncation not in get_args(Truncation):
-            raise InputError(f"truncation={truncation}: expected {', '.join(get_args(Truncation))}")
+        expect_one_of("encoder.speech.truncation", truncation, Truncation)
         if longest_s <= 0:
             raise InputError(f"longest_s={longest_s}: expected the length of an utterance")
         self.width = n_mfcc

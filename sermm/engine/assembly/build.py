@@ -15,7 +15,6 @@ from sermm.core.seeding import seed_of
 from sermm.encoders.base import Encoder
 from sermm.engine.assembly.encoders import (
     Makers,
-    encoded_by,
     encoder_config,
     encoder_configs,
 )
@@ -64,7 +63,7 @@ def _encoders(
     configs = {}
     for path, one in encoder_configs(config.model).items():
         inside = encoder_config(config.features, one, path, assets, stored.get(path))
-        configs[path] = may_lose(inside, encoded_by(one), remedies)
+        configs[path] = may_lose(inside, remedies)
     makers = Makers(configs.values())
     found: dict[str, Any] = {}
     for path, one in configs.items():

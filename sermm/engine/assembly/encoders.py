@@ -10,7 +10,7 @@ from typing import Any, Final, get_args, get_origin
 from sermm.configuration.component import Component
 from sermm.configuration.groups import FeaturesConfig, ModelConfig
 from sermm.core.errors import InputError
-from sermm.encoders.base import Encoder, TextEncoder
+from sermm.encoders.base import Encoder, Modality
 from sermm.encoders.shared import Shared
 
 _STORED: Final = "sermm.encoders.stored.Stored"
@@ -59,7 +59,8 @@ def encoder_config(
     storable = is_storable(config)
     if stored is not None:
         n_layers, width = stored
-        config = Component(_STORED, {"stream": path, "n_layers": n_layers, "width": width})
+        shape = {"n_layers": n_layers, "width": width, "modality": encoded_by(config)}
+        config = Component(_STORED, {"stream": path, **shape})
     elif assets is not None and (assets / path).is_dir():
         config = with_assets(config, assets / path)
     if storable and features.normalise != "none":
@@ -67,9 +68,10 @@ def encoder_config(
     return config
 
 
-def encoded_by(config: Component) -> str:
-    """What an encoder encodes, by its configuration: `speech` or `text`."""
-    return "text" if issubclass(config.innermost.object, TextEncoder) else "speech"
+def encoded_by(config: Component) -> Modality:
+    """What an encoder encodes, by the class that its configuration names."""
+    encoder: type[Encoder] = config.innermost.object
+    return encoder.modality
 
 
 def is_storable(config: Component) -> bool:

@@ -10,8 +10,9 @@ from sermm.configuration.component import Component
 from sermm.configuration.groups import RemediesConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
+from sermm.encoders.base import Modality
 from sermm.engine.assembly.encoders import encoded_by, encoder_configs
-from sermm.models.base import CountingSystem, Modality
+from sermm.models.base import CountingSystem
 
 _DROPPED: Final = "sermm.encoders.modality_dropout.ModalityDropout"
 NONE: Final = RemediesConfig(contrastive=None, modality_dropout=None)
@@ -54,9 +55,9 @@ def p_lost(remedies: RemediesConfig) -> float:
     return 0.0 if remedies.modality_dropout is None else remedies.modality_dropout.p
 
 
-def may_lose(config: Component, modality: str, remedies: RemediesConfig) -> Component:
+def may_lose(config: Component, remedies: RemediesConfig) -> Component:
     """The configuration of an encoder whose states may be lost in training."""
     dropout = remedies.modality_dropout
     if dropout is None:
         return config
-    return Component(_DROPPED, {"modality": modality, "fill": dropout.fill}).around(config)
+    return Component(_DROPPED, {"fill": dropout.fill}).around(config)

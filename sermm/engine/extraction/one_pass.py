@@ -34,10 +34,10 @@ from sermm.engine.extraction.sources import Source, Spoken, Written
 from sermm.engine.extraction.streams import Stream
 from sermm.engine.inputs.work import Work
 from sermm.store.features import FeatureStore, Writer
+from sermm.store.sharing import Share, SharedWork
 
 # What is to be written must leave this share of itself free.
 _SPARE = 0.02
-_WAIT_S = 0.5
 # Speech in one batch: a CPU's caches like it small, a GPU large.
 _BATCH_S = {"cpu": 20.0, "cuda": 120.0}
 
@@ -77,11 +77,67 @@ class Extracted:
 
 
 @dataclass(frozen=True)
-class Mine:
-    """Utterances that this process computes now, and the keys it has claimed, by store."""
+class Mine(Share):
+    """Utterances that this process computes now.
 
-    ids: list[str]
+    Attributes:
+        keys: that it has claimed, by store.
+    """
+
     keys: list[set[str]]
+
+
+class SharedExtraction(SharedWork[Mine]):
+    """Utterances whose features several stores lack.
+
+    Args:
+        parts: the stores.
+        writers: into each of them.
+        source: what the utterances cost.
+        budget_s: cost of a batch.
+    """
+
+    def __init__(
+        self, parts: Sequence[Wanted], writers: Sequence[Writer], source: Source, budget_s: float
+    ) -> None:
+        super().__init__()
+        self.parts, self.writers = parts, writers
+        self.source, self.budget_s = source, budget_s
+
+    def batches(self, ids: Sequence[str]) -> Iterator[list[str]]:
+        """Alike in length, longest first."""
+        for batch in BatchPlan([self.cost(i) for i in ids], seconds=self.budget_s):
+            yield [ids[index] for index in batch]
+
+    def claim(self, batch: list[str]) -> Mine:
+        """Those of which one store or more lack the features."""
+        keys = [
+            set(writer.claim(list(dict.fromkeys(part.keys[i] for i in batch))))
+            for part, writer in zip(self.parts, self.writers, strict=True)
+        ]
+        pairs = list(zip(self.parts, keys, strict=True))
+        return Mine([i for i in batch if any(part.keys[i] in k for part, k in pairs)], keys)
+
+    def lacking(self, ids: list[str]) -> list[str]:
+        """Those that a store lacks."""
+        return lacking(self.parts, ids)
+
+    def cost(self, item: str) -> float:
+        """As its source says."""
+        return self.source.cost(item)
+
+    def hand_in(self) -> None:
+        """Writes what is buffered."""
+        for writer in self.writers:
+            writer.flush()
+
+
+def lacking(parts: Sequence[Wanted], ids: Iterable[str]) -> list[str]:
+    """Those of the utterances that a store lacks."""
+    ids = list(ids)
+    lack = [set(part.store.missing(part.keys[i] for i in ids)) for part in parts]
+    pairs = list(zip(parts, lack, strict=True))
+    return [i for i in ids if any(part.keys[i] in keys for part, keys in pairs)]
 
 
 class Pass:
@@ -97,8 +153,7 @@ class Pass:
         self.options = work.config.features
         # Utterances that sound the same are computed once.
         distinct = {tuple(part.keys[i] for part in parts): i for i in work.utterances}
-        self.todo = sorted(self._lacking(distinct.values()))
-        self.mine: set[str] = set()
+        self.todo = sorted(lacking(parts, distinct.values()))
         self.kind = parts[0].store.description["encoder"]
         self.done = Extracted(parts, stored=len(distinct) - len(self.todo))
 
@@ -116,17 +171,9 @@ class Pass:
             self._announce(encoder, source)
             if not dry_run:
                 start_s = time.monotonic()
-                self._compute(encoder, source)
+                self.done.others = len(self.todo) - len(self._compute(encoder, source))
                 self.done.took_s = time.monotonic() - start_s
-                self.done.others = len(self.todo) - len(self.mine)
         return self.done
-
-    def _lacking(self, ids: Iterable[str]) -> list[str]:
-        """Those that a store lacks."""
-        ids = list(ids)
-        lacking = [set(part.store.missing(part.keys[i] for i in ids)) for part in self.parts]
-        pairs = list(zip(self.parts, lacking, strict=True))
-        return [i for i in ids if any(part.keys[i] in lack for part, lack in pairs)]
 
     def _announce(self, encoder: Encoder, source: Source) -> None:
         """Says what will be computed and what of the disk it takes; refuses what does not fit."""
@@ -161,12 +208,13 @@ class Pass:
         n = sum(count for key, count in rows.items() if key in lack)
         return n * encoder.n_layers * encoder.width * part.store.dtype.itemsize
 
-    def _compute(self, encoder: Encoder, source: Source) -> None:
-        """Runs the encoder over all batches."""
+    def _compute(self, encoder: Encoder, source: Source) -> set[str]:
+        """Runs the encoder over all batches; gives the utterances that were this process's."""
         device = self.work.device
         precision = precision_for(str(self.options.precision), device)
         encoder.to(device)
         total = math.fsum(source.cost(i) for i in self.todo)
+        budget_s = float(self.options.batch_seconds or _BATCH_S[device.type])
         with ExitStack() as stack:
             stack.enter_context(freed_memory_kept())
             writers = [stack.enter_context(part.store.writing()) for part in self.parts]
@@ -174,49 +222,16 @@ class Pass:
             loader = stack.enter_context(ThreadPoolExecutor(1))
             stack.enter_context(torch.inference_mode())
             stack.enter_context(computing(encoder, device.type, precision))
-            claims = self._claims(source, writers, bar)
-            for mine, (batch, failures) in _ahead(loader, claims, lambda m: source.batch(m.ids)):
+            shared = SharedExtraction(self.parts, writers, source, budget_s)
+            shares = shared.shares(self.todo, bar)
+            for mine, (batch, failures) in _ahead(loader, shares, lambda m: source.batch(m.ids)):
                 self.done.failures |= failures
                 if batch is not None:
                     self._save(encoder, batch.to(device), mine, writers)
                 seconds = math.fsum(source.cost(i) for i in mine.ids)
                 self.done.seconds += seconds
                 bar.advance(seconds)
-
-    def _claims(self, source: Source, writers: Sequence[Writer], bar: Progress) -> Iterator[Mine]:
-        """What this process computes, a batch at a time; ends when nothing is missing."""
-        left = self.todo
-        while left:
-            for batch in self._batches(left, source):
-                mine = self._claim(batch, writers)
-                self.mine.update(mine.ids)
-                if mine.ids:
-                    yield mine
-            others = [i for i in left if i not in self.mine]
-            left = self._lacking(others)
-            bar.advance(math.fsum(source.cost(i) for i in set(others) - set(left)))
-            if left:
-                # First what is claimed and not yet computed: the others may be waiting for it.
-                yield Mine([], [])
-                bar.say("waiting for another process")
-                for writer in writers:
-                    writer.flush()
-                time.sleep(_WAIT_S)
-
-    def _batches(self, ids: Sequence[str], source: Source) -> Iterator[list[str]]:
-        budget_s = self.options.batch_seconds or _BATCH_S[self.work.device.type]
-        plan = BatchPlan([source.cost(i) for i in ids], seconds=float(budget_s))
-        for batch in plan:
-            yield [ids[index] for index in batch]
-
-    def _claim(self, ids: Sequence[str], writers: Sequence[Writer]) -> Mine:
-        """Those of a batch that this process may compute."""
-        keys = [
-            set(writer.claim(list(dict.fromkeys(part.keys[i] for i in ids))))
-            for part, writer in zip(self.parts, writers, strict=True)
-        ]
-        pairs = list(zip(self.parts, keys, strict=True))
-        return Mine([i for i in ids if any(part.keys[i] in k for part, k in pairs)], keys)
+        return shared.mine
 
     def _save(self, encoder: Encoder, batch: Batch, mine: Mine, writers: Sequence[Writer]) -> None:
         hidden: Ragged = encoder(batch)
@@ -236,13 +251,13 @@ class Pass:
 
 def _ahead(
     loader: ThreadPoolExecutor,
-    claims: Iterator[Mine],
+    shares: Iterator[Mine | None],
     read: Callable[[Mine], tuple[Batch | None, dict[str, str]]],
 ) -> Iterator[tuple[Mine, tuple[Batch | None, dict[str, str]]]]:
-    """Reads what is claimed, one batch ahead of who takes it; an empty claim calls that one in."""
+    """Reads what is claimed, one batch ahead of who takes it; None calls that one in."""
     waiting = None
-    for mine in claims:
-        upcoming = (mine, loader.submit(read, mine)) if mine.ids else None
+    for mine in shares:
+        upcoming = None if mine is None else (mine, loader.submit(read, mine))
         if waiting is not None:
             yield waiting[0], waiting[1].result()
         waiting = upcoming

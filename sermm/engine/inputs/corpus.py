@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -47,6 +47,11 @@ class Loaded:
     digests: dict[str, str]
     texts: dict[str, str]
     text_source: dict[str, Any]
+
+    @cached_property
+    def targets(self) -> dict[str, str]:
+        """The class of each utterance that takes part, by id."""
+        return self.protocol.targets(self.reading.utterances)
 
 
 def load(config: CorpusConfig) -> Loaded:

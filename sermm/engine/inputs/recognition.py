@@ -23,9 +23,8 @@ from sermm.encoders.precision import device_for
 from sermm.engine.inputs.corpus import Loaded
 from sermm.recognisers.base import Recogniser
 from sermm.store.claims import Claims, claims_of
-from sermm.store.transcripts import TranscriptStore
-
-_WAIT_S = 0.5
+from sermm.store.items import ItemStore
+from sermm.store.sharing import Share, SharedWork
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Transcribed:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-class Recognition:
+class Recognition(SharedWork[Share]):
     """Recognises, and keeps each batch as soon as it is done.
 
     Args:
@@ -72,15 +71,16 @@ class Recognition:
         self,
         config: TranscribeConfig,
         loaded: Loaded,
-        store: TranscriptStore,
+        store: ItemStore,
         todo: Mapping[str, Utterance],
         done: Transcribed,
     ) -> None:
+        super().__init__()
         self._store, self._todo, self._done = store, todo, done
+        self._claims = Claims(store.folder)
         self._budget_s = config.batch_seconds
         self._most_s = done.identity["max_seconds"]
         self._device = device_for(config.accelerator)
-        self._tried: set[str] = set()
         self._heard_s = {
             key: min(loaded.durations[u.id], self._most_s or loaded.durations[u.id])
             for key, u in todo.items()
@@ -98,46 +98,46 @@ class Recognition:
         total_s = math.fsum(self._heard_s.values())
         with (
             Progress(f"Recognising ({self._done.name})", total_s) as bar,
-            claims_of(self._store.folder) as claims,
+            claims_of(self._store.folder) as self._claims,
         ):
-            claims.join()
-            for batch in self._claimed(claims, bar):
-                waveforms = self._read(batch)
-                if waveforms:
-                    texts = recogniser.transcribe(Ragged.pack(list(waveforms.values())))
-                    self._store.add(dict(zip(waveforms, texts, strict=True)))
-                claims.release(batch)
-                seconds = math.fsum(self._heard_s[key] for key in batch)
-                self._done.computed += len(waveforms)
-                self._done.seconds += math.fsum(self._heard_s[key] for key in waveforms)
-                bar.advance(seconds)
+            self._claims.join()
+            for share in self.shares(list(self._todo), bar):
+                if share is not None:
+                    self._recognise(recogniser, share.ids)
+                    bar.advance(math.fsum(self._heard_s[key] for key in share.ids))
         self._done.took_s = time.monotonic() - begun
 
-    def _claimed(self, claims: Claims, bar: Progress) -> Iterator[list[str]]:
-        """Batches of what nobody else has done or is at; ends when nothing is missing."""
-        left = list(self._todo)
-        while left:
-            for batch in self._batches(left):
-                claimed = [key for key in batch if claims.take(key)]
-                self._store.refresh()
-                mine = [key for key in claimed if key not in self._store.texts]
-                claims.release(set(claimed) - set(mine))
-                self._tried.update(mine)
-                if mine:
-                    yield mine
-            self._store.refresh()
-            others = [key for key in left if key not in self._tried]
-            left = [key for key in others if key not in self._store.texts]
-            bar.advance(math.fsum(self._heard_s[key] for key in set(others) - set(left)))
-            if left:
-                bar.say("waiting for another process")
-                time.sleep(_WAIT_S)
+    def _recognise(self, recogniser: Recogniser, keys: Sequence[str]) -> None:
+        """Keeps the texts of a batch, and gives its claims back."""
+        waveforms = self._read(keys)
+        if waveforms:
+            texts = recogniser.transcribe(Ragged.pack(list(waveforms.values())))
+            self._store.add(dict(zip(waveforms, texts, strict=True)))
+        self._claims.release(keys)
+        self._done.computed += len(waveforms)
+        self._done.seconds += math.fsum(self._heard_s[key] for key in waveforms)
 
-    def _batches(self, keys: Sequence[str]) -> Iterator[list[str]]:
+    def batches(self, ids: Sequence[str]) -> Iterator[list[str]]:
         """Alike in length, longest first."""
-        costs = [self._done.recogniser.cost_s(self._heard_s[key]) for key in keys]
+        costs = [self._done.recogniser.cost_s(self._heard_s[key]) for key in ids]
         for batch in BatchPlan(costs, seconds=self._budget_s):
-            yield [keys[index] for index in batch]
+            yield [ids[index] for index in batch]
+
+    def claim(self, batch: list[str]) -> Share:
+        """Those of a batch that nobody else has recognised or is at."""
+        claimed = [key for key in batch if self._claims.take(key)]
+        mine = self.lacking(claimed)
+        self._claims.release(set(claimed) - set(mine))
+        return Share(mine)
+
+    def lacking(self, ids: list[str]) -> list[str]:
+        """Those without a text, as the store is now."""
+        self._store.refresh()
+        return [key for key in ids if key not in self._store.items]
+
+    def cost(self, item: str) -> float:
+        """Seconds that are heard of it."""
+        return self._heard_s[item]
 
     def _read(self, keys: Iterable[str]) -> dict[str, Tensor]:
         """Waveforms by key; what cannot be read is noted."""

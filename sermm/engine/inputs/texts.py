@@ -15,7 +15,7 @@ from sermm.core.errors import InputError
 from sermm.core.records import Utterance
 from sermm.core.transcripts import spoken
 from sermm.recognisers.word_errors import word_errors
-from sermm.store.transcripts import TranscriptStore
+from sermm.store.items import ItemStore
 
 _MACHINE = "asr:"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -44,7 +44,7 @@ def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
     Raises:
         InputError: there is nothing by it.
     """
-    store = TranscriptStore(_folder(cache_dir, _checked(name)))
+    store = transcript_store(cache_dir, name)
     if store.identity is None:
         there = sorted(folder.parent.name for folder in store.folder.parent.glob("*/source.json"))
         raise InputError(
@@ -54,7 +54,7 @@ def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
         )
     for message in store.damaged.values():
         print(message, file=sys.stderr)
-    return Transcripts(name, store.identity, Component.of(store.asked), store.texts)
+    return Transcripts(name, store.identity, Component.of(store.asked), store.items)
 
 
 def texts_of(
@@ -94,16 +94,18 @@ def texts_of(
     return texts, record
 
 
-def _folder(cache_dir: str | Path, name: str) -> Path:
-    return Path(cache_dir) / "transcripts" / name
+def transcript_store(cache_dir: str | Path, name: str) -> ItemStore:
+    """The texts that a recogniser has made, by the digest of the audio.
 
-
-def _checked(name: str) -> str:
+    Raises:
+        InputError: the name cannot be that of a folder, or it holds something else.
+    """
     if not _NAME.fullmatch(name):
         raise InputError(
             f"recogniser.name={name}: a name has letters, digits, `.`, `_` and `-` only"
         )
-    return name
+    folder = Path(cache_dir) / "transcripts" / name
+    return ItemStore(folder, "texts", "choose another name (recogniser.name=...), or delete it")
 
 
 def _command(config: CorpusConfig, kept: Transcripts) -> str:

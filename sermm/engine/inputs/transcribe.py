@@ -8,9 +8,8 @@ from sermm.configuration.verbs import TranscribeConfig
 from sermm.core.errors import InputError
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.recognition import Recognition, Transcribed
-from sermm.engine.inputs.texts import _checked, _folder
+from sermm.engine.inputs.texts import transcript_store
 from sermm.recognisers.base import Recogniser
-from sermm.store.transcripts import TranscriptStore
 
 # Not the recogniser's business, but that of who runs it.
 _NOT_ITS_OWN = ("name", "batch_seconds")
@@ -28,21 +27,21 @@ def transcribe(config: TranscribeConfig, loaded: Loaded, recogniser: Recogniser)
         InputError: the recogniser cannot be had, or the name belongs to another one.
     """
     most_s = config.max_seconds
-    name = _checked(config.recogniser.given("name") or recogniser.name)
+    name = str(config.recogniser.given("name") or recogniser.name)
     identity = {**recogniser.identity, "max_seconds": most_s}
     done = Transcribed(name, recogniser, identity)
-    store = TranscriptStore(_folder(config.cache_dir, name))
+    store = transcript_store(config.cache_dir, name)
     store.refuse_other(identity)
     for message in store.damaged.values():
         print(f"{message}; what it held is recognised again", file=sys.stderr)
     distinct = {loaded.digests[u.id]: u for u in loaded.reading.utterances}
-    todo = [key for key in distinct if key not in store.texts]
+    todo = [key for key in distinct if key not in store.items]
     done.stored = len(distinct) - len(todo)
     if todo:
         store.begin(identity, _asked(config.recogniser, name).as_plain())
         Recognition(config, loaded, store, {key: distinct[key] for key in todo}, done).run()
     for u in loaded.reading.utterances:
-        if (text := store.texts.get(loaded.digests[u.id])) is not None:
+        if (text := store.items.get(loaded.digests[u.id])) is not None:
             done.texts[u.id] = text
     heard = [min(s, most_s or s) for i, s in loaded.durations.items() if i in done.texts]
     done.windowed = sum(recogniser.window_s is not None and s > recogniser.window_s for s in heard)

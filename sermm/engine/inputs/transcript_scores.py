@@ -1,6 +1,6 @@
 """How far a machine's transcripts are from the human's, as a whole and by act, class and gender."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,21 +23,6 @@ def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
         where the recogniser can write anything.
     """
     heard = [u for u in loaded.reading.utterances if u.id in done.texts]
-    classes = loaded.protocol.targets(heard) if heard else {}
-    scored: dict[str, Any] = {"all": _scores(heard, done.texts)}
-    parts: dict[str, Callable[[Utterance], str | None]] = {
-        "act": lambda u: u.act,
-        "class": lambda u: classes[u.id],
-        "gender": lambda u: u.gender,
-    }
-    for name, part in parts.items():
-        values = {part(u) for u in heard} - {None}
-        order = loaded.protocol.classes if name == "class" else sorted(map(str, values))
-        scored[name] = {
-            value: _scores([u for u in heard if part(u) == value], done.texts)
-            for value in order
-            if value in values
-        }
     characters = done.recogniser.characters
     lacking = None if characters is None else unwritable((u.transcript for u in heard), characters)
     return {
@@ -51,11 +36,32 @@ def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
         "windowed": done.windowed,
         "empty": sum(not text for text in done.texts.values()),
         "normalisation": NORMALISED,
-        "wer": scored,
+        "wer": {"all": _scores(heard, done.texts), **_by_part(heard, done.texts, loaded)},
         "unwritable": None if lacking is None else asdict(lacking),
         "failures": done.failures,
         "problems": [asdict(problem) for problem in loaded.reading.problems],
     }
+
+
+def _by_part(
+    heard: Sequence[Utterance], texts: Mapping[str, str], loaded: Loaded
+) -> dict[str, dict[str, Any]]:
+    """The same by act, class and gender, of the values that occur."""
+    parts: dict[str, Callable[[Utterance], str | None]] = {
+        "act": lambda u: u.act,
+        "class": lambda u: loaded.targets[u.id],
+        "gender": lambda u: u.gender,
+    }
+    scored = {}
+    for name, part in parts.items():
+        values = {part(u) for u in heard} - {None}
+        order = loaded.protocol.classes if name == "class" else sorted(map(str, values))
+        scored[name] = {
+            value: _scores([u for u in heard if part(u) == value], texts)
+            for value in order
+            if value in values
+        }
+    return scored
 
 
 def _scores(utterances: Iterable[Utterance], texts: Mapping[str, str]) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Where units come from: the corpus, TextGrids, aligners that listen, or the whole utterance."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from sermm.configuration.verbs import AlignedConfig
+from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
@@ -13,7 +16,7 @@ from sermm.data.audio import load as load_audio
 from sermm.data.batching import BatchPlan
 from sermm.encoders.precision import device_for
 from sermm.engine.inputs.corpus import Loaded
-from sermm.engine.inputs.unit_store import AlignmentStore, key_of
+from sermm.store.items import ItemStore
 from sermm.units.aligned import Aligned
 from sermm.units.textgrid import TextGrids
 
@@ -26,6 +29,8 @@ NAMES: Final = (CORPUS, MFA, CTC, POCKETSPHINX, WHOLE)
 
 # Seconds of audio in a batch of the CTC model; results do not depend on it.
 _BATCH_S: Final = 60.0
+# What is found is on the disk so many seconds later.
+_EVERY_S: Final = 10.0
 
 
 class Source(ABC):
@@ -116,31 +121,36 @@ class HeardSource(Source):
 
     def __init__(self, loaded: Loaded, cache_dir: str, identity: dict[str, Any]) -> None:
         self._loaded = loaded
-        self._store = AlignmentStore(cache_dir, self.name, identity)
+        folder = Path(cache_dir) / "alignments" / digest(identity)[:16]
+        self._identity = identity
+        self._store = ItemStore(folder, "alignments", "delete it", _EVERY_S)
+        for message in self._store.damaged.values():
+            print(f"{message}; what it held is aligned again", file=sys.stderr)
 
     def align(
         self, utterances: Sequence[Utterance], levels: Collection[Level]
     ) -> Iterator[tuple[Utterance, Aligned]]:
         """All that it can; listens only to what it has not heard yet."""
         del levels
-        keys = {u.id: key_of(self._loaded.digests[u.id], self._text(u)) for u in utterances}
-        todo = {keys[u.id]: u for u in utterances if keys[u.id] not in self._store}
+        keys = {u.id: digest([self._loaded.digests[u.id], self._text(u)]) for u in utterances}
+        todo = {keys[u.id]: u for u in utterances if keys[u.id] not in self._store.items}
         if todo:
             self._hear(todo)
         for u in utterances:
-            yield u, self._store.get(keys[u.id], u.id)
+            yield u, Aligned.from_json(self._store.items[keys[u.id]], u.id, self.name)
 
     def _hear(self, todo: Mapping[str, Utterance]) -> None:
         """Aligns these, by key, and keeps what it finds, also when it is stopped."""
         keys = {u.id: key for key, u in todo.items()}
         total_s = sum(self._seconds(u) for u in todo.values())
+        self._store.begin(self._identity, {})
         try:
             with Progress(self.title, total_s) as bar:
                 for u, aligned in self.listen(list(todo.values())):
-                    self._store.add(keys[u.id], aligned)
+                    self._store.add({keys[u.id]: aligned.to_json()})
                     bar.advance(self._seconds(u))
         finally:
-            self._store.write()
+            self._store.flush()
 
     @abstractmethod
     def listen(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Aligned]]:

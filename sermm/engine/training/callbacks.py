@@ -1,21 +1,18 @@
 """What happens between epochs: seeding, keeping the best, stopping early, recording, progress."""
 
 import math
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sermm.core.files import whole_file
+from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly.build import save_weights
-from sermm.metrics.scores import scores
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 from sermm.runs.metrics import EPOCH, Epoch, read_epochs, write_epochs
@@ -37,26 +34,6 @@ class EpochSeeding(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Seeds torch for this epoch and rank."""
         torch.manual_seed(seed_of(self.seed, "epoch", trainer.current_epoch, trainer.global_rank))
-
-
-class Recalls(Callback):
-    """Adds the recall of each class on validation to the figures of the epoch.
-
-    Args:
-        classes: in the order of the matrix.
-        counted: the confusion matrix that the learner fills, and clears after this.
-    """
-
-    def __init__(self, classes: Sequence[str], counted: MulticlassConfusionMatrix) -> None:
-        self.classes = classes
-        self.counted = counted
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Logs the recall of the classes that have examples."""
-        found = scores(self.counted.compute().cpu().numpy())
-        recalls = dict(zip(self.classes, found.recall, strict=True))
-        values = {f"val/recall_{name}": v for name, v in recalls.items() if v is not None}
-        pl_module.log_dict(values, sync_dist=True)
 
 
 class Keeper(Callback):
@@ -168,42 +145,48 @@ def overfit_at(folder: Path, number: int | None) -> Overfit | None:
     return Overfit(**{known[n]: value for n, value in (said or {}).items() if n in known})
 
 
-class Progress(Callback):
-    """One line on the terminal that says where training is.
+class EpochProgress(Callback):
+    """Shows where training is: epochs, their figures, the time left if none of them is the last.
 
     Args:
         title: of the run.
-        keeper: knows the figures.
     """
 
-    def __init__(self, title: str, keeper: Keeper) -> None:
+    def __init__(self, title: str) -> None:
         self.title = title
-        self.keeper = keeper
-        self.start_s = time.monotonic()
-        self.first = 0
+        self.progress: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Starts the clock."""
-        self.start_s, self.first = time.monotonic(), trainer.current_epoch
+        if trainer.is_global_zero:
+            left = (trainer.max_epochs or 0) - trainer.current_epoch
+            self.progress = Progress(self.title, left, "epoch")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Says epoch, loss, validation figure and time left."""
-        if not (sys.stderr.isatty() and trainer.is_global_zero):
+        """Shows loss and validation figure."""
+        if self.progress is None:
             return
-        done, most = trainer.current_epoch + 1, trainer.max_epochs or 0
-        pace_s = (time.monotonic() - self.start_s) / (done - self.first)
-        figures = ", ".join(
+        figures = [
             f"{name} {float(trainer.callback_metrics[name]):.3f}"
             for name in ("train/loss", "val/ua")
             if name in trainer.callback_metrics
-        )
-        line = (
-            f"{self.title}: epoch {done}/{most}, {figures}, at most {pace_s * (most - done):.0f} s"
-        )
-        sys.stderr.write(f"\r\x1b[2K{line}")
-        sys.stderr.flush()
+        ]
+        self.progress.say(", ".join([f"epoch {trainer.current_epoch + 1}", *figures]))
+        self.progress.advance()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Clears the line."""
-        if sys.stderr.isatty() and trainer.is_global_zero:
-            sys.stderr.write("\r\x1b[2K")
+        """Takes it away."""
+        self._close()
+
+    def on_exception(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        exception: BaseException,  # noqa: ARG002
+    ) -> None:
+        """Takes it away, so that what is said of the error stands below."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.progress is not None:
+            self.progress.close()

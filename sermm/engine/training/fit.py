@@ -15,7 +15,7 @@ from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly.build import read_weights, save_weights
 from sermm.engine.assembly.remedies import p_lost
-from sermm.engine.training.callbacks import VAL_LOSS, EpochSeeding, Keeper, Progress, Recalls
+from sermm.engine.training.callbacks import VAL_LOSS, EpochProgress, EpochSeeding, Keeper
 from sermm.engine.training.contrastive import contrastive
 from sermm.engine.training.learner import Learner
 from sermm.engine.training.memory_estimate import MemoryNote
@@ -71,9 +71,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         gradient_clip_val=options.clip_norm,
         callbacks=[
             EpochSeeding(task.config.seed),
-            Recalls(task.loaded.protocol.classes, learner.confusion),
             keeper,
-            Progress(task.config.title, keeper),
+            EpochProgress(task.config.title),
             MemoryNote(task),
             KeepSignals(),
             *watchers,
@@ -122,8 +121,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", "The `srun` command is available")
 
 
-def class_counts(task: Task) -> torch.Tensor:
-    """Training utterances of each class, `[k]`."""
-    targets = task.loaded.protocol.targets(task.loaded.reading.utterances)
-    counts = Counter(targets[i] for i in task.fold.train)
-    return torch.tensor([float(counts[c]) for c in task.loaded.protocol.classes])
+def class_counts(task: Task) -> dict[str, int]:
+    """Training utterances of each class, in the order of the classes."""
+    counts = Counter(task.loaded.targets[i] for i in task.fold.train)
+    return {name: counts[name] for name in task.loaded.protocol.classes}

@@ -33,7 +33,7 @@ class Learner(LightningModule):
     Args:
         system: the recogniser.
         learning: how it learns.
-        class_counts: training utterances of each class, `[k]`.
+        class_counts: training utterances of each of the k classes, in their order.
         objectives: further losses by name.
         p_lost: how likely an utterance loses a modality in training.
     """
@@ -44,7 +44,7 @@ class Learner(LightningModule):
         self,
         system: System,
         learning: LearningConfig,
-        class_counts: Float[Tensor, " k"],
+        class_counts: Mapping[str, int],
         objectives: Mapping[str, Objective] | None = None,
         p_lost: float = 0.0,
     ) -> None:
@@ -54,8 +54,9 @@ class Learner(LightningModule):
         self.system = system
         self.learning = learning
         self.p_lost = p_lost
-        k = len(class_counts)
-        weight = class_counts.sum() / (k * class_counts) if learning.class_weights else None
+        self.classes = tuple(class_counts)
+        k, counts = len(class_counts), torch.tensor([float(n) for n in class_counts.values()])
+        weight = counts.sum() / (k * counts) if learning.class_weights else None
         self.register_buffer("class_weight", weight, persistent=False)
         self.confusion = MulticlassConfusionMatrix(k)
         self.objectives = nn.ModuleDict(objectives or {})
@@ -106,10 +107,12 @@ class Learner(LightningModule):
         self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """UA, WA and macro F1 of the whole validation part."""
+        """Recalls of the classes that occur, UA, WA and macro F1 of the whole validation part."""
         found = scores(self.confusion.compute().cpu().numpy())
         self.confusion.reset()
-        values = {"val/ua": found.ua, "val/wa": found.wa, "val/f1_macro": found.f1_macro}
+        recalls = zip(self.classes, found.recall, strict=True)
+        values = {f"val/recall_{name}": value for name, value in recalls if value is not None}
+        values |= {"val/ua": found.ua, "val/wa": found.wa, "val/f1_macro": found.f1_macro}
         self.log_dict(values, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from sermm.configuration.groups import LearningConfig
+from sermm.core.memory import available_bytes
 from sermm.encoders.hf.base import transformers_in
 from sermm.engine.training.learner import Learner
 from sermm.engine.training.out_of_memory import ways_out
@@ -26,7 +26,6 @@ from sermm.models.base import System
 
 _EPOCHS = 10
 _PROBE = 1024
-_MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
@@ -191,9 +190,5 @@ def room_for(device: torch.device, held: int) -> int | None:
     """Bytes that the run can have: what is free and what it holds; None where none can say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if free is None else int(free) * 1024 + held
+    free = available_bytes()
+    return None if free is None else free + held

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sermm.core.digest import digest
-from sermm.report.tables.measures import MEASURES, Figure, Measure
+from sermm.report.tables.measures import PAPER_METRICS, Figure, Metric
 from sermm.report.tables.rows import Row
 from sermm.runs.reading.papers import PaperCell, PaperTable, merged
 from sermm.runs.reading.runs import Run
@@ -27,9 +27,9 @@ class Pair:
     twin: Row | None = None
 
     @property
-    def measure(self) -> Measure:
+    def measure(self) -> Metric:
         """What the cell's figure is."""
-        return MEASURES[self.cell.metric]
+        return PAPER_METRICS[self.cell.metric]
 
     def figure(self, row: Row | None) -> Figure | None:
         """That of a row of ours; None without runs, or where they do not have it."""

@@ -30,7 +30,7 @@ class Figure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """A kind of figure.
 
     Attributes:
@@ -109,29 +109,29 @@ def _of_cost(name: str, row: Row, pair: _Pair) -> Figure | None:  # noqa: ARG001
     return Figure(values[0]) if len(values) == 1 and values[0] is not None else None
 
 
-MEASURES = {
+PAPER_METRICS = {
     **{
-        name: Measure(f"{_SCORES[name]} in percent", 100.0, 2, partial(_of_score, name), score=True)
+        name: Metric(f"{_SCORES[name]} in percent", 100.0, 2, partial(_of_score, name), score=True)
         for name in METRICS
     },
-    "f1_pair_mean": Measure(
+    "f1_pair_mean": Metric(
         "mean of the F1 of {pair}, of all utterances, in percent",
         100.0, 2, partial(_of_pair, False), score=True,
     ),
-    "f1_pair_among": Measure(
+    "f1_pair_among": Metric(
         "mean of the F1 of {pair} among utterances whose label and prediction are of the two, "
         "in percent",
         100.0, 2, partial(_of_pair, True), score=True,
     ),
-    "parameters": Measure("all parameters in millions", 1e-6, 2, partial(_of_parameters, "total")),
-    "trainable": Measure(
+    "parameters": Metric("all parameters in millions", 1e-6, 2, partial(_of_parameters, "total")),
+    "trainable": Metric(
         "trained parameters in millions", 1e-6, 2, partial(_of_parameters, "trainable")
     ),
-    "ms_per_sample": Measure(
+    "ms_per_sample": Metric(
         "milliseconds to predict one utterance, median over the runs",
         1.0, 1, partial(_of_cost, "ms_per_sample"), compared=False,
     ),
-    "peak_memory_gb": Measure(
+    "peak_memory_gb": Metric(
         "peak memory in GB (on a CPU of the whole process), the greatest of the runs",
         1.0, 2, partial(_of_cost, "peak_memory_gb"), compared=False,
     ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sermm.report.tables.comparisons import Comparison, Pair, Side
 from sermm.report.tables.grids import NOTHING, Grid
-from sermm.report.tables.measures import MEASURES
+from sermm.report.tables.measures import PAPER_METRICS
 from sermm.report.tables.rows import Row
 from sermm.report.tables.tables import Table
 from sermm.runs.reading.paper_curves import PaperCurve
@@ -65,7 +65,7 @@ def _grid(comparison: Comparison) -> Grid:
 def _columns(comparison: Comparison) -> Iterable[_Column]:
     cells = comparison.paper.cells
     for name in dict.fromkeys(cell.column for cell in cells):
-        measures = [MEASURES[cell.metric] for cell in cells if cell.column == name]
+        measures = [PAPER_METRICS[cell.metric] for cell in cells if cell.column == name]
         scores = any(measure.score for measure in measures)
         yield _Column(
             name,
@@ -121,7 +121,7 @@ def _told(paper: PaperTable) -> Iterable[str]:
 
 
 def _text(cell: PaperCell) -> str:
-    return MEASURES[cell.metric].text.format(pair=" and ".join(cell.pair))
+    return PAPER_METRICS[cell.metric].text.format(pair=" and ".join(cell.pair))
 
 
 def _leak(side: Side, twin: Side) -> Iterable[str]:

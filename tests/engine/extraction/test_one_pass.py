@@ -12,7 +12,7 @@ def test_one_batch_is_read_ahead_and_an_empty_claim_calls_it_in():
         for name in ("a", "b"):
             events.append(f"claim {name}")
             yield Mine([name], [])
-        yield Mine([], [])
+        yield None
         events.append("wait for others")
         yield Mine(["c"], [])
 

@@ -245,12 +245,12 @@ def test_it_goes_on_where_it_was_stopped(plain):
 def test_a_damaged_part_is_told_and_heard_again(plain, capsys):
     loaded = load(plain)
     units_from([slow(plain, loaded)], loaded, ["word"], False)
-    (part,) = Path(plain.cache_dir).glob("alignments/*/part-*.json")
+    (part,) = Path(plain.cache_dir).glob("alignments/*/piece-*.json")
     part.write_bytes(part.read_bytes()[:-20])
     again = slow(plain, loaded)
     units_from([again], loaded, ["word"], False)
     assert len(again.heard) == 3
-    assert f"{part} cannot be read" in capsys.readouterr().err
+    assert f"{part}: damaged" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("pocketsphinx"), reason="needs pocketsphinx")

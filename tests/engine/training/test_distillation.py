@@ -88,7 +88,7 @@ def learner():
 
     objective = Distillation(TEACHER, 0.7, 2.0)
     options = plain().model.learning
-    learner = Learner(Fixed(), options, torch.tensor([1.0, 1.0]), {"distillation": objective})
+    learner = Learner(Fixed(), options, {"a": 1, "b": 1}, {"distillation": objective})
     learner.log_dict = lambda values, **_: None
     return learner
 

@@ -9,6 +9,7 @@ from torch import nn
 from sermm.bench.epoch import speech_task
 from sermm.configuration.identity import identity
 from sermm.configuration.verbs import RunConfig
+from sermm.core import memory
 from sermm.core.errors import InputError
 from sermm.engine.assembly.encoders import refuse_features
 from sermm.engine.training import memory_estimate
@@ -84,7 +85,7 @@ def test_the_note_is_one_line():
 
 def test_free_memory_is_what_the_system_says_and_what_the_run_holds(tmp_path, monkeypatch):
     file = tmp_path / "meminfo"
-    monkeypatch.setattr(memory_estimate, "_MEMINFO", file)
+    monkeypatch.setattr(memory, "_PROC", tmp_path)
     assert room_for(CPU, 24) is None
     file.write_text("MemTotal: 9 kB\nMemAvailable:       3 kB\n")
     assert room_for(CPU, 24) == 3 * 1024 + 24

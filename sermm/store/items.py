@@ -1,11 +1,13 @@
-"""Texts by machine, kept by the digest of the audio in a folder for each recogniser.
+"""Small results of slow work, kept by the digest of what they were made of, in one folder a maker.
 
-`source.json` says what made them. Texts lie in pieces, JSON files that are written whole. A process
-writes pieces of its own only, so that several can fill one store, and rewrites the last one after
-every batch until it is full: what is done is never lost, and there are few files.
+`source.json` says what made them. Items are JSON and lie in pieces, files that are written whole. A
+process writes pieces of its own only, so that several can fill one store, and rewrites the last one
+until it is full: what a killed process loses is what it had not written yet, and there are few
+files. Who may make what is a matter of `sermm.store.claims` on the same folder.
 """
 
 import os
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,41 +21,47 @@ from sermm.core.files import read_json, write_json
 VERSION = 1
 SOURCE = "source.json"
 _PIECE = "piece-*.json"
-_TEXTS_A_PIECE = 1000
+_ITEMS_A_PIECE = 1000
 
 
-class TranscriptStore:
-    """The texts of one recogniser; touches nothing on disk until written to.
+class ItemStore:
+    """The items of one maker; touches nothing on disk until written to.
+
+    Args:
+        folder: where it lies.
+        what: the items are, such as `texts`: their name in messages and in the files.
+        way_out: what to do about a folder of unknown or other origin, for messages.
+        every_s: what is added is on the disk so many seconds later, or after `flush`.
 
     Attributes:
-        folder: where it lies.
-        identity: what made the texts; None while there are none.
-        asked: the configuration of the recogniser, as it was first asked for.
-        texts: by digest of the audio.
+        identity: what made the items; None while there are none.
+        asked: the configuration of the maker, as it was first asked for.
+        items: by digest.
         damaged: pieces that cannot be read, with the reason; what they held is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, what: str, way_out: str, every_s: float = 0.0) -> None:
         """Reads what is there.
 
         Raises:
             InputError: it was written by a newer version, or `source.json` is damaged or missing.
         """
-        self.folder = folder
-        self.texts: dict[str, str] = {}
+        self.folder, self.what = folder, what
+        self._way_out, self._every_s = way_out, every_s
+        self.items: dict[str, Any] = {}
         self.damaged: dict[str, str] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
-        self._mine: dict[str, str] = {}
-        self._piece = _new_piece()
+        self._mine: dict[str, Any] = {}
+        self._piece, self._written_s, self._unwritten = _new_piece(), time.monotonic(), False
         self.identity: dict[str, Any] | None = None
         self.asked: dict[str, Any] = {}
         self.refresh()
-        # After the texts: who writes does it the other way round.
+        # After the items: who writes does it the other way round.
         self._read_source()
-        if self.texts and self.identity is None:
+        if self.items and self.identity is None:
             raise InputError(
-                f"{self.folder} has transcripts but no {SOURCE}, so nobody knows what made them; "
-                "delete it, or choose another name (recogniser.name=...)"
+                f"{self.folder} has {what} but no {SOURCE}, so nobody knows what made them; "
+                f"{way_out}"
             )
 
     def refresh(self) -> None:
@@ -68,10 +76,10 @@ class TranscriptStore:
                 self._take(path)
 
     def begin(self, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-        """Makes the store one of this recogniser, and deletes its damaged pieces.
+        """Makes the store one of this maker, and deletes its damaged pieces.
 
         Raises:
-            InputError: it is one of another recogniser.
+            InputError: it is one of another maker.
         """
         self._read_source()
         if self.identity is None:
@@ -85,19 +93,28 @@ class TranscriptStore:
             (self.folder / name).unlink(missing_ok=True)
         self.damaged = {}
 
-    def add(self, texts: Mapping[str, str]) -> None:
-        """Keeps more texts; they are on the disk when this returns."""
-        if len(self._mine) >= _TEXTS_A_PIECE:
+    def add(self, items: Mapping[str, Any]) -> None:
+        """Keeps more items; `begin` comes first."""
+        if len(self._mine) >= _ITEMS_A_PIECE:
+            self.flush()
             self._mine, self._piece = {}, _new_piece()
-        self._mine |= texts
-        self.texts |= texts
-        content = {"version": VERSION, "digest": digest(self._mine), "texts": self._mine}
-        path = self.folder / self._piece
-        write_json(path, content)
-        self._stamps[path.name] = _stamp(path.stat())
+        self._mine |= items
+        self.items |= items
+        self._unwritten = True
+        if time.monotonic() - self._written_s >= self._every_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Puts on the disk what is not there yet."""
+        if self._unwritten:
+            content = {"version": VERSION, "digest": digest(self._mine), self.what: self._mine}
+            path = self.folder / self._piece
+            write_json(path, content)
+            self._stamps[path.name] = _stamp(path.stat())
+        self._written_s, self._unwritten = time.monotonic(), False
 
     def refuse_other(self, identity: Mapping[str, Any]) -> None:
-        """Compares what made the texts with what is asked for.
+        """Compares what made the items with what is asked for.
 
         Raises:
             InputError: they differ.
@@ -109,8 +126,7 @@ class TranscriptStore:
         )
         differ = "; ".join(f"{k} {self._of(k)} there, {identity.get(k)} asked for" for k in keys)
         raise InputError(
-            f"{self.folder} holds transcripts of another recogniser ({differ}); choose another "
-            f"name (recogniser.name=...), or delete that folder"
+            f"{self.folder} holds {self.what} that were made otherwise ({differ}); {self._way_out}"
         )
 
     def _of(self, key: str) -> Any:
@@ -120,9 +136,9 @@ class TranscriptStore:
         try:
             content = read_json(path)
             _refuse_newer(path, content["version"])
-            texts = {str(key): str(text) for key, text in content["texts"].items()}
-            if digest(texts) != content["digest"]:
-                raise ValueError("its texts are not those that were written")
+            items = dict(content[self.what])
+            if digest(items) != content["digest"]:
+                raise ValueError(f"its {self.what} are not those that were written")
         except FileNotFoundError:
             return
         except InputError:
@@ -131,7 +147,7 @@ class TranscriptStore:
             self.damaged[path.name] = f"{path}: damaged ({error})"
             return
         self.damaged.pop(path.name, None)
-        self.texts |= texts
+        self.items |= items
 
     def _read_source(self) -> None:
         path = self.folder / SOURCE
@@ -145,8 +161,8 @@ class TranscriptStore:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path}: damaged ({error}), so nobody knows what made these transcripts; delete "
-                f"{self.folder}, or choose another name (recogniser.name=...)"
+                f"{path}: damaged ({error}), so nobody knows what made the {self.what} of "
+                f"{self.folder}; {self._way_out}"
             ) from error
 
 
