@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,6 +119,31 @@ def test_normalised_features_give_the_same_cached_and_frozen(over, words, tmp_pa
     for name, row in frozen.items():
         assert cached[name] == pytest.approx(row, abs=2e-5)
     assert json.loads((folder / "result.json").read_text())["features"]["normalise"] == over
+
+
+def test_evaluation_hears_of_a_talker_what_training_heard(words, tmp_path, capsys):
+    # A tenth of every training talker validates: normalised over that tenth, scores would differ.
+    target = "protocol.validation_rule._target_=sermm.protocols.validation.RandomShare"
+    split = [target, "+protocol.validation_rule.share=0.1"]
+    normalised = ["features=frozen", "features.normalise=talker"]
+    _, folder = train(words, tmp_path, "model=speech_only", *normalised, *split)
+    rows = read_rows(folder / "predictions.csv")
+    capsys.readouterr()
+    for part in ("val", "test"):
+        assert main(["evaluate", str(folder), f"split={part}", "format=json"]) == 0
+        there = json.loads(capsys.readouterr().out)["folder"]
+        again = {row["utterance_id"]: row for row in read_rows(Path(there) / "predictions.csv")}
+        own = [row for row in rows if row["split"] == part]
+        assert len(own) == len(again)
+        for row in own:
+            for name in ("p_ang", "p_hap", "p_neu", "p_sad"):
+                found = float(again[row["utterance_id"]][name])
+                assert found == pytest.approx(float(row[name]), abs=1e-6)
+
+
+def read_rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_a_cached_run_labels_a_file(words, tones, tmp_path, capsys):
