@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from pydantic import BeforeValidator
 
 from sermm.core.errors import InputError
@@ -59,8 +60,20 @@ class Component:
 
     @property
     def object(self) -> Any:
-        """The class or function itself."""
-        return get_object(self.target)
+        """The class or function itself.
+
+        Raises:
+            InputError: there is none by this path.
+        """
+        try:
+            return resolve_name(self.target)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"{TARGET} {self.target} cannot be had ({reason}); own code must be importable. "
+                "What an older sermm has made names its classes where they were: use that version, "
+                "or train again"
+            ) from error
 
     def has(self, name: str) -> bool:
         """Whether it gets this argument, be it None."""

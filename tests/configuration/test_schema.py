@@ -137,6 +137,12 @@ def test_a_component_is_made_with_what_is_inside_it():
     assert Component("pathlib.PurePosixPath", {}).make() == Path()
 
 
+@pytest.mark.parametrize("target", ["sermm.data.protocol.Protocol", "nowhere.Mine", "pathlib.No"])
+def test_a_class_that_is_not_there_is_named(target):
+    with pytest.raises(InputError, match=f"{target} cannot be had .* own code must be importable"):
+        Component(target, {}).make()
+
+
 def test_an_argument_that_a_class_does_not_take_is_named():
     config = RunConfig.of([*DEMO, "+model.system.depht=3"])
     with pytest.raises(InputError, match=r"LateFusion takes no depht; it takes"):
