@@ -16,7 +16,7 @@ from sermm.core.errors import InputError
 T = TypeVar("T")
 # A value as it is in JSON, and its name for messages, to the value as it is in a record.
 _Reader = Callable[[Any, str], Any]
-_PLAIN: dict[Any, tuple[type, ...]] = {
+_SCALARS: dict[Any, tuple[type, ...]] = {
     str: (str,), int: (int,), bool: (bool,), float: (float, int), NoneType: (NoneType,),
 }  # fmt: skip
 
@@ -47,14 +47,14 @@ def _reader(kind: Any) -> _Reader:
         return _mapping(get_args(kind)[1])
     if get_origin(kind) in (tuple, list):
         return _sequence(get_origin(kind), get_args(kind)[0])
-    return _plain(kind)
+    return _scalar(kind)
 
 
 _cached_reader: Callable[[Any], _Reader] = cache(_reader)
 
 
-def _plain(kind: Any) -> _Reader:
-    kinds, convert = _PLAIN[kind], float if kind is float else None
+def _scalar(kind: Any) -> _Reader:
+    kinds, convert = _SCALARS[kind], float if kind is float else None
 
     def read(value: Any, name: str) -> Any:
         # not isinstance: JSON's true is no number

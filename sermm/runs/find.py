@@ -100,13 +100,13 @@ def fitting(runs: Sequence[R], wanted: str) -> list[R]:
     return [run for run in found if _is_at(run.result, place)]
 
 
-def only(runs: Sequence[FinishedRun], found: Named, told: str = "") -> FinishedRun:
+def only(runs: Sequence[FinishedRun], found: Named, common: str = "") -> FinishedRun:
     """The one of the runs that a word names.
 
     Args:
         runs: of the study that are to be had.
         found: what the word names.
-        told: what they have in common, for the message.
+        common: what they have in common, for the message.
 
     Raises:
         InputError: none of them fits, or several do.
@@ -115,9 +115,9 @@ def only(runs: Sequence[FinishedRun], found: Named, told: str = "") -> FinishedR
     meant = fitting(runs, wanted)
     if len(meant) == 1:
         return meant[0]
-    fits, place = (f" that fits {wanted!r}" if wanted else ""), (f" for {told}" if told else "")
+    fits, place = (f" that fits {wanted!r}" if wanted else ""), (f" for {common}" if common else "")
     many = "several finished runs" if meant else "no finished run"
-    there = ", ".join(_described([run.result for run in meant or runs], told)) or "nothing"
+    there = ", ".join(_described([run.result for run in meant or runs], common)) or "nothing"
     raise InputError(
         f"study {found.folder} has {many}{fits}{place}; there it has: {there}; say "
         "'STUDY:MODEL KEY=VALUE ...' with one of these, or train it"
@@ -159,11 +159,11 @@ def _is_at(result: Result, place: Mapping[str, str]) -> bool:
     return all(str(getattr(result, name)) == value for name, value in place.items())
 
 
-def _described(results: Sequence[Result], told: str) -> list[str]:
-    """Words that name each: variant and settings, and where it is unless that is told."""
-    apart = () if told else ("fold", "seed")
-    said = set()
+def _described(results: Sequence[Result], common: str) -> list[str]:
+    """Words that name each: variant and settings, and where it is unless they share that."""
+    apart = () if common else ("fold", "seed")
+    descriptions = set()
     for one in results:
         pairs = [*sorted(one.settings.items()), *((name, getattr(one, name)) for name in apart)]
-        said.add(repr(" ".join([one.variant, *(f"{key}={value}" for key, value in pairs)])))
-    return sorted(said)
+        descriptions.add(repr(" ".join([one.variant, *(f"{key}={value}" for key, value in pairs)])))
+    return sorted(descriptions)

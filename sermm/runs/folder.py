@@ -13,7 +13,7 @@ from sermm.core.files import whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import current_job
-from sermm.runs.status import Said, State, Status, standing
+from sermm.runs.status import Reported, State, Status, standing
 
 HEARTBEAT_S = 30.0
 BY_SIGNAL = "stopped by a signal; run it again to resume"
@@ -123,7 +123,7 @@ class RunFolder:
         make_folder(self.path)
         write_text(self.path / CONFIG, config)
 
-    def write_status(self, state: Said, error: str | None = None) -> None:
+    def write_status(self, state: Reported, error: str | None = None) -> None:
         """Says how the run is, as this process."""
         slurm = current_job()
         name = None if slurm is None else slurm.name
@@ -158,8 +158,8 @@ class RunFolder:
                 yield
             except (KeyboardInterrupt, SystemExit) as error:
                 self._stop(stop, beat)
-                said = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                self.write_status("interrupted", said or BY_SIGNAL)
+                message = str(error) if isinstance(error, KeyboardInterrupt) else ""
+                self.write_status("interrupted", message or BY_SIGNAL)
                 raise
             except BaseException:
                 self._stop(stop, beat)

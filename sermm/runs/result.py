@@ -241,12 +241,12 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """The fields as `result.json` has them."""
-        found = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        found = {one.name: _as_json(getattr(self, one.name)) for one in fields(self)}
         return {k: v for k, v in found.items() if v is not None or k not in _ONLY_IF_THERE}
 
 
-def _plain(value: Any) -> Any:
-    """Records as objects, tuples as lists; what is plain already is not copied."""
+def _as_json(value: Any) -> Any:
+    """Records as objects, tuples as lists; what is JSON already is not copied."""
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_as_json(one) for one in value]
     return asdict(value) if hasattr(value, "__dataclass_fields__") else value

@@ -45,17 +45,17 @@ class SlurmJob:
 
 def current_job() -> SlurmJob | None:
     """The job of this process; a shell of Slurm in which somebody types is none."""
-    said = os.environ
-    if "SLURM_JOB_ID" not in said or said.get("SLURM_JOB_NAME") in INTERACTIVE:
+    environment = os.environ
+    if "SLURM_JOB_ID" not in environment or environment.get("SLURM_JOB_NAME") in INTERACTIVE:
         return None
-    index = said.get("SLURM_ARRAY_TASK_ID")
-    in_step = said.get("SLURM_STEP_ID", "").isdigit()
+    index = environment.get("SLURM_ARRAY_TASK_ID")
+    in_step = environment.get("SLURM_STEP_ID", "").isdigit()
     return SlurmJob(
-        id=said.get("SLURM_ARRAY_JOB_ID", said["SLURM_JOB_ID"]),
+        id=environment.get("SLURM_ARRAY_JOB_ID", environment["SLURM_JOB_ID"]),
         index=None if index is None else int(index),
-        nodes=int(said.get("SLURM_STEP_NUM_NODES", "1")) if in_step else 1,
-        tasks=int(said.get("SLURM_STEP_NUM_TASKS", "1")) if in_step else 1,
-        restarts=int(said.get("SLURM_RESTART_COUNT", "0")),
+        nodes=int(environment.get("SLURM_STEP_NUM_NODES", "1")) if in_step else 1,
+        tasks=int(environment.get("SLURM_STEP_NUM_TASKS", "1")) if in_step else 1,
+        restarts=int(environment.get("SLURM_RESTART_COUNT", "0")),
     )
 
 
@@ -151,17 +151,17 @@ def scontrol(*words: str) -> str:
     return done.stdout
 
 
-def ending(job: SlurmJob, said: dict[str, str]) -> str:
+def ending(job: SlurmJob, fields: dict[str, str]) -> str:
     """Why Slurm is ending a job that runs no more, in words.
 
     Args:
         job: which.
-        said: what `ask` returned.
+        fields: what `ask` returned.
     """
-    if int(said.get("Restarts", job.restarts)) > job.restarts:
+    if int(fields.get("Restarts", job.restarts)) > job.restarts:
         return f"Slurm requeued job {job.name}"
-    if said.get("Reason") == "TimeLimit":
-        return f"the time limit {said['TimeLimit']} of Slurm job {job.name} was reached"
+    if fields.get("Reason") == "TimeLimit":
+        return f"the time limit {fields['TimeLimit']} of Slurm job {job.name} was reached"
     return f"Slurm job {job.name} was cancelled (scancel, or a preemption without requeue)"
 
 

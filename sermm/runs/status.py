@@ -15,7 +15,7 @@ from sermm.runs.fields import record
 from sermm.runs.layout import FORMAT, STATUS, read_object
 
 # In the file: what a run says of itself.
-Said = Literal["running", "finished", "failed", "interrupted"]
+Reported = Literal["running", "finished", "failed", "interrupted"]
 # How a run stands: what it says of itself if that can be believed, or "unreadable"; one that a
 # sweep has planned and that has no folder so far is waiting.
 State = Literal["failed", "unreadable", "interrupted", "running", "waiting", "finished"]
@@ -48,7 +48,7 @@ class Status:
         slurm: Slurm's name of its job.
     """
 
-    state: Said
+    state: Reported
     error: str | None = None
     host: str | None = None
     pid: int | None = None
@@ -58,7 +58,7 @@ class Status:
 
     @classmethod
     def of_this_process(
-        cls, state: Said, error: str | None, job: str | None, slurm: str | None
+        cls, state: Reported, error: str | None, job: str | None, slurm: str | None
     ) -> "Status":
         """What this process says now."""
         now = datetime.now(UTC).replace(microsecond=0)
@@ -74,8 +74,8 @@ class Status:
         """
         path = folder / STATUS
         found = record(_File, read_object(path), str(path))
-        if found.state not in get_args(Said):
-            raise InputError(f"{path}: state is {found.state!r}, expected {_among(Said)}")
+        if found.state not in get_args(Reported):
+            raise InputError(f"{path}: state is {found.state!r}, expected {_among(Reported)}")
         beat = _time(found.heartbeat, path)
         if beat is None and found.state == "running":
             raise InputError(f"{path}: it is running, and has no heartbeat")
@@ -103,8 +103,8 @@ class Status:
         if self._gone():
             return Standing("interrupted", f"process {self.pid} is gone from {self.host}", self)
         if datetime.now(UTC) - self.heartbeat > HEARTBEAT_LIMIT:
-            said = f"no sign of life since {self.heartbeat.isoformat()}"
-            return Standing("interrupted", said, self)
+            reason = f"no sign of life since {self.heartbeat.isoformat()}"
+            return Standing("interrupted", reason, self)
         return Standing("running", "", self)
 
     def _gone(self) -> bool:
@@ -141,11 +141,11 @@ def standing(folder: Path) -> Standing:
         return Standing("unreadable", str(error))
 
 
-def _time(said: str | None, path: Path) -> datetime | None:
-    if said is None:
+def _time(text: str | None, path: Path) -> datetime | None:
+    if text is None:
         return None
     try:
-        beat = datetime.fromisoformat(said)
+        beat = datetime.fromisoformat(text)
     except ValueError as error:
         raise InputError(f"{path}: heartbeat is no time: {error}") from error
     return beat if beat.tzinfo else beat.replace(tzinfo=UTC)

@@ -62,8 +62,8 @@ class Watch:
             raise Stopped(self.heard.name)
         elif time.monotonic() - self.heard_s > REPEAT_S:
             with suppress(OSError):
-                said = f"ended at once by a second signal, after {self.heard.name}"
-                self.folder.write_status("interrupted", said)
+                reason = f"ended at once by a second signal, after {self.heard.name}"
+                self.folder.write_status("interrupted", reason)
             os._exit(INTERRUPTED)
 
     def check(self) -> None:
@@ -82,20 +82,20 @@ class Watch:
         job, name = current_job(), self.heard.name
         if job is None:
             return f"stopped by {name}; run it again to resume", False
-        said = ask(job.name)
-        if not said:
+        fields = ask(job.name)
+        if not fields:
             return f"{name} in Slurm job {job.name}; scontrol does not answer, not requeued", False
-        if said.get("JobState") != "RUNNING":
-            return f"{name}: {ending(job, said)}", False
+        if fields.get("JobState") != "RUNNING":
+            return f"{name}: {ending(job, fields)}", False
         if job.tasks > 1 and self.heard == signal.SIGTERM:
             return (
                 f"{name} while Slurm job {job.name} was running: another process of the run may "
                 "have failed, see the log",
                 False,
             )
-        if said.get("Requeue") != "1":
+        if fields.get("Requeue") != "1":
             return f"preempted: {name} from Slurm job {job.name}, which may not be requeued", False
-        if near_end(said) and not self.has_progressed():
+        if near_end(fields) and not self.has_progressed():
             return f"{name}: not one epoch fits into the time limit; ask for more time=", False
         return f"preempted: {name} from Slurm, job {job.name} requeued", True
 
@@ -105,10 +105,10 @@ class Watch:
         return last.exists() and last.stat().st_mtime >= self.begun_s
 
 
-def near_end(said: dict[str, str]) -> bool:
+def near_end(fields: dict[str, str]) -> bool:
     """Whether a signal is likely to be the warning before the time limit."""
-    limit_s = seconds_of(said.get("TimeLimit", "UNLIMITED"))
-    run_s = seconds_of(said.get("RunTime", "00:00:00"))
+    limit_s = seconds_of(fields.get("TimeLimit", "UNLIMITED"))
+    run_s = seconds_of(fields.get("RunTime", "00:00:00"))
     return limit_s is not None and run_s is not None and limit_s - run_s < NEAR_S
 
 
@@ -195,10 +195,10 @@ def following() -> Iterator[None]:
     job = current_job()
     if sys.platform == "linux" and (job is None or job.tasks == 1):
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
-    told = threading.Event()
+    signalled = threading.Event()
 
     def end_later(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        told.set()
+        signalled.set()
         timer = threading.Timer(FOLLOWER_S, os._exit, [INTERRUPTED])
         timer.daemon = True
         timer.start()
@@ -207,7 +207,7 @@ def following() -> Iterator[None]:
         try:
             yield
         except Exception:
-            if told.is_set():
+            if signalled.is_set():
                 # Only that the first process has gone.
                 os._exit(INTERRUPTED)
             raise

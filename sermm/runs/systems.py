@@ -54,7 +54,7 @@ def labels(systems: Mapping[str, Sequence[FinishedRun]]) -> dict[str, str]:
     """
     firsts = {system: runs[0].result for system, runs in systems.items()}
     apart = told_apart(systems, lambda result: result.model)
-    named = {system: f"{firsts[system].model} {told}".strip() for system, told in apart.items()}
+    named = {system: f"{firsts[system].model} {words}".strip() for system, words in apart.items()}
     for model in {result.model for result in firsts.values()}:
         same = [system for system, result in firsts.items() if result.model == model]
         variants = {system: firsts[system].variant for system in same}
@@ -73,11 +73,11 @@ def told_apart(
         kinds[kind(runs[0].result)].append(system)
     apart = {}
     for same in kinds.values():
-        told = _differences({s: systems[s][0].result.settings for s in same})
-        counts = Counter(told.values())
+        words = _differences({s: systems[s][0].result.settings for s in same})
+        counts = Counter(words.values())
         for system in same:
-            twin = _mark(system) if counts[told[system]] > 1 else ""
-            apart[system] = f"{told[system]} {twin}".strip()
+            twin = _mark(system) if counts[words[system]] > 1 else ""
+            apart[system] = f"{words[system]} {twin}".strip()
     return apart
 
 

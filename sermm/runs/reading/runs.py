@@ -117,8 +117,8 @@ def _shared(result: Result, held: _Held) -> Result:
 def _describe(folder: Path) -> str:
     """The run's folder name, with model, fold and seed as far as its configuration tells."""
     found = title(folder)
-    said = [f"{name} {found[name]}" for name in ("model", "fold", "seed") if name in found]
-    return f"{folder.name} ({', '.join(said)})" if said else folder.name
+    parts = [f"{name} {found[name]}" for name in ("model", "fold", "seed") if name in found]
+    return f"{folder.name} ({', '.join(parts)})" if parts else folder.name
 
 
 def _read_tests(folder: Path, result: Result) -> tuple[pl.DataFrame, bool]:
