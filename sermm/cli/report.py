@@ -103,12 +103,12 @@ def _keep(report: "Report", written: Path, folder: Path, pictures: str | None) -
     keep(report, written, folder, [name.strip() for name in names if name.strip()])
 
 
-def _show(report: "Report", folder: Path, as_json: bool) -> None:
+def _show(report: "Report", folder: Path, in_json: bool) -> None:
     from sermm.report.output.text import table_text
-    from sermm.report.tables.tables import as_plain
+    from sermm.report.tables.tables import as_json
 
-    if as_json:
-        print(json.dumps(as_plain(report), indent=2, ensure_ascii=False, allow_nan=False))
+    if in_json:
+        print(json.dumps(as_json(report), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(table_text(report), end="")
-    print(f"page: {folder / 'index.html'}", file=sys.stderr if as_json else sys.stdout)
+    print(f"page: {folder / 'index.html'}", file=sys.stderr if in_json else sys.stdout)

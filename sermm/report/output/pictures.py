@@ -63,13 +63,13 @@ def _confusion_alt(table: Table, row: Row) -> str:
 
 
 def _learning_alt(table: Table, curves: LearningCurves) -> str:
-    said = [
+    courses = [
         f"{word} {_course(curve, name, curves.row.best_epoch)}"
         for name in (curves.metric, LOSS)
         for part, word in PARTS.items()
         if (curve := curves.curve(part, name))
     ]
-    return f"Learning curves of {curves.row.label}, {title(table)}; {'; '.join(said)}"
+    return f"Learning curves of {curves.row.label}, {title(table)}; {'; '.join(courses)}"
 
 
 def _course(curve: Curve, name: str, best: float | None) -> str:

@@ -29,27 +29,27 @@ def missing_runs(systems: Systems[Run]) -> list[str]:
 
 def stamps(leaky: bool, rows: Sequence[Row]) -> list[str]:
     """What must stand above a table: leaky protocol, epoch chosen on test."""
-    said = []
+    lines = []
     if leaky:
-        said.append("LEAKY PROTOCOL: the same talkers are in training and test")
+        lines.append("LEAKY PROTOCOL: the same talkers are in training and test")
     if chosen := [r.label for r in rows if "test" in r.selection]:
-        said.append(f"EPOCH CHOSEN ON THE TEST FOLD: {', '.join(chosen)}")
-    return said
+        lines.append(f"EPOCH CHOSEN ON THE TEST FOLD: {', '.join(chosen)}")
+    return lines
 
 
 def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
     """What makes the rows of a table less comparable than they look."""
     results = [run.result for runs in systems.values() for run in runs]
-    said = []
+    lines = []
     commits = sorted({str(r.git.commit)[:10] for r in results})
     if len(commits) > 1:
-        said.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
+        lines.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
     if dirty := sum(bool(r.git.dirty) for r in results):
-        said.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
+        lines.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
     sources = sorted({source for r in rows for source in r.text_sources})
     if len(sources) > 1:
-        said.append(f"the text comes from different sources: {', '.join(sources)}")
-    return [*said, *_different_splits(systems), *_fewer_seeds(rows), *_doubtful(systems)]
+        lines.append(f"the text comes from different sources: {', '.join(sources)}")
+    return [*lines, *_different_splits(systems), *_fewer_seeds(rows), *_doubtful(systems)]
 
 
 def _different_splits(systems: Systems[Run]) -> list[str]:
@@ -85,9 +85,9 @@ def _contradictions(run: Run) -> list[str]:
     if predicted != expected:
         lines.append(f"{name}: {predicted} test predictions, the test fold has {expected}")
     for metric, value in run_scores(run).items():
-        said = run.result.metrics.get(f"test/{metric}")
-        if said is not None and abs(said - value) > _ROUNDING:
+        stated = run.result.metrics.get(f"test/{metric}")
+        if stated is not None and abs(stated - value) > _ROUNDING:
             lines.append(
-                f"{name}: result.json says test/{metric} {said:.4f}, its predictions {value:.4f}"
+                f"{name}: result.json says test/{metric} {stated:.4f}, its predictions {value:.4f}"
             )
     return lines

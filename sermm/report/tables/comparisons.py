@@ -186,7 +186,7 @@ def _kind(systems: Systems[Run], system: str) -> str:
     return digest([first.variant, first.settings])
 
 
-def plain(comparison: Comparison) -> list[dict[str, object]]:
+def cell_records(comparison: Comparison) -> list[dict[str, object]]:
     """One record a pair, for JSON.
 
     Scores, the paper's too, are fractions; parameters are counted, time is in milliseconds, memory

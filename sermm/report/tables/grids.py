@@ -136,15 +136,15 @@ def _comparable(table: Table, r: Row) -> list[Published]:
 
 def _figure(table: Table, r: Row, figure: Published) -> str:
     """A paper's figure, where it comes from, and whether ours agrees."""
-    said = f"{figure.value} {metric_text(figure.metric)}, {figure.source}, {figure.protocol}"
+    text = f"{figure.value} {metric_text(figure.metric)}, {figure.source}, {figure.protocol}"
     if figure.protocol != table.protocol:
-        said += ": another protocol"
+        text += ": another protocol"
     elif r.interval and figure.metric in r.interval:
         low, high = r.interval[figure.metric]
         value = figure.value / 100
         place = "below" if value < low else "above" if value > high else "within"
-        said += f": {place} our interval"
-    return f"{said} ({figure.note})" if figure.note else said
+        text += f": {place} our interval"
+    return f"{text} ({figure.note})" if figure.note else text
 
 
 def _recall(table: Table) -> Grid:

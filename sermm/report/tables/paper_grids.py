@@ -88,7 +88,7 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     paper, side = comparison.paper, comparison.side
     scores = any(pair.measure.score for pair in comparison.pairs)
     spread = "; ours: mean ± sample sd over the runs" if scores else ""
-    yield f"{'; '.join(_told(paper))}{spread}."
+    yield f"{'; '.join(_kinds(paper))}{spread}."
     yield from _runs(comparison, scores)
     yield from unlike(paper, side.data, side.protocol)
     if scores and comparison.twin:
@@ -108,7 +108,7 @@ def _runs(comparison: Comparison, scores: bool) -> Iterable[str]:
         yield "After the slash: sd of the seeds' means, each the mean over the folds of a seed."
 
 
-def _told(paper: PaperTable) -> Iterable[str]:
+def _kinds(paper: PaperTable) -> Iterable[str]:
     """What the figures are: once for all columns where they are of one kind."""
     kinds: dict[str, list[str]] = {}
     for cell in paper.cells:
@@ -208,8 +208,8 @@ def _row_names(pairs: Iterable[Pair]) -> Iterable[tuple[str, str]]:
     for pair in pairs:
         there = pair.ours or pair.twin
         settings.setdefault(pair.cell.row, set()).update([pair.settings] if there else [])
-    for name, told in settings.items():
-        yield from ((name, one) for one in sorted(told or {""}))
+    for name, of_row in settings.items():
+        yield from ((name, one) for one in sorted(of_row or {""}))
 
 
 def _cells(
@@ -233,12 +233,12 @@ def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:
     found, measure = pair.figure(row), pair.measure
     if found is None or row is None:
         return NOTHING
-    said = measure.written(found.mean, NOTHING)
+    text = measure.written(found.mean, NOTHING)
     if measure.score:
-        said += f" ± {measure.written(found.sd, NOTHING)}"
+        text += f" ± {measure.written(found.sd, NOTHING)}"
     if found.seed_sd is not None:
-        said += f" / {measure.written(found.seed_sd, NOTHING)}"
-    return f"{said} (n = {row.n_runs})" if tell_n and measure.score else said
+        text += f" / {measure.written(found.seed_sd, NOTHING)}"
+    return f"{text} (n = {row.n_runs})" if tell_n and measure.score else text
 
 
 def _difference(comparison: Comparison, pair: Pair) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.report.tables.checks import missing_runs, stamps, warnings
-from sermm.report.tables.comparisons import Comparison, Side, comparisons, plain
+from sermm.report.tables.comparisons import Comparison, Side, cell_records, comparisons
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
 from sermm.runs.reading.runs import Run, Study, read_study
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """A study as plain data.
+    """A study's tables, and what is missing from them.
 
     Attributes:
         missing: the runs that should be there and are not, one sentence each.
@@ -168,7 +168,7 @@ def _record(table: Table, r: Row) -> dict[str, object]:
     }
 
 
-def as_plain(report: Report) -> dict[str, object]:
+def as_json(report: Report) -> dict[str, object]:
     """The report as JSON: the records of `results.csv`, and what to know before reading them.
 
     `papers` of a table holds one record for each cell of a paper and system of ours, `costs` one
@@ -186,7 +186,7 @@ def as_plain(report: Report) -> dict[str, object]:
                 "protocol": table.protocol,
                 "stamps": list(table.stamps),
                 "warnings": list(table.warnings),
-                "papers": [record for found in table.papers for record in plain(found)],
+                "papers": [record for found in table.papers for record in cell_records(found)],
                 "costs": [{"model": r.label, **asdict(c)} for r in table.rows for c in r.costs],
             }
             for table in report.tables
