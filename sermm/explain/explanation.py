@@ -112,7 +112,7 @@ def explain(restored: Restored, subject: Subject, negative: Collection[str]) -> 
     # A stable sort: maps with figures first.
     maps.sort(key=lambda found: not found.measures)
     classes = restored.result.classes
-    said = {word.text for word in words_of(subject.text, ())}
+    spoken = {word.text for word in words_of(subject.text, ())}
     return Explained(
         restored,
         subject,
@@ -120,7 +120,7 @@ def explain(restored: Restored, subject: Subject, negative: Collection[str]) -> 
         {c: float(p) for c, p in zip(classes, prediction.probabilities, strict=True)},
         tuple(maps),
         tuple(_gate(system, subject, sound, name, gate) for name, gate in gates.items()),
-        frozenset(said & set(negative)),
+        frozenset(spoken & set(negative)),
     )
 
 

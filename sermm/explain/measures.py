@@ -37,13 +37,13 @@ class Statistic:
     Attributes:
         name: what it is.
         value: None where it is not defined.
-        said: what it rests on, or why there is none.
+        basis: what it rests on, or why there is none.
         paper: what Table 5 of Li 2025 prints under this name, of another definition.
     """
 
     name: str
     value: float | None
-    said: str
+    basis: str
     paper: float
 
 
@@ -96,10 +96,10 @@ def band(alpha: Float[np.ndarray, "n L"], share: Float[np.ndarray, " n"] | None)
         return Statistic(name, None, "the share above 4 kHz is the same everywhere", paper)
     value = float(sharpness(alpha)[chosen].mean())
     least = 100 * float(share[chosen].min())
-    said = (
+    basis = (
         f"mean f of {int(chosen.sum())} of {len(share)} positions, those with {least:.2g} % or more"
     )
-    return Statistic(name, value, f"{said} of their energy above 4 kHz", paper)
+    return Statistic(name, value, f"{basis} of their energy above 4 kHz", paper)
 
 
 def lexicon(
@@ -110,11 +110,11 @@ def lexicon(
     found = {w: float(looked_at[list(w.tokens)].mean()) for w in words if w.tokens}
     chosen = [(w.text, value) for w, value in found.items() if w.text in negative]
     if not chosen:
-        said = "no word is on the list of negative words" if words else "the transcript is empty"
-        return Statistic(name, None, said, paper)
+        basis = "no word is on the list of negative words" if words else "the transcript is empty"
+        return Statistic(name, None, basis, paper)
     value = float(np.mean([value for _, value in chosen]))
-    said = "mean r of " + ", ".join(f"{text} {value:.2f}" for text, value in chosen)
-    return Statistic(name, value, said, paper)
+    basis = "mean r of " + ", ".join(f"{text} {value:.2f}" for text, value in chosen)
+    return Statistic(name, value, basis, paper)
 
 
 def cross(
@@ -136,8 +136,8 @@ def cross(
     if energy is None:
         return Statistic(name, None, _NO_TIMES, paper)
     if len(energy) < _FEWEST:
-        said = f"a correlation needs {_FEWEST} positions, here are {len(energy)}"
-        return Statistic(name, None, said, paper)
+        basis = f"a correlation needs {_FEWEST} positions, here are {len(energy)}"
+        return Statistic(name, None, basis, paper)
     given = alpha[:, marks].sum(1)
     for series, what in ((energy, "energy of the speech"), (given, 'attention to "!"')):
         if _is_constant(series):

@@ -26,12 +26,12 @@ def write(explained: Explained, folder: Path) -> dict[str, Any]:
     Returns:
         What `explanation.json` holds.
     """
-    told = record(explained)
+    content = record(explained)
     pictures = draw(explained, folder)
-    write_text(folder / "index.html", _html(explained, told, pictures))
+    write_text(folder / "index.html", _html(explained, content, pictures))
     write_weights(explained, folder / WEIGHTS)
-    write_json(folder / "explanation.json", told)
-    return told
+    write_json(folder / "explanation.json", content)
+    return content
 
 
 def draw(explained: Explained, folder: Path) -> dict[str, Path]:
@@ -46,7 +46,7 @@ def draw(explained: Explained, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _html(explained: Explained, told: dict[str, Any], pictures: dict[str, Path]) -> str:
+def _html(explained: Explained, content: dict[str, Any], pictures: dict[str, Path]) -> str:
     environment = Environment(
         loader=PackageLoader("sermm.explain", "templates"),
         autoescape=True,
@@ -56,13 +56,13 @@ def _html(explained: Explained, told: dict[str, Any], pictures: dict[str, Path])
     )
     embedded = {name: _base64(path.read_bytes()) for name, path in pictures.items()}
     return environment.get_template("explanation.html").render(
-        record=told,
+        record=content,
         words=_PARTS,
         notice=NOTICE,
         audio=_base64(wav_of(explained.sound)),
         maps=[
             {**_shown(one, numbers, explained), "picture": embedded[one.name]}
-            for one, numbers in zip(explained.maps, told["maps"], strict=True)
+            for one, numbers in zip(explained.maps, content["maps"], strict=True)
         ],
         gates=[
             {**_shown_gate(gate), "picture": embedded[_gate_name(gate)]} for gate in explained.gates

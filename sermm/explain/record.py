@@ -51,7 +51,7 @@ def _map(one: Map, explained: Explained) -> dict[str, Any]:
         "relevance": _numbers(relevance(one.weights)),
         "sharpness": _numbers(sharpness(one.weights)),
         "figures": [
-            {"name": m.name, "value": m.value, "said": m.said, "paper": m.paper}
+            {"name": m.name, "value": m.value, "said": m.basis, "paper": m.paper}
             for m in one.measures
         ],
     }

@@ -111,9 +111,9 @@ def _absent(config: RunConfig, loaded: Loaded, fold: Fold, utterance_id: str) ->
             'sermm explain RUN FILE.wav text="..."'
         )
     close = get_close_matches(utterance_id, labels, n=3, cutoff=0.5)
-    told = f"close to it: {', '.join(close)}" if close else f"its ids look like {fold.test[0]}"
+    hint = f"close to it: {', '.join(close)}" if close else f"its ids look like {fold.test[0]}"
     return InputError(
-        f"utterance={utterance_id} is not in {corpus} ({len(labels)} utterances); {told}. "
+        f"utterance={utterance_id} is not in {corpus} ({len(labels)} utterances); {hint}. "
         f"`sermm data ... ids=true` lists all of them"
     )
 

@@ -30,7 +30,7 @@ def words_of(transcript: str, pieces: Sequence[Piece]) -> list[Word]:
     """The words of a transcript, joined to its tokens."""
     return [
         Word(
-            _plain(match.group()),
+            _normalised(match.group()),
             tuple(
                 i
                 for i, piece in enumerate(pieces)
@@ -54,7 +54,7 @@ def negative_words(file: Path | None) -> frozenset[str]:
     if file is None:
         return _of_vader()
     try:
-        words = {_plain(line) for line in file.read_text(encoding="utf-8").splitlines()} - {""}
+        words = {_normalised(line) for line in file.read_text(encoding="utf-8").splitlines()} - {""}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"lexicon={file} cannot be read ({error}); give a UTF-8 file with a word a line"
@@ -67,12 +67,12 @@ def negative_words(file: Path | None) -> frozenset[str]:
 def _of_vader() -> frozenset[str]:
     lexicon = files("vaderSentiment").joinpath("vader_lexicon.txt").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in lexicon.splitlines() if line.strip())
-    rated = {_plain(word): float(valence) for word, valence, *_ in rows}
+    rated = {_normalised(word): float(valence) for word, valence, *_ in rows}
     # It has emoticons, too.
     return frozenset(
         word for word, v in rated.items() if v <= _MOST_VALENCE and _WORD.fullmatch(word)
     )
 
 
-def _plain(word: str) -> str:
+def _normalised(word: str) -> str:
     return word.strip().lower().replace("’", "'")
