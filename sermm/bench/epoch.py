@@ -44,8 +44,8 @@ def write_speech(root: Path, n: int) -> tuple[list[Utterance], dict[str, float]]
         noise = rng.normal(0, 3000, round(16000 * seconds)).astype(np.int16)
         soundfile.write(path, noise, 16000)
         label, talker = ("ang", "hap", "neu", "sad")[i % 4], str(i // 4 % 2)
-        said = " ".join(rng.choice(["one", "two", "three", "four"], 8))
-        utterances.append(Utterance(path.stem, "bench", path, label, talker, transcript=said))
+        transcript = " ".join(rng.choice(["one", "two", "three", "four"], 8))
+        utterances.append(Utterance(path.stem, "bench", path, label, talker, transcript=transcript))
         durations[path.stem] = seconds
     return utterances, durations
 

@@ -48,14 +48,14 @@ def write_layout(root: Path, dialogues: int = 151, turns: int = 10039) -> None:
         ids = [f"{name}_{'FM'[n % 2]}{n:03d}" for n in range(count)]
         labels = rng.choice(["ang", "hap", "sad", "neu", "xxx"], count)
         votes = (Vote("C-E1", ("Anger",)),) * 3
-        said = [
+        dialogue = [
             layout.Turn(i, 5.0 * n, 5.0 * n + 4, str(labels[n]), Attributes(3.0, 3.0, 3.0), votes)
             for n, i in enumerate(ids)
         ]
-        write(layout.evaluation_path(root, name), layout.evaluation_text(said))
+        write(layout.evaluation_path(root, name), layout.evaluation_text(dialogue))
         lines = [
             layout.transcription_line(t.id, t.start_s, t.end_s, "made up words to read")
-            for t in said
+            for t in dialogue
         ]
         write(layout.transcription_path(root, name), "\n".join(lines))
         for i in ids:

@@ -68,15 +68,15 @@ def _drawn(fold: int, n: int) -> tuple[bytes, Metrics]:
         shares /= shares.sum(1, keepdims=True)
         guesses = shares.argmax(1)
         metrics |= named(scores(confusion(labels, guesses, len(CLASSES))), CLASSES, split)
-        for said, label, guess, row in zip(
-            _said(session), labels, guesses, shares.tolist(), strict=True
+        for utterance, label, guess, row in zip(
+            _utterances(session), labels, guesses, shares.tolist(), strict=True
         ):
-            first = [said[0], split, CLASSES[label], CLASSES[guess], *map(repr, row)]
-            lines.append(",".join([*first, str(fold), *said[1:], digest(said)[:16]]))
+            first = [utterance[0], split, CLASSES[label], CLASSES[guess], *map(repr, row)]
+            lines.append(",".join([*first, str(fold), *utterance[1:], digest(utterance)[:16]]))
     return ("\n".join(lines) + "\n").encode(), metrics
 
 
-def _said(session: int) -> Iterator[tuple[str, ...]]:
+def _utterances(session: int) -> Iterator[tuple[str, ...]]:
     """Id, group, dialogue, talker and act of a session's utterances."""
     for n in range(UTTERANCES[session - 1]):
         number = n % DIALOGUES[session - 1]
