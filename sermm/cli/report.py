@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
     allow_missing = flag(given["allow_missing"], "allow_missing")
-    told = flag(given["wandb"], "wandb")
+    to_wandb = flag(given["wandb"], "wandb")
     if given["pictures"] is not None and given["keep"] is None:
         raise InputError("pictures= says what keep=FOLDER keeps beside results.csv: give both")
 
@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     if given["keep"] is not None:
         _keep(report, folder, Path(given["keep"]), given["pictures"])
     _show(report, folder, output == "json")
-    if told:
+    if to_wandb:
         from sermm.tracking.study import project_of, tell
 
         tell(report, study_dir, project_of(study_dir, given["project"], given["entity"]))
