@@ -1,4 +1,10 @@
-"""`status.json`: how a run is, as it says itself, and what that means to others."""
+"""`status.json`: how a run is, as it says itself, and what that means to others.
+
+A process that is killed cannot say so: its file keeps saying "running". So each says who it is and
+when it last lived, and `Status.standing` is the one place that judges whether that can be believed.
+On the same host the process is looked up, which is certain; on another one the heartbeat decides.
+Clocks of hosts are taken to agree to well within `HEARTBEAT_LIMIT`.
+"""
 
 import errno
 import os
@@ -25,7 +31,7 @@ HEARTBEAT_LIMIT = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class _File:
-    """The fields of the file."""
+    """The fields of the file, before the state and the time are looked at."""
 
     state: str
     error: str | None = None
@@ -41,9 +47,10 @@ class Status:
     """What a run says of itself.
 
     Attributes:
+        state: what it says that it is doing.
         error: why it failed or was interrupted, a traceback perhaps.
         host, pid: the process that said so.
-        heartbeat: its last sign of life.
+        heartbeat: its last sign of life; None only where it is not running.
         job: which job of a sweep it is (`sermm.runs.plans.job_id`), if any.
         slurm: Slurm's name of its job.
     """
@@ -60,7 +67,14 @@ class Status:
     def of_this_process(
         cls, state: Reported, error: str | None, job: str | None, slurm: str | None
     ) -> "Status":
-        """What this process says now."""
+        """What this process says now, to the second, in UTC.
+
+        Args:
+            state: of its run.
+            error: why, if it is at an end; None while all is well.
+            job: which job of a sweep it is.
+            slurm: Slurm's name of its job.
+        """
         now = datetime.now(UTC).replace(microsecond=0)
         return cls(state, error, _host(), os.getpid(), now, job, slurm)
 
@@ -82,7 +96,7 @@ class Status:
         return cls(**{**vars(found), "heartbeat": beat})
 
     def write(self, folder: Path) -> None:
-        """Replaces the status of a run folder."""
+        """Replaces the status of a run folder, whole or not at all: others may be reading it."""
         write_json(folder / STATUS, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
@@ -132,7 +146,16 @@ class Standing(NamedTuple):
 
 
 def standing(folder: Path) -> Standing:
-    """How the run of a folder stands; what cannot be read is unreadable, and says why."""
+    """How the run of a folder stands; what cannot be read is unreadable, and says why.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Never an error: `sermm status` and the report go through thousands of folders, and list
+            those
+        that are damaged.
+    """
     try:
         return Status.read(folder).standing
     except FileNotFoundError:
@@ -142,6 +165,7 @@ def standing(folder: Path) -> Standing:
 
 
 def _time(text: str | None, path: Path) -> datetime | None:
+    """With a time zone; what older files say without one is UTC."""
     if text is None:
         return None
     try:
