@@ -1,4 +1,9 @@
-"""What a reader must know before believing a table: runs that lack, and rows that are unlike."""
+"""What a reader must know before believing a table: runs that lack, and rows that are unlike.
+
+Three degrees. A missing run refuses the report unless that is allowed (`missing_runs`). A stamp
+stands above a table: its numbers are another thing than they seem (`stamps`). A warning says that
+rows can be compared less well than they look (`warnings`).
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +16,10 @@ _ROUNDING = 1e-4
 
 
 def missing_runs(systems: Systems[Run]) -> list[str]:
-    """A sentence for every system and seed that lacks folds."""
+    """A sentence for every system and seed that lacks folds.
+
+    A mean over four of five folds is no mean over five. A seed with no run at all is not missed.
+    """
     names = labels(systems)
     lines = []
     for system, runs in systems.items():
@@ -28,7 +36,12 @@ def missing_runs(systems: Systems[Run]) -> list[str]:
 
 
 def stamps(leaky: bool, rows: Sequence[Row]) -> list[str]:
-    """What must stand above a table: leaky protocol, epoch chosen on test."""
+    """What must stand above a table: leaky protocol, epoch chosen on test.
+
+    Args:
+        leaky: the protocol is.
+        rows: of the table.
+    """
     lines = []
     if leaky:
         lines.append("LEAKY PROTOCOL: the same talkers are in training and test")
@@ -38,7 +51,12 @@ def stamps(leaky: bool, rows: Sequence[Row]) -> list[str]:
 
 
 def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
-    """What makes the rows of a table less comparable than they look."""
+    """What makes the rows of a table less comparable than they look.
+
+    Args:
+        systems: the runs of the table.
+        rows: its rows.
+    """
     results = [run.result for runs in systems.values() for run in runs]
     lines = []
     commits = sorted({str(r.git.commit)[:10] for r in results})
@@ -53,6 +71,7 @@ def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
 
 
 def _different_splits(systems: Systems[Run]) -> list[str]:
+    """Where runs of one seed and fold do not share the split: the corpus has changed in between."""
     splits: dict[tuple[int, int], set[str]] = defaultdict(set)
     for runs in systems.values():
         for run in runs:
@@ -65,6 +84,7 @@ def _different_splits(systems: Systems[Run]) -> list[str]:
 
 
 def _fewer_seeds(rows: Sequence[Row]) -> list[str]:
+    """Rows with fewer seeds than others; not floors, for which one seed does."""
     every = {seed for r in rows if not r.floor for seed in r.seeds}
     return [
         f"{r.label} was run with seeds {list(r.seeds)}, other rows with {sorted(every)}"

@@ -1,4 +1,9 @@
-"""One table for every corpus and protocol of a study, and what a reader must be warned of."""
+"""One table for every corpus and protocol of a study, and what a reader must be warned of.
+
+`build` is what `sermm report` calls first: it reads the study, refuses one that is incomplete, and
+computes all numbers. What it returns is written by `sermm.report.output`, sent to a tracker, or
+printed as JSON (`as_json`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -64,6 +69,10 @@ class Report:
 def build(study_dir: Path, allow_missing: bool = False) -> Report:
     """Reads a study and computes its tables.
 
+    Args:
+        study_dir: folder of the study.
+        allow_missing: report what there is; what is missing is said in the report.
+
     Raises:
         InputError: no run has finished, a fold is there twice, runs are missing and
             `allow_missing` is false, or figures by epoch cannot be read.
@@ -97,7 +106,10 @@ def _refusal(study: Study, missing: Sequence[str]) -> str:
 
 
 def _side(systems: Systems[Run]) -> Side:
-    """The systems of one table with their rows, best first, floors last."""
+    """The systems of one table with their rows, best first, floors last.
+
+    Best by the mean of the protocol's headline, or of UA where a row has no such metric.
+    """
     names = labels(systems)
     rows = [row(names[system], runs) for system, runs in systems.items()]
     first = next(iter(systems.values()))[0].result
@@ -106,6 +118,12 @@ def _side(systems: Systems[Run]) -> Side:
 
 
 def _table(side: Side, others: Sequence[Side]) -> Table:
+    """The table of one side.
+
+    Args:
+        side: its systems and rows.
+        others: other protocols on the same corpus and classes, for papers' tables with a twin.
+    """
     systems, rows = side.systems, side.rows
     first = next(iter(systems.values()))[0].result
     return Table(
@@ -137,6 +155,7 @@ def summary(report: Report) -> list[Mapping[str, object]]:
 
 
 def _record(table: Table, r: Row) -> dict[str, object]:
+    """A row of `results.csv`; recalls and acts come after what every row has."""
     low, high = r.interval[table.headline] if r.interval else (None, None)
     record: dict[str, object] = {
         "model": r.label,
