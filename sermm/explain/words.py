@@ -1,4 +1,10 @@
-"""Which words of a transcript are negative, and which tokens make them."""
+"""Which words of a transcript are negative, and which tokens make them.
+
+Tokenizers cut words into pieces; people and lexicons know words. Both are joined by characters: a
+token belongs to each word that it has a character of.
+
+Source: the list is from Hutto and Gilbert 2014, VADER, unless a file is given.
+"""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +33,12 @@ class Word:
 
 
 def words_of(transcript: str, pieces: Sequence[Piece]) -> list[Word]:
-    """The words of a transcript, joined to its tokens."""
+    """The words of a transcript, joined to its tokens.
+
+    Args:
+        transcript: as the text encoder read it.
+        pieces: what its tokens stand for, with their characters; none: the words alone.
+    """
     return [
         Word(
             _normalised(match.group()),
@@ -65,6 +76,7 @@ def negative_words(file: Path | None) -> frozenset[str]:
 
 
 def _of_vader() -> frozenset[str]:
+    """Its negative words; it has emoticons too, which no transcript has."""
     lexicon = files("vaderSentiment").joinpath("vader_lexicon.txt").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in lexicon.splitlines() if line.strip())
     rated = {_normalised(word): float(valence) for word, valence, *_ in rows}
@@ -75,4 +87,5 @@ def _of_vader() -> frozenset[str]:
 
 
 def _normalised(word: str) -> str:
+    """As words are compared: lower case, apostrophes straight."""
     return word.strip().lower().replace("’", "'")
