@@ -1,4 +1,9 @@
-"""Speed, always as a ratio to something bare that was measured in the same run."""
+"""Speed, always as a ratio to something bare that was measured in the same run.
+
+`CASES` is the list of what `sermm bench` knows. The short cases stand here; those with a module of
+their own are imported when they run, so that one case does not wait for the imports of the others.
+A new case is a function that returns `Measurement`s, and an entry.
+"""
 
 import subprocess
 import sys
@@ -11,7 +16,10 @@ from sermm.bench.timing import best_of, ratio, run
 
 
 def help_case() -> list[Measurement]:
-    """`sermm --help` in a fresh process, warm: the best of five."""
+    """`sermm --help` in a fresh process, warm: the best of five.
+
+    Guards against an import of torch on the way to the help, which alone takes seconds.
+    """
     command = [sys.executable, "-m", "sermm.cli.main", "--help"]
     bare = [sys.executable, "-c", "pass"]
     times = {
@@ -25,7 +33,10 @@ def help_case() -> list[Measurement]:
 
 
 def index_case() -> list[Measurement]:
-    """Reading the 10,039-turn layout, against reading the same files' bytes."""
+    """Reading the 10,039-turn layout, against reading the same files' bytes.
+
+    What remains over the bytes is parsing.
+    """
     from sermm.corpora.iemocap.reader import Iemocap
 
     with scratch() as root:
@@ -40,7 +51,10 @@ def index_case() -> list[Measurement]:
 
 
 def epoch_case() -> list[Measurement]:
-    """An epoch through Lightning and the data module, against a bare loop over ready batches."""
+    """An epoch through Lightning and the data module, against a bare loop over ready batches.
+
+    What serving, Lightning and keeping checkpoints add to the arithmetic of a small system.
+    """
     from sermm.bench.epoch import bare_epochs, lightning_epochs, speech_task
 
     bare, full = [], []
@@ -58,7 +72,10 @@ def epoch_case() -> list[Measurement]:
 
 
 def memory_case() -> list[Measurement]:
-    """Peak memory of a process that serves 1x and 10x as many utterances, no audio kept."""
+    """Peak memory of a process that serves 1x and 10x as many utterances, no audio kept.
+
+    In processes of their own, as a peak is of a process and never falls.
+    """
     script = "from sermm.bench.epoch import serve_main; serve_main()"
     peaks = []
     for n in (200, 2000):
@@ -74,7 +91,10 @@ def memory_case() -> list[Measurement]:
 
 
 def features_case() -> list[Measurement]:
-    """`sermm extract` of four minutes of speech, files in and out, against bare loops in memory."""
+    """`sermm extract` of four minutes of speech, files in and out, against bare loops in memory.
+
+    The bare loops neither decode nor write, so the comparison is to our disadvantage.
+    """
     from sermm.bench.features import measures, noise, wav2vec2_base
     from sermm.bench.store import extraction
 

@@ -1,4 +1,8 @@
-"""The training tasks that `sermm bench` times: made-up speech, the demo's tiny encoders."""
+"""The training tasks that `sermm bench` times: made-up speech, the demo's tiny encoders.
+
+Encoders are tiny on purpose: what is measured is all that happens around them. The bare loop has
+the same system, batches and optimiser, and nothing else.
+"""
 
 import math
 import sys
@@ -34,7 +38,15 @@ WARM_UP = 1
 
 
 def write_speech(root: Path, n: int) -> tuple[list[Utterance], dict[str, float]]:
-    """Noise of 1.5 to 4.5 s in wav files, four classes; every fourth utterance is for testing."""
+    """Noise of 1.5 to 4.5 s in wav files, four classes, two talkers with as many utterances.
+
+    Args:
+        root: folder of the files.
+        n: utterances.
+
+    Returns:
+        The utterances, and their durations in seconds by id.
+    """
     rng = generator(0, "bench", n)
     root.mkdir(parents=True, exist_ok=True)
     utterances, durations = [], {}
@@ -44,8 +56,8 @@ def write_speech(root: Path, n: int) -> tuple[list[Utterance], dict[str, float]]
         noise = rng.normal(0, 3000, round(16000 * seconds)).astype(np.int16)
         soundfile.write(path, noise, 16000)
         label, talker = ("ang", "hap", "neu", "sad")[i % 4], str(i // 4 % 2)
-        said = " ".join(rng.choice(["one", "two", "three", "four"], 8))
-        utterances.append(Utterance(path.stem, "bench", path, label, talker, transcript=said))
+        transcript = " ".join(rng.choice(["one", "two", "three", "four"], 8))
+        utterances.append(Utterance(path.stem, "bench", path, label, talker, transcript=transcript))
         durations[path.stem] = seconds
     return utterances, durations
 
@@ -62,7 +74,13 @@ class Silent:
 
 
 def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
-    """Late fusion of the demo's encoders over n utterances, without validation."""
+    """Late fusion of the demo's encoders over n utterances, without validation.
+
+    Args:
+        root: folder for sound and run.
+        n: utterances; one talker's are to train on, the other's to test.
+        more: further overrides of the configuration.
+    """
     overrides = ["experiment=demo", "model=late_fusion", "trainer.accelerator=cpu", *more]
     config = RunConfig.of(overrides)
     utterances, durations = write_speech(root / "audio", n)
@@ -82,7 +100,12 @@ def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
 
 
 def bare_epochs(task: Task, n: int) -> float:
-    """Seconds of the fastest epoch of a plain loop over batches that are in memory."""
+    """Seconds of the fastest epoch of a plain loop over batches that are in memory.
+
+    Args:
+        task: its batches are all made before the clock starts, and its system is trained.
+        n: epochs after a warm-up.
+    """
     options = task.config.model.learning
     batches = list(task.data.train_dataloader())
     optimizer = options.optimizer.make()(
@@ -104,7 +127,11 @@ def bare_epochs(task: Task, n: int) -> float:
 
 
 class Clock(Callback):
-    """Seconds from the start of each epoch to the start of the next."""
+    """Seconds from the start of each epoch to the start of the next.
+
+    Attributes:
+        starts: of every epoch, and the end of the last one.
+    """
 
     def __init__(self) -> None:
         self.starts: list[float] = []
@@ -119,7 +146,12 @@ class Clock(Callback):
 
 
 def lightning_epochs(task: Task, n: int) -> float:
-    """Seconds of the fastest whole epoch of a run: serving, training, keeping checkpoints."""
+    """Seconds of the fastest whole epoch of a run: serving, training, keeping checkpoints.
+
+    Args:
+        task: is trained in its own run folder.
+        n: epochs after a warm-up.
+    """
     clock = Clock()
     config = task.config.changed({"trainer.max_epochs": WARM_UP + n})
     fit(replace(task, config=config), [clock])
@@ -129,7 +161,14 @@ def lightning_epochs(task: Task, n: int) -> float:
 
 
 def serve_main() -> None:
-    """Serves one epoch of `argv[2]` utterances and prints this process's peak memory in bytes."""
+    """Serves an epoch twice and prints this process's peak memory in bytes.
+
+    For a process of its own, see `memory_case`: `argv[1]` is a folder for the sound, `argv[2]` how
+    many utterances.
+
+    Raises:
+        RuntimeError: utterances are missing, so that the peak would be too low.
+    """
     root, n = Path(sys.argv[1]), int(sys.argv[2])
     task = speech_task(root, n, ["trainer.keep_audio_mb=0"])
     Learner(task.system, task.config.model.learning, class_counts(task))

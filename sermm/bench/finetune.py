@@ -58,7 +58,7 @@ class FinetuneWorkload:
     """How much is measured.
 
     Attributes:
-        sizes: of the networks.
+        sizes: of the networks; tests have small ones.
         clips: of an epoch.
     """
 
@@ -122,7 +122,11 @@ def finetune_case() -> list[Measurement]:
 
 
 def finetune(workload: FinetuneWorkload) -> list[Measurement]:
-    """Epochs by part, what padding costs, and the ratios."""
+    """Epochs by part, what padding costs, and the ratios.
+
+    Args:
+        workload: how much.
+    """
     clips = noise(workload.clips)
     order: list[int] = generator(0, "bench finetune").permutation(len(clips)).tolist()
     random = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
@@ -138,6 +142,9 @@ def finetune(workload: FinetuneWorkload) -> list[Measurement]:
 class Ways:
     """Both ways on the same weights, which train on from one to the next.
 
+    What the weights are does not matter for time, and a copy for each way would not fit into
+    memory.
+
     Args:
         sizes: of the networks.
     """
@@ -151,7 +158,12 @@ class Ways:
         self._warm_up = utterances([torch.zeros(SAMPLING_RATE_HZ)] * _BATCH, self._vocab_size)
 
     def theirs(self, clips: Sequence[Tensor], plan: Sequence[Sequence[int]]) -> Epoch:
-        """Padded, and every clip transcribed first."""
+        """Padded, and every clip transcribed first.
+
+        Args:
+            clips: of an epoch.
+            plan: numbers of the clips of each batch.
+        """
         _, system = fused([_GATE], {**self._pair, "speech": PaddedSpeech(self._padded)})
         self._padded.feature_extractor.requires_grad_(True)
         optimizer = torch.optim.Adam(system.parameters(), lr=_LR)
@@ -164,7 +176,14 @@ class Ways:
         half: bool = False,
         whole: bool = False,
     ) -> Epoch:
-        """Ragged, in bfloat16 if `half`; the front end is trained as well if `whole`."""
+        """Ragged, in bfloat16 if `half`; the front end is trained as well if `whole`.
+
+        Args:
+            clips: of an epoch; their transcripts are there, as a run finds them stored.
+            plan: numbers of the clips of each batch.
+            half: multiply in bfloat16; weights and optimiser stay float32.
+            whole: also train the convolutional front end, as theirs does.
+        """
         _, system = fused([_GATE], self._pair)
         self._padded.feature_extractor.requires_grad_(whole)
         trained = [p for p in system.parameters() if p.requires_grad]
@@ -200,6 +219,7 @@ class Ways:
 
     @torch.no_grad()
     def _transcribe(self, batch: Batch) -> None:
+        """Greedy, clip by clip; what it writes is thrown away."""
         if batch.waveform is not None:
             for clip in batch.waveform.split():
                 path = self._asr(zero_mean_unit_variance(clip)[None]).logits[0].argmax(-1)
@@ -207,7 +227,12 @@ class Ways:
 
 
 def padding(clips: Sequence[Tensor], plan: Sequence[Sequence[int]]) -> Measurement:
-    """Samples computed for one that is real, when each batch is as long as its longest clip."""
+    """Samples computed for one that is real, when each batch is as long as its longest clip.
+
+    Args:
+        clips: of an epoch.
+        plan: numbers of the clips of each batch.
+    """
     sizes = [[len(clips[i]) for i in some] for some in plan]
     computed = float(sum(len(some) * max(some) for some in sizes))
     real = float(sum(map(sum, sizes)))
@@ -215,6 +240,7 @@ def padding(clips: Sequence[Tensor], plan: Sequence[Sequence[int]]) -> Measureme
 
 
 def _times(epochs: Mapping[str, Epoch]) -> list[Measurement]:
+    """Each epoch, and what its parts are of it."""
     rows = []
     for name, epoch in epochs.items():
         rows.append(_measure(f"{name}: epoch", epoch.whole, "s"))
@@ -225,6 +251,7 @@ def _times(epochs: Mapping[str, Epoch]) -> list[Measurement]:
 
 
 def _ratios(epochs: Mapping[str, Epoch]) -> list[Measurement]:
+    """Ours to theirs; below a limit where bfloat16 is multiplied in hardware."""
     theirs = epochs["theirs"]
     rows = []
     for name in [name for name in epochs if name != "theirs"]:

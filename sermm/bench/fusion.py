@@ -97,7 +97,11 @@ def full_case() -> list[Measurement]:
 
 
 def fusion(workload: FusionWorkload) -> list[Measurement]:
-    """Counts, times, shares, savings and latencies."""
+    """Counts, times, shares, savings and latencies.
+
+    Args:
+        workload: how much; `fusion_case` and `full_case` differ in the budget only.
+    """
     with scratch() as folder:
         bench = Bench(workload, folder)
         flops, alone, table = bench.flops(), bench.alone(), bench.times()
@@ -118,9 +122,16 @@ def fusion(workload: FusionWorkload) -> list[Measurement]:
 class Bench:
     """The systems over one pair of encoders, and a recogniser.
 
+    All systems share the encoders and one optimiser, whose moments are larger than the encoders.
+
     Args:
         workload: what is measured.
         folder: for the recogniser's files.
+
+    Attributes:
+        given: systems over given features, for the setting "fusion only", by name.
+        live: the same systems over the live encoders.
+        half: passes run in bfloat16.
     """
 
     def __init__(self, workload: FusionWorkload, folder: Path) -> None:
@@ -160,7 +171,11 @@ class Bench:
         ]
 
     def flops(self) -> dict[str, float]:
-        """Of one utterance forward: the recogniser, each fusion, each whole system."""
+        """Of one utterance forward: the recogniser, each fusion, each whole system.
+
+        Returns:
+            Floating-point operations by what is passed.
+        """
         batch = self.batch(1, self.workload.seconds)
         passes = {ASR: self._transcribe(batch)}
         for name in SYSTEMS:
@@ -169,7 +184,11 @@ class Bench:
         return {name: _flops(action) for name, action in passes.items()}
 
     def times(self) -> Table:
-        """Steps and passes; what takes longest comes last."""
+        """Steps and passes; what takes longest comes last.
+
+        So that the budget is spent on what can be measured: fusions alone first, then whole
+        systems, and large batches after small ones, of which they can be guessed.
+        """
         table: dict[tuple[str, int, str, str], Times] = {}
         for size in self.workload.batches:
             batch = self.batch(size, self.workload.seconds)
@@ -183,6 +202,13 @@ class Bench:
         return table
 
     def _whole(self, kind: str, size: int, so_far: Table) -> Table:
+        """Times of the recogniser, and of all systems with and without it before them.
+
+        Args:
+            kind: train or infer.
+            size: utterances of the batch.
+            so_far: what has been measured; larger batches are guessed from batch 1 in it.
+        """
         batch = self.batch(size, self.workload.seconds)
         passes = {ASR: self._transcribe(batch), **self._passes(kind, self.live, batch)}
         guesses = None
@@ -213,7 +239,11 @@ class Bench:
         return utterances(clips, self._vocab_size).to(self.device)
 
     def _features(self, batch: Batch) -> Batch:
-        """The last states of both encoders, random, for all systems."""
+        """The last states of both encoders, random, for all systems.
+
+        Each system reads its streams by their paths (`speech`, `streams.frame`), so the same states
+        are there under the paths of all of them.
+        """
         states = {kind: _states(encoder, batch) for kind, encoder in self._pair.items()}
         cached = {
             path: states[encoder.modality]
@@ -229,6 +259,7 @@ class Bench:
         return {name: make(system, batch) for name, system in systems.items()}
 
     def _train(self, system: System, batch: Batch) -> Callable[[], object]:
+        """A training step; given features get their gradients too, as encoders would want them."""
         for states in batch.cached.values():
             states.values.requires_grad_()
 

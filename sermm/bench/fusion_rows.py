@@ -1,4 +1,10 @@
-"""What follows from the counts and times of `sermm bench fusion`."""
+"""What follows from the counts and times of `sermm bench fusion`.
+
+Source: Bian 2024 states savings of a gate in place of CmGI for training and inference as a whole. A
+fusion can save no more than its own share of the whole: `shares` measures that share, `savings`
+what the gate really saves, and says whether the stated figure could be reached by any fusion at
+all.
+"""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +23,13 @@ Table = Mapping[tuple[str, int, str, str], Times]
 
 
 def shares(systems: Sequence[str], flops: Mapping[str, float], table: Table) -> list[Measurement]:
-    """What part of the whole each fusion is, for one utterance: the most that a free one saves."""
+    """What part of the whole each fusion is, for one utterance: the most that a free one saves.
+
+    Args:
+        systems: by name.
+        flops: as `Bench.flops` gives them.
+        table: as `Bench.times` gives it.
+    """
     rows = []
     for name in systems:
         fusion, whole = flops[f"{name}: fusion"], flops[f"{name}: whole"]
@@ -29,6 +41,7 @@ def shares(systems: Sequence[str], flops: Mapping[str, float], table: Table) -> 
 
 
 def _part(table: Table, kind: str, setting: str, name: str) -> float:
+    """The fusion by itself, as a share of the whole system's time."""
     return ratio(table[kind, 1, ONLY, name].median, table[kind, 1, setting, name].median)
 
 
@@ -37,7 +50,11 @@ def _share(name: str, of: str, setting: str, share: float) -> Measurement:
 
 
 def savings(table: Table) -> list[Measurement]:
-    """What the gate saves of CmGI's time, what Bian 2024 states, and what follows."""
+    """What the gate saves of CmGI's time, what Bian 2024 states, and what follows.
+
+    Args:
+        table: as `Bench.times` gives it; what was not measured gives no saving.
+    """
     rows = []
     for (kind, size, setting, name), cmgi in table.items():
         if name == CMGI and cmgi.turns:
@@ -54,6 +71,7 @@ def savings(table: Table) -> list[Measurement]:
 
 
 def _saved(what: str, gate: Times, cmgi: Times) -> Measurement:
+    """Turn by turn, as both are measured in the same turns: what slows one down slows the other."""
     pairs = zip(gate.turns, cmgi.turns, strict=True)
     saved = [100 * (1 - ratio(one, other)) for one, other in pairs]
     unit = f"% ({min(saved):.1f} to {max(saved):.1f} by turn)"

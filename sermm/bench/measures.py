@@ -1,4 +1,7 @@
-"""What a case of `sermm bench` gives: figures with units and limits; scratch folders for it."""
+"""What a case of `sermm bench` gives: figures with units and limits; scratch folders for it.
+
+Apart from the cases, so that `cases` and the modules that it names both import this.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -30,13 +33,24 @@ class Measurement:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """A folder that is gone afterwards.
+
+    Under the folder for temporary files: its disk is what is measured, `TMPDIR` chooses another.
+    """
     with tempfile.TemporaryDirectory(prefix="sermm-bench-") as folder:
         yield Path(folder)
 
 
 def write_layout(root: Path, dialogues: int = 151, turns: int = 10039) -> None:
-    """A tree of IEMOCAP's layout and size with made-up text and empty wavs."""
+    """A tree of IEMOCAP's layout and size with made-up text and empty wavs.
+
+    Lines come from `sermm.corpora.iemocap.layout`, as those of the demo corpus do.
+
+    Args:
+        root: where the corpus goes.
+        dialogues: of all five sessions; IEMOCAP has 151.
+        turns: of all dialogues, spread evenly; IEMOCAP has 10,039.
+    """
     from sermm.core.records import Attributes, Vote
     from sermm.corpora.iemocap import layout
 
@@ -48,14 +62,14 @@ def write_layout(root: Path, dialogues: int = 151, turns: int = 10039) -> None:
         ids = [f"{name}_{'FM'[n % 2]}{n:03d}" for n in range(count)]
         labels = rng.choice(["ang", "hap", "sad", "neu", "xxx"], count)
         votes = (Vote("C-E1", ("Anger",)),) * 3
-        said = [
+        dialogue = [
             layout.Turn(i, 5.0 * n, 5.0 * n + 4, str(labels[n]), Attributes(3.0, 3.0, 3.0), votes)
             for n, i in enumerate(ids)
         ]
-        write(layout.evaluation_path(root, name), layout.evaluation_text(said))
+        write(layout.evaluation_path(root, name), layout.evaluation_text(dialogue))
         lines = [
             layout.transcription_line(t.id, t.start_s, t.end_s, "made up words to read")
-            for t in said
+            for t in dialogue
         ]
         write(layout.transcription_path(root, name), "\n".join(lines))
         for i in ids:

@@ -1,6 +1,8 @@
 """Encoders and a recogniser of real sizes with random weights, and made-up utterances for them.
 
-Neither time nor floating-point operations depend on what the weights are.
+Shared by the cases `fusion` and `finetune`, which measure on HuBERT-large, BERT-base and
+wav2vec2-large. Nothing is downloaded: neither time nor floating-point operations depend on what the
+weights are, only on the sizes in a config. Tests run the same cases with small sizes.
 """
 
 import json
@@ -58,7 +60,10 @@ class Sizes:
 
 
 def hubert(sizes: Sizes) -> Any:
-    """As facebook/hubert-large-ls960-ft: pre-norm, layer norm in the front end."""
+    """As facebook/hubert-large-ls960-ft: pre-norm, layer norm in the front end.
+
+    Layer drop and time masking are off, so that every pass computes the same.
+    """
     torch.manual_seed(0)
     return random_model(
         HubertConfig(
@@ -85,7 +90,7 @@ def recogniser(sizes: Sizes) -> Any:
 
 
 def save_recogniser(folder: Path, sizes: Sizes) -> None:
-    """Writes the recogniser as `sermm.recognisers.ctc` reads it."""
+    """Writes the recogniser as `sermm.recognisers.ctc` reads it: weights and tokenizer."""
     recogniser(sizes).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     index = {character: n for n, character in enumerate(_CHARACTERS)}
@@ -95,7 +100,12 @@ def save_recogniser(folder: Path, sizes: Sizes) -> None:
 
 
 def encoder_pair(speech: Any, text: Any) -> dict[str, Encoder]:
-    """Both trained whole but for the speech model's convolutional front end; last layers."""
+    """Both trained whole but for the speech model's convolutional front end; last layers.
+
+    Args:
+        speech: as `hubert` gives it.
+        text: as `bert` gives it.
+    """
     return {
         "speech": SpeechTransformer(speech, "all", "last", True, True, False),
         "text": TextTransformer(text, None, "all", "last", 128),
@@ -124,6 +134,10 @@ def utterances(clips: Sequence[Tensor], vocab_size: int) -> Batch:
 
 def fused(words: Sequence[str], pair: Mapping[str, Encoder]) -> tuple[System, System]:
     """A configured system twice: over features that are given, and over the live encoders.
+
+    Built twice from one configuration, as a run with `features=cached` and its restored self are.
+    The live one holds the very encoders of `pair`: several systems share them, else they would not
+    fit.
 
     Args:
         words: overrides of `conf/train.yaml` that choose the system.

@@ -1,6 +1,7 @@
 """What `sermm bench cached` compares ours with: padded float32 batches and masks, plainly written.
 
-The models take over our weights, so that both compute the same.
+The models take over our weights, so that both compute the same; a test holds them to it. Nothing is
+made slow on purpose: it is what one would write with torch's own modules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,11 @@ Padded = Mapping[str, tuple[Tensor, Tensor]]
 def padded(
     sequences: Sequence[Shaped[Tensor, "_ layers d"]],
 ) -> tuple[Float[Tensor, "b t layers d"], Bool[Tensor, "b t"]]:
-    """Sequences as a batch in float32, and the mask."""
+    """Sequences as a batch in float32, and the mask, True where real.
+
+    Args:
+        sequences: of one stream, of unlike lengths.
+    """
     states = pad_sequence([one.float() for one in sequences], batch_first=True)
     lengths = torch.tensor([len(one) for one in sequences])
     return states, torch.arange(states.shape[1]) < lengths[:, None]
@@ -33,6 +38,8 @@ def padded(
 
 class PaddedMix(nn.Module):
     """Equation (1) of Zhao 2022 as it is usually written: each layer times its weight, summed.
+
+    Builds a tensor of all weighted layers, which ours does not.
 
     Args:
         ours: the mix of a stream.
@@ -92,7 +99,13 @@ class PaddedBlock(nn.Module):
     def forward(
         self, own: Float[Tensor, "b t d"], source: Float[Tensor, "b s d"], real: Bool[Tensor, "b s"]
     ) -> Float[Tensor, "b t d"]:
-        """New states of `own`."""
+        """New states of `own`.
+
+        Args:
+            own: the stream that looks.
+            source: the stream that is looked at.
+            real: mask of `source`; torch wants it the other way round.
+        """
         read, _ = self.attention(own, source, source, key_padding_mask=~real, need_weights=False)
         x = self.norm_attention(own + self.dropout(read))
         new: Tensor = self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
@@ -104,6 +117,8 @@ class PaddedCoAttention(nn.Module):
 
     Args:
         ours: with these two streams.
+
+    Source: Zhao 2022, as in `sermm.models.coattention`.
     """
 
     def __init__(self, ours: CoAttention) -> None:
@@ -130,7 +145,7 @@ class PaddedCoAttention(nn.Module):
 
 
 def masked_mean(states: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b d"]:
-    """Mean over the real positions."""
+    """Mean over the real positions; padding takes no part."""
     real = mask[:, :, None]
     return (states * real).sum(1) / real.sum(1)
 

@@ -1,4 +1,8 @@
-"""The case `pool` of `sermm bench`: what starting a job costs, in a pool and as a fresh process."""
+"""The case `pool` of `sermm bench`: what starting a job costs, in a pool and as a fresh process.
+
+The pool forks its jobs from a process that has imported torch and Lightning already
+(`sermm.sweeps.pool.PRELOAD`). A sweep of small runs would else spend its time on imports.
+"""
 
 import statistics
 import sys
@@ -29,7 +33,15 @@ def pool_case() -> list[Measurement]:
 
 
 def started(folder: Path, n: int) -> tuple[float, float]:
-    """Seconds of the first of n jobs, and the median of the others."""
+    """Seconds of the first of n jobs, and the median of the others.
+
+    One slot, so that a job starts when the one before it ends: the time between two ends is that of
+    one job.
+
+    Args:
+        folder: for their logs.
+        n: jobs, two or more.
+    """
     jobs = [Job((), folder / "log", str(number), folder) for number in range(n)]
     ends: list[float] = []
     begun_s = time.monotonic()
@@ -40,7 +52,7 @@ def started(folder: Path, n: int) -> tuple[float, float]:
 
 
 def imported(words: Sequence[str]) -> int:  # noqa: ARG001
-    """The job."""
+    """The job: imports what a run imports. Returns the exit status."""
     for name in PRELOAD:
         import_module(name)
     return 0

@@ -1,4 +1,9 @@
-"""What `sermm bench` measures of the feature store and of `sermm extract` as a whole."""
+"""What `sermm bench` measures of the feature store and of `sermm extract` as a whole.
+
+`store` writes and reads half a gigabyte beside a bare file, a file for each utterance, and a memory
+map; `again` starts an extraction that finds everything stored; `extract-memory` looks whether
+memory grows with the corpus. `extraction` is our side of the case `features`.
+"""
 
 import os
 import subprocess
@@ -32,7 +37,13 @@ _CLASSES = ("ang", "hap", "neu", "sad")
 
 
 def store_case() -> list[Measurement]:
-    """Half a gigabyte in and out of a store, against bare files and copies."""
+    """Half a gigabyte in and out of a store, against bare files and copies.
+
+    All are on the disk when the clock stops; what is read lies in the system's cache.
+
+    Raises:
+        RuntimeError: nothing was stored, so the times would mean nothing.
+    """
     items = [(digest(n), features()) for n in range(120)]
     size_mb = sum(values.nbytes for _, values in items) / 1e6
     keys = [key for key, _ in items]
@@ -68,7 +79,10 @@ def store_case() -> list[Measurement]:
 
 
 def again_case() -> list[Measurement]:
-    """`sermm extract` over 5531 utterances that are all stored, process start and all."""
+    """`sermm extract` over 5531 utterances that are all stored, process start and all.
+
+    Importing torch is part of it, and is shown beside.
+    """
     with scratch() as root:
         save_encoder(root / "encoder", 16, 1, 16)
         clips = [noise(0.1 + 0.0001 * n, n) for n in range(_UTTERANCES)]
@@ -108,6 +122,14 @@ def extraction(hf: Any, clips: Sequence[Tensor], root: Path) -> Callable[[Precis
     """Seconds that `sermm extract` takes for the clips, all layers in float16, files in and out.
 
     What comes before the first batch (reading the weights) is not counted.
+
+    Args:
+        hf: the speech model.
+        clips: samples at 16 kHz.
+        root: folder for the model, the sound and the stores.
+
+    Returns:
+        What takes a precision and extracts everything anew, into a store of its own.
     """
     hf.save_pretrained(root / "encoder")
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(root / "encoder")
@@ -138,7 +160,7 @@ def _description() -> dict[str, Any]:
 
 
 def write_bare(path: Path, values: Tensor) -> None:
-    """One file, on the disk when this returns."""
+    """One file, on the disk when this returns: the fastest that the disk can do."""
     with path.open("wb") as file:
         values.numpy().tofile(file)
         file.flush()
@@ -173,13 +195,20 @@ def read_batches(store: FeatureStore, keys: Sequence[str]) -> None:
 
 
 def copy_batches(mapped: np.ndarray) -> None:
-    """The same by hand, out of one flat file."""
+    """The same by hand, out of one flat file: what reading costs without a store."""
     for first in range(0, len(mapped), 32):
         np.array(mapped[first : first + 32])
 
 
 def save_encoder(folder: Path, width: int, depth: int, conv: int) -> None:
-    """A small wav2vec 2.0 with random weights."""
+    """A small wav2vec 2.0 with random weights.
+
+    Args:
+        folder: where its files go.
+        width: of hidden states.
+        depth: layers.
+        conv: channels of the front end.
+    """
     torch.manual_seed(0)
     config = Wav2Vec2Config(
         hidden_size=width,
@@ -201,7 +230,11 @@ def noise(seconds: float, number: int) -> Tensor:
 
 
 def write_corpus(root: Path, clips: Sequence[Tensor]) -> Path:
-    """Wav files and the table that `data=manifest` reads; four classes, ten talkers."""
+    """Wav files and the table that `data=manifest` reads; four classes, ten talkers.
+
+    Returns:
+        The table.
+    """
     rows = ["path,label,speaker"]
     (root / "audio").mkdir()
     for n, clip in enumerate(clips):
@@ -214,7 +247,13 @@ def write_corpus(root: Path, clips: Sequence[Tensor]) -> Path:
 
 
 def command(root: Path, corpus: Path, encoder: Path) -> list[str]:
-    """`sermm extract` over the corpus."""
+    """`sermm extract` over the corpus, as words of a fresh process.
+
+    Args:
+        root: its `cache` is where the store goes.
+        corpus: the table.
+        encoder: folder of the model.
+    """
     return [
         *(sys.executable, "-m", "sermm.cli.main", "extract", "data=manifest"),
         f"data.manifest={corpus}",

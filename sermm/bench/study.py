@@ -1,4 +1,8 @@
-"""What `sermm bench` measures of a study of 10,000 runs: `sermm status` and `sermm report`."""
+"""What `sermm bench` measures of a study of 10,000 runs: `sermm status` and `sermm report`.
+
+Forty systems, five folds, fifty seeds: more than anybody trains, so that nothing in reading a study
+may be quadratic, nor hold what it does not need. See `sermm.bench.study_runs` for the runs.
+"""
 
 import subprocess
 import sys
@@ -39,7 +43,11 @@ def study_case() -> list[Measurement]:
 
 
 def _measured(seeds: int) -> list[tuple[float, float]]:
-    """Seconds and peak MB of both verbs, the better of three and of one."""
+    """Seconds and peak MB of both verbs, the better of three and of one.
+
+    Args:
+        seeds: of each system and fold; each makes 200 runs.
+    """
     with scratch() as root:
         study = root / "study"
         write_study(study, _SYSTEMS, seeds)
@@ -47,6 +55,7 @@ def _measured(seeds: int) -> list[tuple[float, float]]:
 
 
 def _once(verb: str, study: Path) -> tuple[float, float]:
+    """Seconds and peak MB of a verb in a process of its own, its start included."""
     script = (
         "import sys; from sermm.cli.main import main; from sermm.core.memory import peak_bytes\n"
         "status = main(sys.argv[1:]); print(peak_bytes()); sys.exit(status)"

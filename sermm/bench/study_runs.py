@@ -1,4 +1,9 @@
-"""Made-up run folders of IEMOCAP's size, as the engine writes them, quickly."""
+"""Made-up run folders of IEMOCAP's size, as the engine writes them, quickly.
+
+Records are the engine's own (`Result`, `Status`, `PlannedJob`), so the files are what a real study
+has. What is dear is shared: predictions are drawn `DRAWS` times a fold, the configuration is
+composed once, and nothing is synced to the disk.
+"""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +39,13 @@ Metrics = dict[str, float | None]
 
 
 def write_study(study: Path, systems: int, seeds: int) -> None:
-    """Writes finished runs (systems x 5 folds x seeds) and the plan of their sweep."""
+    """Writes finished runs (systems x 5 folds x seeds) and the plan of their sweep.
+
+    Args:
+        study: folder of the study.
+        systems: they differ in their learning rate.
+        seeds: runs of each system and fold.
+    """
     shared = RunConfig.of(["model=coattention", "data=demo", f"study={study.name}"])
     # without the sync that a run's own writing takes: there are thousands
     config, curves = shared.as_yaml(), _metrics_csv()
@@ -57,7 +68,15 @@ def write_study(study: Path, systems: int, seeds: int) -> None:
 
 @cache
 def _drawn(fold: int, n: int) -> tuple[bytes, Metrics]:
-    """Predictions as text, with their scores: a test session, and the next one validates."""
+    """Predictions as text, with their scores: a test session, and the next one validates.
+
+    Args:
+        fold: from 1; its session is the test part.
+        n: which of the draws.
+
+    Returns:
+        `predictions.csv`, and the metrics that `result.json` must state for it.
+    """
     lines = [",".join(columns_of(CLASSES))]
     metrics: Metrics = {}
     for split, session in (("test", fold), ("val", fold % 5 + 1)):
@@ -68,15 +87,15 @@ def _drawn(fold: int, n: int) -> tuple[bytes, Metrics]:
         shares /= shares.sum(1, keepdims=True)
         guesses = shares.argmax(1)
         metrics |= named(scores(confusion(labels, guesses, len(CLASSES))), CLASSES, split)
-        for said, label, guess, row in zip(
-            _said(session), labels, guesses, shares.tolist(), strict=True
+        for utterance, label, guess, row in zip(
+            _utterances(session), labels, guesses, shares.tolist(), strict=True
         ):
-            first = [said[0], split, CLASSES[label], CLASSES[guess], *map(repr, row)]
-            lines.append(",".join([*first, str(fold), *said[1:], digest(said)[:16]]))
+            first = [utterance[0], split, CLASSES[label], CLASSES[guess], *map(repr, row)]
+            lines.append(",".join([*first, str(fold), *utterance[1:], digest(utterance)[:16]]))
     return ("\n".join(lines) + "\n").encode(), metrics
 
 
-def _said(session: int) -> Iterator[tuple[str, ...]]:
+def _utterances(session: int) -> Iterator[tuple[str, ...]]:
     """Id, group, dialogue, talker and act of a session's utterances."""
     for n in range(UTTERANCES[session - 1]):
         number = n % DIALOGUES[session - 1]
@@ -92,6 +111,9 @@ class _Run:
 
     Attributes:
         config: the configuration that it shares with all others.
+        system: number of its system, from 0.
+        fold: from 1.
+        seed: from 0.
     """
 
     config: RunConfig
@@ -123,7 +145,7 @@ class _Run:
         return Status("finished", None, "node1", 1, beat, self.job.id, None)
 
     def result(self, metrics: Metrics) -> Result:
-        """What it came to."""
+        """What it came to, with the metrics of its predictions: the report would warn of others."""
         model, protocol = self.config.model, self.config.protocol
         test, val = (UTTERANCES[number - 1] for number in (self.fold, self.fold % 5 + 1))
         return Result(

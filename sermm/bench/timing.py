@@ -1,4 +1,9 @@
-"""Repeated times with their spread, under a budget of seconds."""
+"""Repeated times with their spread, under a budget of seconds.
+
+Cases that compare few things by hand use `best_of`: the shortest time is the one that nothing else
+disturbed. `Stopwatch` is for many passes on large networks: medians with their range, in turns, and
+what would take too long is scaled up from what was measured, and says so.
+"""
 
 import math
 import statistics
@@ -20,7 +25,7 @@ class Times:
 
     Attributes:
         turns: as measured, turn by turn; empty if there was no time to measure.
-        guess: what it would have been, by scaling up; only where there are no turns.
+        guess: seconds that it would have been, by scaling up; only where there are no turns.
     """
 
     turns: tuple[float, ...] = ()
@@ -28,18 +33,24 @@ class Times:
 
     @property
     def median(self) -> float:
-        """Of the turns, or the guess."""
+        """Of the turns, or the guess; seconds."""
         return statistics.median(self.turns) if self.turns else self.guess
 
     @property
     def unit(self) -> str:
-        """Seconds, and how far to trust them."""
+        """Seconds, and how far to trust them; stands behind the median in the table."""
         if not self.turns:
             return "s, NOT measured (over the time budget): scaled up from batch 1"
         return f"s ({min(self.turns):.3f} to {max(self.turns):.3f}, n={len(self.turns)})"
 
     def after(self, first: "Times") -> "Times":
-        """Both, one after the other, turn by turn."""
+        """Both, one after the other, turn by turn.
+
+        Measured apart and added: a recogniser before a system need not run again for each system.
+
+        Args:
+            first: what comes before; measured in the same turns.
+        """
         pairs = zip(self.turns, first.turns, strict=True)
         return Times(tuple(a + b for a, b in pairs), self.guess + first.guess)
 
@@ -50,9 +61,9 @@ class Stopwatch:
 
     Each turn begins with another pass: what runs before a pass changes what is in the caches.
 
-    Attributes:
-        device: waited for at both ends of each pass.
-        budget_s: rounds that would end later than this after the start are not begun.
+    Args:
+        device: waited for at both ends of each pass, as a GPU works on after a call has returned.
+        budget_s: rounds that would end later than this after the start are not begun; may be inf.
     """
 
     device: torch.device
@@ -67,6 +78,9 @@ class Stopwatch:
         Args:
             passes: by name.
             guesses: seconds that each is thought to take; without them it is always measured.
+
+        Returns:
+            Times by name; the guesses, where the budget does not last for all of them.
         """
         rounds = 1 + REPEATS
         if guesses is not None:
@@ -96,7 +110,12 @@ class Stopwatch:
 
 
 def best_of(n: int, action: Callable[[], object]) -> float:
-    """The shortest of n times, in seconds."""
+    """The shortest of n times, in seconds.
+
+    Args:
+        n: how often.
+        action: what is timed; what it returns is dropped.
+    """
     times = []
     for _ in range(n):
         start_s = time.perf_counter()
@@ -106,10 +125,14 @@ def best_of(n: int, action: Callable[[], object]) -> float:
 
 
 def ratio(first: float, second: float) -> float:
-    """How many times longer the first took."""
+    """How many times longer the first took; both in the same unit."""
     return first / second
 
 
 def run(command: list[str]) -> None:
-    """Runs a command silently."""
+    """Runs a command silently.
+
+    Raises:
+        subprocess.CalledProcessError: it failed, so its time would mean nothing.
+    """
     subprocess.run(command, check=True, capture_output=True)

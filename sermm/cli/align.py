@@ -22,8 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.tables import problem_parts, simple_table
 from sermm.core.errors import InputError
+from sermm.report.output.console import problem_parts, simple_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

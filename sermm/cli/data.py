@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.tables import problem_parts, simple_table
+from sermm.report.output.console import problem_parts, simple_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

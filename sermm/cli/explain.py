@@ -100,8 +100,8 @@ def _map(found: dict[str, Any], notice: str) -> list[str]:
     printed = ", ".join(f"{figure['paper']:.2f}" for figure in found["figures"])
     lines.append(f"  ({notice}; Li 2025 prints {printed} for an utterance of its own)")
     tokens = zip(key["tokens"], found["relevance"], strict=True)
-    told = [f"{token} {'–' if r is None else f'{r:.2f}'}" for token, r in tokens]
-    return [*lines, f"  relevance ({notice}): {'  '.join(told)}"]
+    relevances = [f"{token} {'–' if r is None else f'{r:.2f}'}" for token, r in tokens]
+    return [*lines, f"  relevance ({notice}): {'  '.join(relevances)}"]
 
 
 def _subject(restored: "Restored", files: Sequence[str], own: dict[str, str | None]) -> "Subject":

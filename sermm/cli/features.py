@@ -71,8 +71,8 @@ def _list(root: Path, output: str) -> int:
     found = stores(root)
     free = _free_bytes(root)
     if output == "json":
-        plain = {"root": str(root), "free_bytes": free, "stores": [_plain(s) for s in found]}
-        print(json.dumps(plain, indent=2, ensure_ascii=False))
+        listing = {"root": str(root), "free_bytes": free, "stores": [_as_json(s) for s in found]}
+        print(json.dumps(listing, indent=2, ensure_ascii=False))
         return 0
     if found:
         print(_table(found))
@@ -136,7 +136,7 @@ def _pruned_text(one: "Pruned", root: Path, dry_run: bool) -> str:
     return f"{'would delete' if dry_run else 'deleted'} {name} ({size_text(one.bytes)})"
 
 
-def _plain(store: "StoreInfo") -> dict[str, Any]:
+def _as_json(store: "StoreInfo") -> dict[str, Any]:
     return {
         "name": store.name,
         "description": store.description,
@@ -162,12 +162,12 @@ def _table(stores: Sequence["StoreInfo"]) -> str:
 
 
 def _row(store: "StoreInfo") -> list[str]:
-    said = store.description
+    description = store.description
     return [
         store.name,
-        *(str(said.get(key, "-")) for key in ("encoder", "level", "dtype")),
-        str(said.get("weights", "-"))[:8],
-        _layers_text(said.get("layers", "-")),
+        *(str(description.get(key, "-")) for key in ("encoder", "level", "dtype")),
+        str(description.get("weights", "-"))[:8],
+        _layers_text(description.get("layers", "-")),
         str(store.items),
         str(store.positions),
         size_text(store.bytes),

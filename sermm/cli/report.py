@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
     allow_missing = flag(given["allow_missing"], "allow_missing")
-    told = flag(given["wandb"], "wandb")
+    to_wandb = flag(given["wandb"], "wandb")
     if given["pictures"] is not None and given["keep"] is None:
         raise InputError("pictures= says what keep=FOLDER keeps beside results.csv: give both")
 
@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     if given["keep"] is not None:
         _keep(report, folder, Path(given["keep"]), given["pictures"])
     _show(report, folder, output == "json")
-    if told:
+    if to_wandb:
         from sermm.tracking.study import project_of, tell
 
         tell(report, study_dir, project_of(study_dir, given["project"], given["entity"]))
@@ -103,12 +103,12 @@ def _keep(report: "Report", written: Path, folder: Path, pictures: str | None) -
     keep(report, written, folder, [name.strip() for name in names if name.strip()])
 
 
-def _show(report: "Report", folder: Path, as_json: bool) -> None:
+def _show(report: "Report", folder: Path, in_json: bool) -> None:
     from sermm.report.output.text import table_text
-    from sermm.report.tables.tables import as_plain
+    from sermm.report.tables.tables import as_json
 
-    if as_json:
-        print(json.dumps(as_plain(report), indent=2, ensure_ascii=False, allow_nan=False))
+    if in_json:
+        print(json.dumps(as_json(report), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(table_text(report), end="")
-    print(f"page: {folder / 'index.html'}", file=sys.stderr if as_json else sys.stdout)
+    print(f"page: {folder / 'index.html'}", file=sys.stderr if in_json else sys.stdout)

@@ -61,8 +61,8 @@ def run(arguments: Sequence[str]) -> int:
     if output == "json":
         runs = [as_plain(entry, study_dir) for same in by_state.values() for entry in same]
         counted = {state: counts[state] for state in STATES}
-        plain = {"study": study_dir.resolve().name, "counts": counted, "runs": runs}
-        print(json.dumps(plain, indent=2, ensure_ascii=False))
+        listing = {"study": study_dir.resolve().name, "counts": counted, "runs": runs}
+        print(json.dumps(listing, indent=2, ensure_ascii=False))
     else:
         print(_counted(study_dir, counts))
         _show(by_state, study_dir, SHOWN if asked is None else len(found))
@@ -82,10 +82,10 @@ def _states(value: str | None) -> tuple[State, ...] | None:
 
 
 def _counted(study_dir: Path, counts: Counter[State]) -> str:
-    said = [f"{counts[state]:,} {state}" for state in reversed(STATES) if counts[state]]
+    parts = [f"{counts[state]:,} {state}" for state in reversed(STATES) if counts[state]]
     total = counts.total()
     runs = f"{total:,} run{'' if total == 1 else 's'}"
-    return f"study {study_dir.resolve().name}, {runs}: {', '.join(said) or 'none'}"
+    return f"study {study_dir.resolve().name}, {runs}: {', '.join(parts) or 'none'}"
 
 
 def _show(by_state: Mapping[State, Sequence[Entry]], study_dir: Path, most: int) -> None:
@@ -106,25 +106,26 @@ def _show(by_state: Mapping[State, Sequence[Entry]], study_dir: Path, most: int)
         print("  ".join(cells).rstrip(), *below, sep="\n")
 
 
-def _row(entry: Entry, told: Details) -> tuple[Sequence[str], list[str]]:
-    title = [told.title.get(name, "") for name in _TITLE]
-    below = [] if entry.state in {"running", "finished"} or not told.log else [f"  {told.log}"]
-    return (entry.state, entry.name, *title, _said(entry, told)), below
+def _row(entry: Entry, known: Details) -> tuple[Sequence[str], list[str]]:
+    title = [known.title.get(name, "") for name in _TITLE]
+    below = [] if entry.state in {"running", "finished"} or not known.log else [f"  {known.log}"]
+    return (entry.state, entry.name, *title, _remarks(entry, known)), below
 
 
-def _said(entry: Entry, told: Details) -> str:
+def _remarks(entry: Entry, known: Details) -> str:
     """What matters most in the state, for people."""
-    said = [entry.reason]
+    remarks = [entry.reason]
     if entry.state == "running":
-        said.append("no epoch yet" if told.epoch is None else f"epoch {told.epoch}")
-        said += [] if told.val_ua is None else [f"val UA {100 * told.val_ua:.1f}"]
-        said += [f"sign of life {_ago(entry.heartbeat)} ago"] if entry.heartbeat else []
-    if entry.state == "waiting" and told.log:
-        said.append("began, and has made no run folder; its log:")
+        remarks.append("no epoch yet" if known.epoch is None else f"epoch {known.epoch}")
+        remarks += [] if known.val_ua is None else [f"val UA {100 * known.val_ua:.1f}"]
+        remarks += [f"sign of life {_ago(entry.heartbeat)} ago"] if entry.heartbeat else []
+    if entry.state == "waiting" and known.log:
+        remarks.append("began, and has made no run folder; its log:")
     if entry.state == "finished":
-        said.append("no test UA" if told.test_ua is None else f"test UA {100 * told.test_ua:.1f}")
-    said += [f"Slurm {entry.slurm}"] if entry.slurm else []
-    return ", ".join(filter(None, said))
+        ua = known.test_ua
+        remarks.append("no test UA" if ua is None else f"test UA {100 * ua:.1f}")
+    remarks += [f"Slurm {entry.slurm}"] if entry.slurm else []
+    return ", ".join(filter(None, remarks))
 
 
 def _ago(then: datetime) -> str:

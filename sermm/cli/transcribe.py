@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.tables import simple_table
+from sermm.report.output.console import simple_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

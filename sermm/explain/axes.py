@@ -1,4 +1,10 @@
-"""What the positions of a stream are, for people: tokens, stretches of time, or numbers."""
+"""What the positions of a stream are, for people: tokens, stretches of time, or numbers.
+
+A system only has tensors. What their positions stand for follows from the encoder of the stream, in
+this order: tokens of a text encoder; the whole utterance, if there is but one position; units
+(phones, syllables, words) of `Segments`; frames of a fixed length. An encoder that drops frames, as
+one that trims silence does, has no `frame_s`: then positions have numbers only.
+"""
 
 from dataclasses import dataclass
 
@@ -40,7 +46,8 @@ def axis_of(system: System, stream: str, n: int, batch: Batch, text: str, second
         seconds: of the utterance.
 
     Raises:
-        ValueError: the system has no such stream, or other tokens than its encoder makes.
+        ValueError: the system has no such stream, or other tokens than its encoder makes. Both are
+            faults of a model's code, not of what the user gave.
     """
     encoder = _encoder(system, stream)
     reader = next((m for m in encoder.modules() if isinstance(m, TextEncoder)), None)
@@ -52,6 +59,7 @@ def axis_of(system: System, stream: str, n: int, batch: Batch, text: str, second
 
 
 def _encoder(system: System, stream: str) -> Encoder:
+    """The encoder of a stream; streams of a dictionary are named without it."""
     found = system.encoders
     for name in (stream, f"streams.{stream}"):
         if name in found:
@@ -60,6 +68,7 @@ def _encoder(system: System, stream: str) -> Encoder:
 
 
 def _pieces(reader: TextEncoder, text: str, n: int) -> tuple[Piece, ...]:
+    """One for each token, special ones too; their number must be that of the stream's positions."""
     pieces = tuple(reader.pieces(text))
     if len(pieces) != n:
         raise ValueError(f"the stream has {n} positions, its tokenizer gives {len(pieces)}")
@@ -67,6 +76,7 @@ def _pieces(reader: TextEncoder, text: str, n: int) -> tuple[Piece, ...]:
 
 
 def _times(encoder: Encoder, n: int, batch: Batch) -> Float[np.ndarray, "n 2"] | None:
+    """Start and end of each position in seconds; None where they have no times."""
     units = next((m for m in encoder.modules() if isinstance(m, Segments)), None)
     if units is not None:
         bounds: np.ndarray = batch.units[units.level].values.numpy() / UNITS_PER_S

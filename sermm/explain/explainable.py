@@ -1,4 +1,8 @@
-"""Which models have something to explain."""
+"""Which models have something to explain.
+
+For the message to somebody whose run has nothing: no list is kept by hand, which would be wrong by
+the next model. What a class can show is seen from the methods that it overrides.
+"""
 
 from typing import Any
 
@@ -11,7 +15,11 @@ from sermm.models.branch import Branch
 
 
 def explainable() -> list[str]:
-    """A model for each class that has attention or a gate: that of the shortest name."""
+    """A model for each class that has attention or a gate: that of the shortest name.
+
+    Returns:
+        Names of `conf/model`, sorted.
+    """
     found: dict[type, str] = {}
     for name in sorted(model_names(), key=lambda name: (len(name), name)):
         config = system_config(name)
@@ -21,7 +29,13 @@ def explainable() -> list[str]:
 
 
 def shows(config: DictConfig) -> bool:
-    """Whether the class of a system, or of its branches, has attention or a gate."""
+    """Whether the class of a system, or of its branches, has attention or a gate.
+
+    A system that asks its branches overrides `attended` whatever they are; then the branch decides.
+
+    Args:
+        config: of a system, with `_target_`, as `conf/model` has it; nothing is built.
+    """
     made_by: Any = get_class(config._target_)
     if (made_by.attended, made_by.gates) == (System.attended, System.gates):
         return False

@@ -37,18 +37,25 @@ class Statistic:
     Attributes:
         name: what it is.
         value: None where it is not defined.
-        said: what it rests on, or why there is none.
+        basis: what it rests on, or why there is none.
         paper: what Table 5 of Li 2025 prints under this name, of another definition.
     """
 
     name: str
     value: float | None
-    said: str
+    basis: str
     paper: float
 
 
 def relevance(alpha: Float[np.ndarray, "n L"]) -> Float[np.ndarray, " L"]:
-    """How much each token is looked at in the mean, relative to the most looked at; NaN if n=0."""
+    """r: how much each token is looked at in the mean, relative to the most looked at.
+
+    Args:
+        alpha: the weights, of n frames over L tokens.
+
+    Returns:
+        From 0 to 1, the largest is 1; NaN if there are no frames.
+    """
     if not alpha.size:
         return np.full(alpha.shape[1], np.nan)
     mean = alpha.mean(0)
@@ -57,7 +64,14 @@ def relevance(alpha: Float[np.ndarray, "n L"]) -> Float[np.ndarray, " L"]:
 
 
 def sharpness(alpha: Float[np.ndarray, "n L"]) -> Float[np.ndarray, " n"]:
-    """0: all tokens alike, 1: one token only. NaN where there is but one token, or none."""
+    """f: how much each frame keeps to few tokens, 1 - entropy / log L.
+
+    Args:
+        alpha: the weights, rows sum to 1.
+
+    Returns:
+        0: all tokens alike, 1: one token only. NaN where there is but one token, or none.
+    """
     length = alpha.shape[1]
     if length < 2:
         return np.full(len(alpha), np.nan)
@@ -67,7 +81,11 @@ def sharpness(alpha: Float[np.ndarray, "n L"]) -> Float[np.ndarray, " n"]:
 
 
 def top_quartile(share: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """The frames whose share is at or above the upper quartile; none where it never varies."""
+    """The frames whose share is at or above the upper quartile; none where it never varies.
+
+    Args:
+        share: of energy above 4 kHz; NaN where the frame is silent, which is never chosen.
+    """
     known = np.isfinite(share)
     if not known.any() or _is_constant(share[known]):
         return np.zeros(len(share), dtype=bool)
@@ -80,7 +98,10 @@ def band(alpha: Float[np.ndarray, "n L"], share: Float[np.ndarray, " n"] | None)
 
     Args:
         alpha: the weights.
-        share: of each frame; None: it is not known when the frames are.
+        share: of each frame, 0 to 1, NaN in silence; None: it is not known when the frames are.
+
+    Returns:
+        The figure, or why it is not defined for this utterance.
     """
     name, paper = "speech > 4 kHz", 0.67
     if share is None:
@@ -96,25 +117,32 @@ def band(alpha: Float[np.ndarray, "n L"], share: Float[np.ndarray, " n"] | None)
         return Statistic(name, None, "the share above 4 kHz is the same everywhere", paper)
     value = float(sharpness(alpha)[chosen].mean())
     least = 100 * float(share[chosen].min())
-    said = (
+    basis = (
         f"mean f of {int(chosen.sum())} of {len(share)} positions, those with {least:.2g} % or more"
     )
-    return Statistic(name, value, f"{said} of their energy above 4 kHz", paper)
+    return Statistic(name, value, f"{basis} of their energy above 4 kHz", paper)
 
 
 def lexicon(
     looked_at: Float[np.ndarray, " L"], words: Sequence[Word], negative: Collection[str]
 ) -> Statistic:
-    """Mean relevance of the negative words; a word's is the mean of its tokens'."""
+    """Mean relevance of the negative words; a word's is the mean of its tokens'.
+
+    Args:
+        looked_at: relevance of each token.
+        words: of the transcript; those without tokens, cut off at the encoder's limit, do not
+            count.
+        negative: a list of words.
+    """
     name, paper = "negative words", 0.58
     found = {w: float(looked_at[list(w.tokens)].mean()) for w in words if w.tokens}
     chosen = [(w.text, value) for w, value in found.items() if w.text in negative]
     if not chosen:
-        said = "no word is on the list of negative words" if words else "the transcript is empty"
-        return Statistic(name, None, said, paper)
+        basis = "no word is on the list of negative words" if words else "the transcript is empty"
+        return Statistic(name, None, basis, paper)
     value = float(np.mean([value for _, value in chosen]))
-    said = "mean r of " + ", ".join(f"{text} {value:.2f}" for text, value in chosen)
-    return Statistic(name, value, said, paper)
+    basis = "mean r of " + ", ".join(f"{text} {value:.2f}" for text, value in chosen)
+    return Statistic(name, value, basis, paper)
 
 
 def cross(
@@ -126,7 +154,7 @@ def cross(
 
     Args:
         alpha: the weights.
-        energy: of each frame; None: it is not known when the frames are.
+        energy: mean power of each frame; None: it is not known when the frames are.
         pieces: what the tokens stand for.
     """
     name, paper = 'speech peaks and "!"', 0.43
@@ -136,8 +164,8 @@ def cross(
     if energy is None:
         return Statistic(name, None, _NO_TIMES, paper)
     if len(energy) < _FEWEST:
-        said = f"a correlation needs {_FEWEST} positions, here are {len(energy)}"
-        return Statistic(name, None, said, paper)
+        basis = f"a correlation needs {_FEWEST} positions, here are {len(energy)}"
+        return Statistic(name, None, basis, paper)
     given = alpha[:, marks].sum(1)
     for series, what in ((energy, "energy of the speech"), (given, 'attention to "!"')):
         if _is_constant(series):
@@ -147,4 +175,5 @@ def cross(
 
 
 def _is_constant(series: Float[np.ndarray, " n"]) -> bool:
+    """But for rounding; such a series has no quartile and no correlation worth the name."""
     return float(np.ptp(series)) <= _CONSTANT * float(np.abs(series).max())

@@ -1,4 +1,8 @@
-"""Writes an explanation: pictures, numbers, and a page that needs no other file."""
+"""Writes an explanation: pictures, numbers, and a page that needs no other file.
+
+Sound and pictures are in the page itself (base64), so that it can be sent and opened anywhere, with
+no network. The numbers are written last: where `explanation.json` is, everything is.
+"""
 
 import base64
 import io
@@ -23,19 +27,27 @@ _PARTS = {"train": "training", "val": "validation", "test": "test"}
 def write(explained: Explained, folder: Path) -> dict[str, Any]:
     """Writes `attention.png` and the other pictures, `index.html`, and the numbers last.
 
+    Args:
+        explained: the utterance.
+        folder: made if it does not exist; an earlier explanation there is replaced.
+
     Returns:
         What `explanation.json` holds.
     """
-    told = record(explained)
+    content = record(explained)
     pictures = draw(explained, folder)
-    write_text(folder / "index.html", _html(explained, told, pictures))
+    write_text(folder / "index.html", _html(explained, content, pictures))
     write_weights(explained, folder / WEIGHTS)
-    write_json(folder / "explanation.json", told)
-    return told
+    write_json(folder / "explanation.json", content)
+    return content
 
 
 def draw(explained: Explained, folder: Path) -> dict[str, Path]:
-    """Writes the pictures; their files by the names of maps and of gated streams."""
+    """Writes the pictures; the first map is `attention.png`, others are named by their streams.
+
+    Returns:
+        Their files by the names of maps and of gated streams.
+    """
     files = {}
     for number, one in enumerate(explained.maps):
         files[one.name] = folder / (f"attention-{one.name}.png" if number else "attention.png")
@@ -46,7 +58,8 @@ def draw(explained: Explained, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _html(explained: Explained, told: dict[str, Any], pictures: dict[str, Path]) -> str:
+def _html(explained: Explained, content: dict[str, Any], pictures: dict[str, Path]) -> str:
+    """The page; `content` is what `explanation.json` holds, so that both show the same numbers."""
     environment = Environment(
         loader=PackageLoader("sermm.explain", "templates"),
         autoescape=True,
@@ -56,13 +69,13 @@ def _html(explained: Explained, told: dict[str, Any], pictures: dict[str, Path])
     )
     embedded = {name: _base64(path.read_bytes()) for name, path in pictures.items()}
     return environment.get_template("explanation.html").render(
-        record=told,
+        record=content,
         words=_PARTS,
         notice=NOTICE,
         audio=_base64(wav_of(explained.sound)),
         maps=[
             {**_shown(one, numbers, explained), "picture": embedded[one.name]}
-            for one, numbers in zip(explained.maps, told["maps"], strict=True)
+            for one, numbers in zip(explained.maps, content["maps"], strict=True)
         ],
         gates=[
             {**_shown_gate(gate), "picture": embedded[_gate_name(gate)]} for gate in explained.gates
@@ -86,6 +99,7 @@ def _shown(one: Map, numbers: dict[str, Any], explained: Explained) -> dict[str,
 
 
 def _tokens(axis: Axis, values: list[float | None], explained: Explained) -> list[dict[str, Any]]:
+    """What the page shows of each position: its token, its value (None: not defined), its mark."""
     negative = explained.negative_tokens(axis)
     return [
         {"text": piece.text, "value": value, "negative": number in negative}
@@ -103,6 +117,7 @@ def _shown_gate(gate: Gate) -> dict[str, str]:
 
 
 def _gate_name(gate: Gate) -> str:
+    """As its picture is called."""
     return f"gate-{gate.axis.stream}"
 
 

@@ -1,4 +1,10 @@
-"""Pictures of attention and of gates, for one column of print (9 cm) and for black and white."""
+"""Pictures of attention and of gates, for one column of print (9 cm) and for black and white.
+
+From the top: the sound in strips, where time runs across; the map; a colour bar. Beside the map
+stands a bar for each position: how much it is looked at (relevance), or how sharply it looks.
+Speech goes across, text down, so that words are read as words; with text looking at speech the map
+is turned for that. What is marked black are negative words.
+"""
 
 from pathlib import Path
 
@@ -29,7 +35,13 @@ _SMALL = 0.2
 
 
 def draw_attention(path: Path, explained: Explained, one: Map) -> None:
-    """Writes a PNG: sound above, then who looks at what, time across wherever there is any."""
+    """Writes a PNG: sound above, then who looks at what, time across wherever there is any.
+
+    Args:
+        path: of the picture.
+        explained: the utterance.
+        one: the map to draw.
+    """
     turned = one.query.pieces is not None and one.key.pieces is None
     across, down = (one.key, one.query) if turned else (one.query, one.key)
     weights = one.weights if turned else one.weights.T
@@ -62,7 +74,13 @@ def draw_attention(path: Path, explained: Explained, one: Map) -> None:
 
 
 def draw_gate(path: Path, explained: Explained, gate: Gate) -> None:
-    """Writes a PNG: the gate over time or by token, mean over channels, with their middle 80 %."""
+    """Writes a PNG: the gate over time or by token, mean over channels, with their middle 80 %.
+
+    Args:
+        path: of the picture.
+        explained: the utterance.
+        gate: the gate to draw.
+    """
     title = _title(explained, f"gate of {gate.axis.stream}; 1 = its own states pass")
     with column_style():
         if gate.axis.pieces is None:
@@ -85,6 +103,7 @@ def draw_gate(path: Path, explained: Explained, gate: Gate) -> None:
 
 
 def _draw_gate_over_time(axes: Axes, explained: Explained, gate: Gate) -> None:
+    """The mean as a line, the middle 80 % of the channels between dots."""
     edges, positions = cells_of(gate.axis)
     for values, style in ((gate.mean, "-"), (gate.lower, ":"), (gate.upper, ":")):
         known = at_cells(values, positions)
@@ -96,6 +115,7 @@ def _draw_gate_over_time(axes: Axes, explained: Explained, gate: Gate) -> None:
 
 
 def _strips_height(across: Axis) -> float:
+    """What the strips take, in inches; nothing where tokens go across."""
     if across.pieces is not None:
         return 0.0
     strips = _WAVE + _SPECTROGRAM + 2 * _GAP
@@ -125,6 +145,7 @@ def _draw_strips(sheet: Sheet, explained: Explained, across: Axis) -> None:
 
 
 def _label_time(axes: Axes, explained: Explained, across: Axis) -> None:
+    """The axis below the map: the same seconds as the strips', or why there are none."""
     if across.times is not None:
         axes.set_xlim(0, _end(explained, across))
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -134,6 +155,7 @@ def _label_time(axes: Axes, explained: Explained, across: Axis) -> None:
 
 
 def _end(explained: Explained, across: Axis) -> float:
+    """The last second shown: of the audio, or of a position that ends after it."""
     last = 0.0 if across.times is None else float(across.times[-1, 1])
     return max(explained.sound.seconds, last)
 
@@ -146,6 +168,16 @@ def _draw_map(
     down: Axis,
     n_keys: int,
 ) -> None:
+    """The map with its colour bar; empty cells are grey.
+
+    Args:
+        axes: to draw into.
+        colour_bar: to draw into.
+        weights: `[d a]`, d positions down and a across.
+        across: the axis from left to right.
+        down: the axis from top to bottom.
+        n_keys: positions that are looked at, for the weight that says nothing, 1 / n_keys.
+    """
     if not weights.size:
         axes.text(0.5, 0.5, "nothing to look at", ha="center", transform=axes.transAxes)
         colour_bar.set_visible(False)
@@ -199,6 +231,7 @@ def _reach(values: Float[np.ndarray, " n"]) -> float:
 
 
 def _title(explained: Explained, what: str) -> list[str]:
+    """Which run looked at what, and what it made of it."""
     result, subject = explained.restored.result, explained.subject
     label = "" if subject.label is None else f"label {subject.label}, "
     share = explained.probabilities[explained.predicted]

@@ -1,4 +1,9 @@
-"""An explanation as numbers: what `explanation.json` and `attention.npz` hold."""
+"""An explanation as numbers: what `explanation.json` and `attention.npz` hold.
+
+For those who want to draw or count something else: all that is told of attention and gates is here.
+Numbers have six decimals, and what is not defined is null, as JSON knows no NaN. The weights are n
+x m for every map, thousands of numbers, so they lie in an archive of NumPy beside.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +22,11 @@ _DIGITS = 6
 
 
 def record(explained: Explained) -> dict[str, Any]:
-    """All but the attention weights themselves; what is not defined is null."""
+    """All but the attention weights themselves; what is not defined is null.
+
+    Returns:
+        What `sermm explain format=json` prints, too. Names of keys are relied on by other programs.
+    """
     result, subject = explained.restored.result, explained.subject
     return {
         "run": result.key,
@@ -37,13 +46,14 @@ def record(explained: Explained) -> dict[str, Any]:
 
 
 def write_weights(explained: Explained, path: Path) -> None:
-    """Writes the weights `[n m]` of every map by its name, float32."""
+    """Writes the weights `[n m]` of every map by its name, float32, whole or not at all."""
     weights = {one.name: one.weights.astype(np.float32) for one in explained.maps}
     with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **weights)  # type: ignore[arg-type]
 
 
 def _map(one: Map, explained: Explained) -> dict[str, Any]:
+    """Both axes, and what follows from the weights; energy only where positions have times."""
     found = {
         "query": _axis(one.query),
         "key": _axis(one.key),
@@ -51,7 +61,7 @@ def _map(one: Map, explained: Explained) -> dict[str, Any]:
         "relevance": _numbers(relevance(one.weights)),
         "sharpness": _numbers(sharpness(one.weights)),
         "figures": [
-            {"name": m.name, "value": m.value, "said": m.said, "paper": m.paper}
+            {"name": m.name, "value": m.value, "said": m.basis, "paper": m.paper}
             for m in one.measures
         ],
     }
@@ -71,6 +81,7 @@ def _gate(gate: Gate) -> dict[str, Any]:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
+    """Tokens or times (seconds), where the positions are such."""
     found: dict[str, Any] = {"stream": axis.stream, "positions": axis.n}
     if axis.pieces is not None:
         found["tokens"] = [piece.text for piece in axis.pieces]

@@ -1,4 +1,9 @@
-"""A picture of parts with given sizes, stacked from the top, and names of positions along it."""
+"""A picture of parts with given sizes, stacked from the top, and names of positions along it.
+
+Sizes are fixed in inches, and the picture grows with what is in it: matplotlib's own layouts fit
+parts into a given size, in which names of 60 tokens would overlap. Where there is no room for all
+names, those of the largest values are kept, as they are what a reader looks for.
+"""
 
 import textwrap
 from collections.abc import Collection
@@ -52,7 +57,10 @@ class Sheet:
         return axes
 
     def beside(self, shift: float, width: float, height: float) -> Axes:
-        """A part at the height of the next one, `shift` from the left edge of the others."""
+        """A part at the height of the next one, `shift` from the left edge of the others.
+
+        For what stands next to a part; does not move on, so it comes before `part`.
+        """
         left, bottom = self.left + shift, self._height - self.top - height
         return self.figure.add_axes(
             (
@@ -75,14 +83,18 @@ class Sheet:
 
 
 def height_of(down: Axis) -> float:
-    """What an axis needs from its first to its last position; long transcripts get no more."""
+    """What an axis needs from its first to its last position; long transcripts get no more.
+
+    Returns:
+        Inches: of speech always the same, of text as its tokens need, so that it fits on a page.
+    """
     if down.pieces is None:
         return _TIME_INCHES
     return min(_MOST_INCHES, max(_LEAST_INCHES, TOKEN_INCHES * down.n))
 
 
 def room_for_names(axis: Axis) -> float:
-    """What the names of the positions need beside the axis."""
+    """What the names of the positions need beside the axis, in inches."""
     longest = max((len(short(piece.text)) for piece in axis.pieces or ()), default=0)
     label = 0.16 if axis.pieces and _step(axis.n, height_of(axis)) > 1 else 0.0
     return max(0.46, 0.12 + _CHARACTER_INCHES * longest + label)
@@ -91,7 +103,14 @@ def room_for_names(axis: Axis) -> float:
 def name_down(
     axes: Axes, axis: Axis, marked: Collection[int], values: Float[np.ndarray, " n"]
 ) -> None:
-    """Names the positions from the top down; of many tokens those with the largest values."""
+    """Names the positions from the top down; of many tokens those with the largest values.
+
+    Args:
+        axes: to name.
+        axis: its positions.
+        marked: tokens to print bold.
+        values: by position, which decide whose name is printed; NaN counts as 0.
+    """
     if not axis.n:
         axes.set_yticks([])
         return
@@ -116,7 +135,13 @@ def name_down(
 
 
 def name_across(axes: Axes, axis: Axis, width: float) -> None:
-    """Names the tokens from left to right, upright."""
+    """Names the tokens from left to right, upright; of many every second, third, ...
+
+    Args:
+        axes: to name.
+        axis: of text.
+        width: of the axes, in inches.
+    """
     step = _step(axis.n, width)
     names = [short(piece.text) for piece in axis.pieces or ()]
     axes.set_xticks(np.arange(0, axis.n, step), names[::step], rotation=90)
@@ -128,7 +153,11 @@ def short(name: str) -> str:
 
 
 def _apart(values: Float[np.ndarray, " n"], step: int) -> list[int]:
-    """Positions from the largest value to the smallest, each `step` or more from those before."""
+    """Positions from the largest value to the smallest, each `step` or more from those before.
+
+    Returns:
+        Rising; the largest value is always among them.
+    """
     chosen: list[int] = []
     for i in np.argsort(-np.nan_to_num(values), kind="stable").tolist():
         if all(abs(i - other) >= step for other in chosen):
@@ -137,5 +166,6 @@ def _apart(values: Float[np.ndarray, " n"], step: int) -> list[int]:
 
 
 def _step(n: int, inches: float) -> int:
+    """How many positions one name takes the room of."""
     # A hair less, so that what just fits is not thinned.
     return max(1, int(np.ceil(n * TOKEN_INCHES / inches - 1e-6)))

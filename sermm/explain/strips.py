@@ -1,6 +1,10 @@
 """The parts of a picture over time: waveform, spectrogram, energy, and a map of attention.
 
 Pictures are drawn at the size that a column of print has, so a font of 7 points is one there.
+
+Strips share one axis of seconds. Positions of a stream need not fill it: phones have gaps between
+them, frames end before the audio does. So whatever is drawn by position is drawn in cells
+(`cells_of`), of which some are empty.
 """
 
 from collections.abc import Iterator
@@ -45,7 +49,10 @@ def column_style() -> Iterator[None]:
 
 
 def draw_waveform(axes: Axes, sound: Sound) -> None:
-    """Lowest and highest sample of every few milliseconds."""
+    """Lowest and highest sample of every few milliseconds, scaled to the loudest.
+
+    As an area, not as a line of all samples: there are more of them than dots in print.
+    """
     step = max(1, len(sound.waveform) // 1200)
     n = len(sound.waveform) // step
     blocks = sound.waveform[: n * step].reshape(n, step)
@@ -58,7 +65,12 @@ def draw_waveform(axes: Axes, sound: Sound) -> None:
 
 
 def draw_spectrogram(axes: Axes, sound: Sound) -> None:
-    """Grey levels of 60 dB below the loudest, with a line at 4 kHz."""
+    """Grey levels of 60 dB below the loudest, with a line at 4 kHz.
+
+    Args:
+        axes: to draw into; in seconds and kHz.
+        sound: of the utterance.
+    """
     level = _decibels(sound.power)
     khz = SAMPLE_RATE_HZ / 2000
     end = HOP_S * (len(level) - 0.5)
@@ -77,7 +89,14 @@ def draw_spectrogram(axes: Axes, sound: Sound) -> None:
 
 
 def draw_energy(axes: Axes, sound: Sound, times: Float[np.ndarray, "n 2"]) -> None:
-    """Energy of the positions in dB, the share above 4 kHz, and where that is in its top part."""
+    """Energy of the positions in dB, the share above 4 kHz, and where that is in its top part.
+
+    Args:
+        axes: to draw into, in seconds and dB below the loudest position.
+        sound: of the utterance.
+        times: start and end of each position in seconds; the marks on top are the positions that
+            the figure `band` is the mean of.
+    """
     energy, share = sound.at(times)
     edges, positions = cells(times)
     level = at_cells(_decibels(energy), positions)
@@ -101,12 +120,20 @@ def draw_energy(axes: Axes, sound: Sound, times: Float[np.ndarray, "n 2"]) -> No
         textcoords="offset points",
         va="center",
     )
+    # Twin axes lie on top by default, and would cover the line with the share.
     axes.set_zorder(right.get_zorder() + 1)
     axes.set_facecolor("none")
 
 
 def cells_of(axis: Axis) -> tuple[Float[np.ndarray, " e"], Int[np.ndarray, " c"]]:
-    """Edges of the cells of an axis, and the position in each; -1 where there is none."""
+    """Edges of the cells of an axis, and the position in each; -1 where there is none.
+
+    Args:
+        axis: with times, in seconds; else cells of 1 around each position's number.
+
+    Returns:
+        Rising edges `[c + 1]`, positions `[c]`.
+    """
     if axis.times is None:
         return np.arange(axis.n + 1) - 0.5, np.arange(axis.n)
     return cells(axis.times)
@@ -122,7 +149,11 @@ def at_cells(
 def cells(
     times: Float[np.ndarray, "n 2"],
 ) -> tuple[Float[np.ndarray, " e"], Int[np.ndarray, " c"]]:
-    """As `cells_of`; stretches lie apart (between words) or overlap by a little (rounding)."""
+    """As `cells_of`; stretches lie apart (between words) or overlap by a little (rounding).
+
+    Args:
+        times: start and end of at least one stretch in seconds, by start.
+    """
     edges, positions = [float(times[0, 0])], []
     for i, (start, end) in enumerate(times):
         if start > edges[-1] + 1e-6:

@@ -1,4 +1,9 @@
-"""What is explained: an utterance of the run's own corpus, or a file of one's own."""
+"""What is explained: an utterance of the run's own corpus, or a file of one's own.
+
+Both become a `Subject`: a batch of one, made by the same code as in training and prediction, with
+the sound and the words that a person can check it against. An utterance of the corpus has
+its text, units and normalisation as the run had them, so its fold is made ready as for the run.
+"""
 
 import re
 from dataclasses import dataclass
@@ -49,6 +54,13 @@ class Subject:
 def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
     """A file of one's own; without text a system that reads text sees an empty transcript.
 
+    Statistics that a system gathers by talker are taken from this file alone.
+
+    Args:
+        restored: the run.
+        path: of the audio.
+        text: what is said in it.
+
     Raises:
         InputError: the file cannot be read.
     """
@@ -67,6 +79,12 @@ def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
 
 def of_corpus(restored: Restored, utterance_id: str) -> Subject:
     """An utterance of the fold that the run was trained, validated or tested on.
+
+    Only this utterance is decoded, in this process: starting workers for it would take longer.
+
+    Args:
+        restored: the run.
+        utterance_id: as the corpus has it.
 
     Raises:
         InputError: it is not in the fold: says whether the corpus has it, and what comes close.
@@ -92,12 +110,16 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
 
 
 def part_of(fold: Fold, utterance_id: str) -> str | None:
-    """The part of the fold that holds the utterance; None: it holds it nowhere."""
+    """The part of the fold that holds the utterance; None: it holds it nowhere.
+
+    A run was trained on one part and chosen on another: what it looks at there says less.
+    """
     parts = {"train": fold.train, "val": fold.val, "test": fold.test}
     return next((name for name, ids in parts.items() if utterance_id in ids), None)
 
 
 def _absent(config: RunConfig, loaded: Loaded, fold: Fold, utterance_id: str) -> InputError:
+    """The error for an utterance that the fold has not: is it in the corpus, what is close."""
     corpus, where = config.data.name, f"{loaded.protocol.name} fold {fold.number}"
     if bad := [p for p in loaded.reading.problems if p.where == utterance_id]:
         return InputError(
@@ -111,14 +133,17 @@ def _absent(config: RunConfig, loaded: Loaded, fold: Fold, utterance_id: str) ->
             'sermm explain RUN FILE.wav text="..."'
         )
     close = get_close_matches(utterance_id, labels, n=3, cutoff=0.5)
-    told = f"close to it: {', '.join(close)}" if close else f"its ids look like {fold.test[0]}"
+    hint = f"close to it: {', '.join(close)}" if close else f"its ids look like {fold.test[0]}"
     return InputError(
-        f"utterance={utterance_id} is not in {corpus} ({len(labels)} utterances); {told}. "
+        f"utterance={utterance_id} is not in {corpus} ({len(labels)} utterances); {hint}. "
         f"`sermm data ... ids=true` lists all of them"
     )
 
 
 def _as_folder(name: str) -> str:
-    """The name as one folder's: itself, or with a digest if it has characters that are not kept."""
+    """The name as one folder's: itself, or with a digest if it has characters that are not kept.
+
+    Two names that become the same by this must not share a folder.
+    """
     kept = re.sub(r"[^\w.=-]+", "-", name)[:80].lstrip(".")
     return kept if kept == name else f"{kept}-{digest(name)[:8]}"

@@ -1,4 +1,10 @@
-"""Which words of a transcript are negative, and which tokens make them."""
+"""Which words of a transcript are negative, and which tokens make them.
+
+Tokenizers cut words into pieces; people and lexicons know words. Both are joined by characters: a
+token belongs to each word that it has a character of.
+
+Source: the list is from Hutto and Gilbert 2014, VADER, unless a file is given.
+"""
 
 import re
 from collections.abc import Sequence
@@ -27,10 +33,15 @@ class Word:
 
 
 def words_of(transcript: str, pieces: Sequence[Piece]) -> list[Word]:
-    """The words of a transcript, joined to its tokens."""
+    """The words of a transcript, joined to its tokens.
+
+    Args:
+        transcript: as the text encoder read it.
+        pieces: what its tokens stand for, with their characters; none: the words alone.
+    """
     return [
         Word(
-            _plain(match.group()),
+            _normalised(match.group()),
             tuple(
                 i
                 for i, piece in enumerate(pieces)
@@ -54,7 +65,7 @@ def negative_words(file: Path | None) -> frozenset[str]:
     if file is None:
         return _of_vader()
     try:
-        words = {_plain(line) for line in file.read_text(encoding="utf-8").splitlines()} - {""}
+        words = {_normalised(line) for line in file.read_text(encoding="utf-8").splitlines()} - {""}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"lexicon={file} cannot be read ({error}); give a UTF-8 file with a word a line"
@@ -65,14 +76,16 @@ def negative_words(file: Path | None) -> frozenset[str]:
 
 
 def _of_vader() -> frozenset[str]:
+    """Its negative words; it has emoticons too, which no transcript has."""
     lexicon = files("vaderSentiment").joinpath("vader_lexicon.txt").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in lexicon.splitlines() if line.strip())
-    rated = {_plain(word): float(valence) for word, valence, *_ in rows}
+    rated = {_normalised(word): float(valence) for word, valence, *_ in rows}
     # It has emoticons, too.
     return frozenset(
         word for word, v in rated.items() if v <= _MOST_VALENCE and _WORD.fullmatch(word)
     )
 
 
-def _plain(word: str) -> str:
+def _normalised(word: str) -> str:
+    """As words are compared: lower case, apostrophes straight."""
     return word.strip().lower().replace("’", "'")

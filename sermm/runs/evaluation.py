@@ -1,4 +1,8 @@
-"""`evaluations/<digest>/`: a trained run's scores on another fold, split or corpus."""
+"""`evaluations/<digest>/`: a trained run's scores on another fold, split or corpus.
+
+`sermm evaluate` writes one folder for each thing that a run is scored on, with a `result.json` and
+a `predictions.csv` of its own. Tables of a study never hold them: their protocol is not the run's.
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +16,7 @@ EVALUATIONS = "evaluations"
 
 @dataclass(frozen=True)
 class Seen:
-    """How much of what was scored the run was trained on."""
+    """How much of what was scored the run was trained on; other than 0, the scores are too good."""
 
     utterances: int
     talkers: int

@@ -1,8 +1,13 @@
 """Records out of parsed JSON: fields with the types that their dataclass declares.
 
-Known are str, int, float, bool, None, Any, unions of these, `dict[str, ...]`, `tuple[..., ...]`,
-`list[...]` and dataclasses of them. A field that is absent takes its default; one that nobody
-declared is ignored.
+The run folder's records are plain dataclasses. Written they are JSON; read again, what stands in a
+file need not be what this version writes: it may be older, damaged, or edited by hand. Here a value
+gets into a record only with the declared type, so that nobody further up looks twice.
+
+Known are str, int, float, bool, None, Any, unions of one of these with None, `dict[str, ...]`,
+`tuple[..., ...]`, `list[...]` and dataclasses of them. A field that is absent takes its default;
+one that nobody declared is ignored, so that a file with more in it can still be read. The reader of
+a dataclass is put together once and kept: a study has tens of thousands of files.
 """
 
 from collections.abc import Callable
@@ -16,7 +21,7 @@ from sermm.core.errors import InputError
 T = TypeVar("T")
 # A value as it is in JSON, and its name for messages, to the value as it is in a record.
 _Reader = Callable[[Any, str], Any]
-_PLAIN: dict[Any, tuple[type, ...]] = {
+_SCALARS: dict[Any, tuple[type, ...]] = {
     str: (str,), int: (int,), bool: (bool,), float: (float, int), NoneType: (NoneType,),
 }  # fmt: skip
 
@@ -27,16 +32,21 @@ def record(kind: type[T], found: Any, where: str) -> T:
     Args:
         kind: the dataclass.
         found: what was parsed.
-        where: what the object is, for messages.
+        where: what the object is, for messages: most often the path of its file.
+
+    Returns:
+        The record; dataclasses within are made too, and lists become tuples where declared so.
 
     Raises:
         InputError: it is no object, or a field is missing or is of another type.
+        KeyError: a field is declared with a type that is not among those above.
     """
     made: T = _cached_reader(kind)(found, where)
     return made
 
 
 def _reader(kind: Any) -> _Reader:
+    """What reads a value of a type; recursive, once for each type and not for each value."""
     if kind is Any:
         return lambda value, name: value  # noqa: ARG005
     if get_origin(kind) in (Union, UnionType):
@@ -47,14 +57,16 @@ def _reader(kind: Any) -> _Reader:
         return _mapping(get_args(kind)[1])
     if get_origin(kind) in (tuple, list):
         return _sequence(get_origin(kind), get_args(kind)[0])
-    return _plain(kind)
+    return _scalar(kind)
 
 
+# `_reader` calls itself for what lies within; only whole records are worth keeping.
 _cached_reader: Callable[[Any], _Reader] = cache(_reader)
 
 
-def _plain(kind: Any) -> _Reader:
-    kinds, convert = _PLAIN[kind], float if kind is float else None
+def _scalar(kind: Any) -> _Reader:
+    """Takes a value of exactly this type; for float, int too."""
+    kinds, convert = _SCALARS[kind], float if kind is float else None
 
     def read(value: Any, name: str) -> Any:
         # not isinstance: JSON's true is no number
@@ -67,12 +79,14 @@ def _plain(kind: Any) -> _Reader:
 
 
 def _union(kinds: tuple[Any, ...]) -> _Reader:
+    """Of one type and None; nothing else is declared in a run folder."""
     (other,) = (kind for kind in kinds if kind is not NoneType)
     inner = _reader(other)
     return lambda value, name: None if value is None else inner(value, name)
 
 
 def _mapping(kind: Any) -> _Reader:
+    """Keys are strings, as JSON has no others; values of `Any` are not copied."""
     inner = None if kind is Any else _reader(kind)
 
     def read(value: Any, name: str) -> Any:
@@ -97,6 +111,7 @@ def _sequence(make: Any, kind: Any) -> _Reader:
 
 
 def _dataclass(kind: type[Any]) -> _Reader:
+    """Its fields by their names, and each value's path in the message."""
     hints = get_type_hints(kind)
     readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
     needed = {field.name for field in fields(kind) if not _has_default(field)}
@@ -116,6 +131,7 @@ def _dataclass(kind: type[Any]) -> _Reader:
 
 
 def _has_default(field: "Field[Any]") -> bool:
+    """Whether a file may be without it."""
     return field.default is not MISSING or field.default_factory is not MISSING
 
 

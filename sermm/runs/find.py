@@ -7,6 +7,9 @@ first                          a study: its one system beside the floors
 first:late_fusion width=8      STUDY:MODEL KEY=VALUE ...: the model, its variant or the row as
 `sermm report` prints it; KEY is a setting, or data, protocol,
 fold, seed
+
+In two steps: `named` looks at names of files only, so that a typing error costs nothing; what then
+takes part is read (`finished_runs`) and chosen (`fitting`, or `only` where one run is wanted).
 """
 
 import glob
@@ -43,6 +46,13 @@ class Named:
 def named(word: str, runs_dir: Path) -> Named:
     """The run or the study that a word names; of the files there only names are looked at.
 
+    What lies there under that very name goes first, in `runs_dir` and then in the working
+    directory; then STUDY:MODEL; a key, or its first digits, comes last.
+
+    Args:
+        word: as typed.
+        runs_dir: where studies are.
+
     Raises:
         InputError: there is no such thing, or several runs have such a key.
     """
@@ -59,6 +69,12 @@ def named(word: str, runs_dir: Path) -> Named:
 
 def find_run(word: str, runs_dir: Path) -> Path:
     """The folder of the one run with weights that a word names, finished or not if by its key.
+
+    Combinations have no weights, and do not count where a study is named.
+
+    Args:
+        word: as typed.
+        runs_dir: where studies are.
 
     Raises:
         InputError: there is no such run, or several fit.
@@ -85,6 +101,10 @@ def fitting(runs: Sequence[R], wanted: str) -> list[R]:
 
     A row that is named as the report prints it is that row, even if others are of its model too.
 
+    Args:
+        runs: of one study.
+        wanted: `MODEL KEY=VALUE ...`, either part may be absent.
+
     Raises:
         InputError: a run is there twice.
     """
@@ -100,24 +120,24 @@ def fitting(runs: Sequence[R], wanted: str) -> list[R]:
     return [run for run in found if _is_at(run.result, place)]
 
 
-def only(runs: Sequence[FinishedRun], found: Named, told: str = "") -> FinishedRun:
+def only(runs: Sequence[FinishedRun], found: Named, common: str = "") -> FinishedRun:
     """The one of the runs that a word names.
 
     Args:
         runs: of the study that are to be had.
         found: what the word names.
-        told: what they have in common, for the message.
+        common: what all of them have in common ("fold 1, seed 0"), for the message.
 
     Raises:
-        InputError: none of them fits, or several do.
+        InputError: none of them fits, or several do; says which there are.
     """
     wanted = found.wanted or ""
     meant = fitting(runs, wanted)
     if len(meant) == 1:
         return meant[0]
-    fits, place = (f" that fits {wanted!r}" if wanted else ""), (f" for {told}" if told else "")
+    fits, place = (f" that fits {wanted!r}" if wanted else ""), (f" for {common}" if common else "")
     many = "several finished runs" if meant else "no finished run"
-    there = ", ".join(_described([run.result for run in meant or runs], told)) or "nothing"
+    there = ", ".join(_described([run.result for run in meant or runs], common)) or "nothing"
     raise InputError(
         f"study {found.folder} has {many}{fits}{place}; there it has: {there}; say "
         "'STUDY:MODEL KEY=VALUE ...' with one of these, or train it"
@@ -142,11 +162,13 @@ def _by_key(word: str, runs_dir: Path) -> Path:
 
 
 def _parted(wanted: str) -> tuple[dict[str, str], list[str]]:
+    """The pairs among the words, and all words."""
     words = wanted.split()
     return dict(word.split("=", 1) for word in words if "=" in word), words
 
 
 def _fits(result: Result, row: str) -> bool:
+    """Whether a run is of the model or variant, and has the settings, of a row's words."""
     pairs, words = _parted(row)
     name = " ".join(word for word in words if "=" not in word)
     settings = {key: str(value) for key, value in result.settings.items()}
@@ -159,11 +181,11 @@ def _is_at(result: Result, place: Mapping[str, str]) -> bool:
     return all(str(getattr(result, name)) == value for name, value in place.items())
 
 
-def _described(results: Sequence[Result], told: str) -> list[str]:
-    """Words that name each: variant and settings, and where it is unless that is told."""
-    apart = () if told else ("fold", "seed")
-    said = set()
+def _described(results: Sequence[Result], common: str) -> list[str]:
+    """Words that name each: variant and settings, and where it is unless they share that."""
+    apart = () if common else ("fold", "seed")
+    descriptions = set()
     for one in results:
         pairs = [*sorted(one.settings.items()), *((name, getattr(one, name)) for name in apart)]
-        said.add(repr(" ".join([one.variant, *(f"{key}={value}" for key, value in pairs)])))
-    return sorted(said)
+        descriptions.add(repr(" ".join([one.variant, *(f"{key}={value}" for key, value in pairs)])))
+    return sorted(descriptions)

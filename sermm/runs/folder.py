@@ -1,4 +1,14 @@
-"""The run folder: the only record of a run, always in a state that tells the truth."""
+"""The run folder: the only record of a run, always in a state that tells the truth.
+
+    start   config.yaml
+    running status.json says "running" and beats; checkpoints, metrics.csv, predictions.csv
+    finish  result.json, then status.json says "finished"
+
+The order is what makes it true at every moment: whoever finds "finished" finds the result, and a
+process that is killed anywhere leaves "running" with a heartbeat that stops (`sermm.runs.status`).
+A lock on `.lock` keeps a second process out. It is the system's own (`flock`), so it is gone with
+its process, and a stale one cannot exist.
+"""
 
 import fcntl
 import shutil
@@ -13,7 +23,7 @@ from sermm.core.files import whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import current_job
-from sermm.runs.status import Said, State, Status, standing
+from sermm.runs.status import Reported, State, Status, standing
 
 HEARTBEAT_S = 30.0
 BY_SIGNAL = "stopped by a signal; run it again to resume"
@@ -24,7 +34,7 @@ class RunBusyError(InputError):
 
 
 class RunFolder:
-    """`runs/<study>/<key>/`.
+    """`runs/<study>/<key>/`; nothing is read or made before a method is called.
 
     Attributes:
         path: the folder.
@@ -41,12 +51,12 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """All that is needed to go on after the last whole epoch."""
+        """All that is needed to go on after the last whole epoch; gone once it has finished."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def assets(self) -> Path:
-        """What encoders need beside weights, a folder each."""
+        """What encoders need beside weights, a folder each: a run can be used anywhere."""
         return self.path / "encoders"
 
     @property
@@ -105,7 +115,7 @@ class RunFolder:
 
     @property
     def busy(self) -> bool:
-        """Whether another process works in it."""
+        """Whether another process works in it; asks for the lock, and gives it back at once."""
         if not (self.path / ".lock").exists():
             return False
         try:
@@ -117,20 +127,32 @@ class RunFolder:
     def start(self, config: str) -> None:
         """Makes the folder and writes the configuration.
 
+        Args:
+            config: resolved, as YAML; a run that resumes writes the same once more.
+
         Raises:
             InputError: the folder cannot be written.
         """
         make_folder(self.path)
         write_text(self.path / CONFIG, config)
 
-    def write_status(self, state: Said, error: str | None = None) -> None:
-        """Says how the run is, as this process."""
+    def write_status(self, state: Reported, error: str | None = None) -> None:
+        """Says how the run is, as this process.
+
+        Args:
+            state: how.
+            error: why, for a run that failed or was interrupted.
+        """
         slurm = current_job()
         name = None if slurm is None else slurm.name
         Status.of_this_process(state, error, self.job, name).write(self.path)
 
     def finish(self, result: Result) -> None:
-        """Writes the result, then says so; what only resuming needed goes."""
+        """Writes the result, then says so; what only resuming needed goes.
+
+        Args:
+            result: the status says "finished" only after it is there.
+        """
         result.write(self.path)
         self.write_status("finished")
         self.last.unlink(missing_ok=True)
@@ -146,6 +168,10 @@ class RunFolder:
     def running(self) -> Iterator[None]:
         """The state while the body runs and after it fails or is interrupted.
 
+        A thread writes a heartbeat every `HEARTBEAT_S` seconds. It has ended before the last status
+        is written, which it could else overwrite. After a body that ends well the state is what
+        `finish` has written.
+
         Raises:
             RunBusyError: another process on this file system holds the folder.
         """
@@ -158,8 +184,8 @@ class RunFolder:
                 yield
             except (KeyboardInterrupt, SystemExit) as error:
                 self._stop(stop, beat)
-                said = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                self.write_status("interrupted", said or BY_SIGNAL)
+                message = str(error) if isinstance(error, KeyboardInterrupt) else ""
+                self.write_status("interrupted", message or BY_SIGNAL)
                 raise
             except BaseException:
                 self._stop(stop, beat)
@@ -195,7 +221,12 @@ class RunFolder:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder for runs.
+    """Makes a folder for runs, and a file in it for a moment.
+
+    A folder that is there already may still refuse files; better now than after an epoch.
+
+    Args:
+        path: of the run, or of the study before a sweep starts.
 
     Raises:
         InputError: it cannot be made or written.

@@ -6,10 +6,12 @@
                        predictions.csv   a row an utterance: `sermm.runs.predictions`
                        metrics.csv       a row an epoch: `sermm.runs.metrics`
                        evaluations/      further scores: `sermm.runs.evaluation`
-                       checkpoints/, encoders/
+                       checkpoints/      best.ckpt, and last.ckpt until the run has finished
+                       encoders/         what encoders need beside weights, such as tokenizers
 
-Nobody but `sermm.runs` opens these files. Whoever changes what one of them means raises `FORMAT`
-and teaches its reader the older form.
+Nobody but `sermm.runs` opens these files (the configuration: `sermm.configuration`). Whoever
+changes what one of them means raises `FORMAT` and teaches its reader the older form. The number
+stands in `status.json` and `result.json`.
 """
 
 from collections.abc import Mapping
@@ -33,6 +35,15 @@ FORMAT = 1
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object of a run folder, of this format or an older one.
 
+    A file that is absent keeps Python's own error, for callers to whom that means "not yet"; one
+    that is damaged does not, as nobody can go on with it.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The object as parsed; `sermm.runs.fields.record` makes a record of it.
+
     Raises:
         FileNotFoundError: there is no such file; likewise NotADirectoryError.
         InputError: it is damaged, or of a newer format.
@@ -52,8 +63,15 @@ def read_object(path: Path) -> dict[str, Any]:
 def refuse_newer(found: Mapping[str, Any], where: str) -> None:
     """Refuses what this version does not know.
 
+    An older format is read, as a study may take months and a report reads all of it. A newer one
+    could mean something else by the same words, so guessing is worse than refusing.
+
+    Args:
+        found: the object.
+        where: its file, for the message.
+
     Raises:
-        InputError: it is of a newer format.
+        InputError: it is of a newer format, or its format is no number.
     """
     version = format_of(found)
     if not isinstance(version, int) or version > FORMAT:
@@ -64,11 +82,19 @@ def refuse_newer(found: Mapping[str, Any], where: str) -> None:
 
 
 def format_of(found: Mapping[str, Any]) -> Any:
-    """The format that a file says it has; 0 for what says nothing."""
+    """The format that a file says it has; 0 for what says nothing.
+
+    Format 0 is from before there was a number. What is there comes back as it is, be it no number:
+    `refuse_newer` judges it.
+    """
     version = found.get("format")
     return 0 if version is None else version
 
 
 def is_run(folder: Path) -> bool:
-    """Whether it is a run folder, in whatever state."""
+    """Whether it is a run folder, in whatever state.
+
+    The configuration is written first and the status next, so either will do; a folder of a study
+    has neither.
+    """
     return any((folder / name).is_file() for name in MARKS)

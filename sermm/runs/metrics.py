@@ -1,4 +1,9 @@
-"""`metrics.csv`: a row an epoch, with the figures that the epoch has."""
+"""`metrics.csv`: a row an epoch, with the figures that the epoch has.
+
+The callbacks of training rewrite the whole file at the end of each epoch, the trackers pass its
+rows on, `sermm status` shows the last one, and the report draws learning curves from all of them.
+Columns are named `<part>/<figure>`: `train/loss`, `val/ua`; scores are fractions.
+"""
 
 import csv
 import io
@@ -28,7 +33,12 @@ class Epoch(NamedTuple):
 
 
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
-    """Writes the file; columns are all names that occur."""
+    """Writes the file, whole or not at all; columns are all names that occur.
+
+    Args:
+        folder: of the run.
+        epochs: all so far, in order; a figure that one of them lacks is an empty cell.
+    """
     names = dict.fromkeys(name for epoch in epochs for name in epoch.figures)
     text = io.StringIO()
     writer = csv.DictWriter(text, [EPOCH, *names], lineterminator="\n")
@@ -42,6 +52,9 @@ def read_epochs(folder: Path) -> list[Epoch]:
 
     A figure that an epoch does not have is not there. A last line without an end, as a copy that
     was interrupted has it, does not count. Of two rows of one epoch the later one counts.
+
+    Args:
+        folder: of the run.
 
     Raises:
         InputError: the file cannot be read.
@@ -69,6 +82,7 @@ def _epochs(text: str) -> list[Epoch]:
 
 
 def _epoch(row: Mapping[str | None, str | None]) -> Epoch:
+    """A row: a number, and the figures whose cells are not empty."""
     if None in row:
         raise ValueError(f"the row of epoch {row[EPOCH]} has more values than there are columns")
     figures = {str(name): float(value) for name, value in row.items() if value and name != EPOCH}
@@ -76,7 +90,11 @@ def _epoch(row: Mapping[str | None, str | None]) -> Epoch:
 
 
 def progress(folder: Path) -> tuple[int | None, float | None]:
-    """The last whole epoch of a run and its validation UA; None for what it does not tell."""
+    """The last whole epoch of a run and its validation UA; None for what it does not tell.
+
+    For those who look on while the run writes (the board of a sweep, `sermm status`): they never
+    fail for want of a figure.
+    """
     try:
         *_, (number, figures) = read_epochs(folder)
     except ValueError:

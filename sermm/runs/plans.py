@@ -39,7 +39,15 @@ def job_id(words: Sequence[str]) -> str:
 
 
 def write_plan(study_dir: Path, jobs: Sequence[PlannedJob]) -> Path:
-    """Writes the jobs of a sweep; the same sweep again replaces its own file."""
+    """Writes the jobs of a sweep; the same sweep again replaces its own file.
+
+    Args:
+        study_dir: of the study.
+        jobs: all of the sweep, finished or not.
+
+    Returns:
+        The file, named by a digest of the jobs.
+    """
     rows = [list(job.words) for job in jobs]
     path = study_dir / FOLDER / f"{digest(rows)[:16]}.json"
     write_json(path, {"jobs": rows})
@@ -58,7 +66,7 @@ def read_plans(study_dir: Path) -> tuple[PlannedJob, ...]:
 
 
 def log_path(study_dir: Path, job: PlannedJob) -> Path:
-    """Where the job's output goes."""
+    """Where the job's output goes: by its id, as there is a log before there is a run folder."""
     return study_dir / FOLDER / "logs" / f"{job.id}.log"
 
 
@@ -78,7 +86,13 @@ class Note:
 
 
 def write_note(study_dir: Path, words: Sequence[str], note: Note) -> None:
-    """Writes down what became of a job, if it is one of a sweep."""
+    """Writes down what became of a job, if it is one of a sweep.
+
+    Args:
+        study_dir: of the study; without plans in it nothing is written.
+        words: of the job.
+        note: what became of it; replaces an earlier one.
+    """
     if (study_dir / FOLDER).is_dir():
         write_json(_note_path(study_dir, job_id(words)), asdict(note))
 

@@ -1,4 +1,11 @@
-"""`predictions.csv`: one row an utterance, with all that a report needs and no transcript."""
+"""`predictions.csv`: one row an utterance, with all that a report needs and no transcript.
+
+Rows are those of the validation and test parts. Columns: `utterance_id, split, label, predicted`, a
+probability `p_<class>` for each class, then what scores are split by (fold, group, dialogue,
+talker, act). Transcripts stay out, as corpora do not allow to pass them on; a digest of each tells
+whether two systems read the same words. Probabilities are written by `repr`, so that they come back
+bit for bit: combinations add them up.
+"""
 
 import csv
 import io
@@ -24,14 +31,19 @@ LAST_COLUMNS = ("fold", "group", "dialogue", "talker", "act", "transcript_digest
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the system says of one utterance: probabilities `[k]`."""
+    """What the system says of one utterance.
+
+    Attributes:
+        utterance_id: of the corpus.
+        probabilities: `[k]`, in the order of the classes; they sum to 1.
+    """
 
     utterance_id: str
     probabilities: Float[np.ndarray, " k"]
 
 
 def columns_of(classes: Sequence[str]) -> list[str]:
-    """The columns of the file: the probability of each class among them."""
+    """The columns of the file in order: the probability of each class among them."""
     return [*FIRST_COLUMNS, *(f"p_{name}" for name in classes), *LAST_COLUMNS]
 
 
@@ -72,7 +84,12 @@ def write_predictions(
 
 
 def write_rows(folder: Path, rows: Sequence[Row]) -> None:
-    """Writes the file of rows that are complete already; all have the columns of the first."""
+    """Writes the file of rows that are complete already, as a combination's are.
+
+    Args:
+        folder: of the combination.
+        rows: at least one; all have the columns of the first.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -83,7 +100,16 @@ def write_rows(folder: Path, rows: Sequence[Row]) -> None:
 def score(
     predictions: Sequence[Prediction], targets: Mapping[str, str], classes: Sequence[str]
 ) -> Scores:
-    """Scores of the predictions against the classes by id."""
+    """Scores of the predictions against the classes by id; the likeliest class is predicted.
+
+    Args:
+        predictions: of one split.
+        targets: the class of each utterance by id.
+        classes: in the order of the probabilities.
+
+    Raises:
+        ValueError: there are no predictions.
+    """
     index = {c: n for n, c in enumerate(classes)}
     labels = np.array([index[targets[p.utterance_id]] for p in predictions], dtype=np.int64)
     predicted = np.array([p.probabilities.argmax() for p in predictions], dtype=np.int64)
@@ -91,7 +117,13 @@ def score(
 
 
 def named(found: Scores, classes: Sequence[str], split: str) -> dict[str, float | None]:
-    """Scores by the names of `result.json`: `test/ua`, `test/recall_ang`, ..."""
+    """Scores by the names of `result.json`: `test/ua`, `test/recall_ang`, ...
+
+    Args:
+        found: of one split, fractions.
+        classes: in the order of `found.recall`.
+        split: `val` or `test`.
+    """
     means = {f"{split}/{name}": float(getattr(found, name)) for name in METRICS}
     recalls = zip(classes, found.recall, strict=True)
     return {**means, **{f"{split}/recall_{c}": recall for c, recall in recalls}}

@@ -1,4 +1,9 @@
-"""How Lightning is told who starts the processes of a run."""
+"""How Lightning is told who starts the processes of a run.
+
+Lightning's own guess takes any machine that has Slurm for a job, a login node too, and its
+requeueing would compete with ours (`sermm.runs.stopping`); so the trainer gets a
+`ClusterEnvironment` that is decided here.
+"""
 
 import os
 
@@ -26,6 +31,9 @@ def cluster() -> ClusterEnvironment:
 
 
 def nodes() -> int:
-    """On how many nodes this run's processes are."""
+    """On how many nodes this run's processes are.
+
+    `trainer.devices` counts over all of them; Lightning wants the number on each.
+    """
     job = current_job()
     return 1 if job is None else job.nodes

@@ -1,4 +1,10 @@
-"""`result.json`: what a finished run came to, as one record that all write and read."""
+"""`result.json`: what a run or a combination came to; one record that all write and read.
+
+`sermm.engine.record` makes it of a trained run and `sermm.engine.combination.record` of several;
+the report, the trackers and all verbs that go on from a run (`predict`, `explain`, `combine`) read
+it. It holds all that a table needs, so that the report composes no configuration and loads no
+weights. The names of the fields are those of the file; other programs rely on them.
+"""
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -73,7 +79,7 @@ class Overfit:
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """The run that taught this one; `ua` of its test part."""
+    """The run that taught this one by distillation; `ua` of its test part, a fraction."""
 
     key: str
     model: str
@@ -84,7 +90,14 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A figure of a paper: `value` in percent, `protocol` by our name."""
+    """A figure of a paper: `value` in percent, `protocol` by our name.
+
+    Attributes:
+        source: the paper, "Bian 2024".
+        metric: one of `sermm.metrics.names.METRICS`.
+        data: the corpus that it is of.
+        note: what a reader should know of it.
+    """
 
     source: str
     metric: str
@@ -105,7 +118,10 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Utterances of the parts, those cut at `trainer.max_seconds`, and problems of the corpus."""
+    """Utterances of the parts, those cut at `trainer.max_seconds`, and problems of the corpus.
+
+    The report compares `test` with the rows of `predictions.csv`.
+    """
 
     train: int
     val: int
@@ -116,7 +132,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """The commit, and the digest of what is not committed; all None outside a checkout."""
+    """The commit, and the digest of what is not committed; all None outside a checkout.
+
+    Runs of one commit with the same `diff` come from the same code.
+    """
 
     commit: str | None = None
     dirty: bool | None = None
@@ -203,7 +222,11 @@ class Result:
 
     @property
     def test_ua(self) -> float:
-        """UA on the test part, which every run has."""
+        """UA on the test part, which every run has; a fraction.
+
+        Raises:
+            ValueError: this one has none.
+        """
         ua = self.metrics.get("test/ua")
         if ua is None:
             raise ValueError(f"run {self.key} has no UA on its test part")
@@ -216,7 +239,10 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> "Result":
-        """Reads the result of a run folder.
+        """Reads the result of a run folder; one of an older format gets what it lacks.
+
+        Args:
+            folder: of the run.
 
         Raises:
             FileNotFoundError: it has none.
@@ -240,13 +266,16 @@ class Result:
         write_json(folder / RESULT, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as `result.json` has them."""
-        found = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        """The fields as `result.json` has them; most that are None are there as null.
+
+        A few are left out instead, as they would say nothing of most runs.
+        """
+        found = {one.name: _as_json(getattr(self, one.name)) for one in fields(self)}
         return {k: v for k, v in found.items() if v is not None or k not in _ONLY_IF_THERE}
 
 
-def _plain(value: Any) -> Any:
-    """Records as objects, tuples as lists; what is plain already is not copied."""
+def _as_json(value: Any) -> Any:
+    """Records as objects, tuples as lists; what is JSON already is not copied."""
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_as_json(one) for one in value]
     return asdict(value) if hasattr(value, "__dataclass_fields__") else value

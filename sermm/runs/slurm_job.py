@@ -1,4 +1,10 @@
-"""The Slurm job that this process belongs to, if any: what it is, what Slurm says of it."""
+"""The Slurm job that this process belongs to, if any: what it is, what Slurm says of it.
+
+Everything comes from Slurm's environment variables and from `scontrol`, so that there is nothing to
+configure. Three things rest on it: how many processes train (`preflight`), when those that srun
+starts beside the first may begin (`say_ready`, `await_ready`), and whether a job that was told to
+stop goes back into the queue (`sermm.runs.stopping`).
+"""
 
 import os
 import re
@@ -44,23 +50,30 @@ class SlurmJob:
 
 
 def current_job() -> SlurmJob | None:
-    """The job of this process; a shell of Slurm in which somebody types is none."""
-    said = os.environ
-    if "SLURM_JOB_ID" not in said or said.get("SLURM_JOB_NAME") in INTERACTIVE:
+    """The job of this process; a shell of Slurm in which somebody types is none.
+
+    Within `salloc` the variables are set as well; a run started by hand there is meant to be one
+    process. Nodes and tasks are those of the step, as a job may run several with different numbers.
+    """
+    environment = os.environ
+    if "SLURM_JOB_ID" not in environment or environment.get("SLURM_JOB_NAME") in INTERACTIVE:
         return None
-    index = said.get("SLURM_ARRAY_TASK_ID")
-    in_step = said.get("SLURM_STEP_ID", "").isdigit()
+    index = environment.get("SLURM_ARRAY_TASK_ID")
+    in_step = environment.get("SLURM_STEP_ID", "").isdigit()
     return SlurmJob(
-        id=said.get("SLURM_ARRAY_JOB_ID", said["SLURM_JOB_ID"]),
+        id=environment.get("SLURM_ARRAY_JOB_ID", environment["SLURM_JOB_ID"]),
         index=None if index is None else int(index),
-        nodes=int(said.get("SLURM_STEP_NUM_NODES", "1")) if in_step else 1,
-        tasks=int(said.get("SLURM_STEP_NUM_TASKS", "1")) if in_step else 1,
-        restarts=int(said.get("SLURM_RESTART_COUNT", "0")),
+        nodes=int(environment.get("SLURM_STEP_NUM_NODES", "1")) if in_step else 1,
+        tasks=int(environment.get("SLURM_STEP_NUM_TASKS", "1")) if in_step else 1,
+        restarts=int(environment.get("SLURM_RESTART_COUNT", "0")),
     )
 
 
 def preflight(devices: int) -> str | None:
     """A line that says where the run is and what it has; None for one device outside Slurm.
+
+    Called before the system is built: processes that srun started in the wrong number would else
+    wait in training for partners that never come.
 
     Args:
         devices: `trainer.devices`, on all nodes together.
@@ -87,7 +100,11 @@ def preflight(devices: int) -> str | None:
 def say_ready(folder: Path) -> None:
     """Tells the other processes of a run that srun started that they may prepare themselves.
 
-    They need what the first one writes, such as the tokenizer of the training transcripts.
+    They need what the first one writes, such as the tokenizer of the training transcripts. The file
+    names the attempt, so that one which an earlier attempt left does not count.
+
+    Args:
+        folder: of the run.
     """
     job = current_job()
     if job is not None and job.tasks > 1:
@@ -95,7 +112,12 @@ def say_ready(folder: Path) -> None:
 
 
 def await_ready(folder: Path) -> None:
-    """Waits for `say_ready` of the first process of this attempt.
+    """Waits for `say_ready` of the first process of this attempt, up to `READY_S` seconds.
+
+    By a file, as torch's process group does not exist yet: Lightning makes it when training begins.
+
+    Args:
+        folder: of the run, on a file system that all nodes share.
 
     Raises:
         InputError: it does not come.
@@ -114,11 +136,16 @@ def await_ready(folder: Path) -> None:
 
 
 def _attempt(job: SlurmJob) -> str:
+    """What tells this attempt from earlier ones: requeued, and started by another srun."""
     return f"{job.name}, requeued {job.restarts} times, step {os.environ['SLURM_STEP_ID']}"
 
 
 def ask(job: str) -> dict[str, str]:
-    """What `scontrol show job` says of a job, as its own keys; empty where it cannot be asked."""
+    """What `scontrol show job` says of a job, as its own keys; empty where it cannot be asked.
+
+    Args:
+        job: as `SlurmJob.name`.
+    """
     try:
         answer = scontrol("show", "job", "--oneliner", job)
     except (OSError, subprocess.SubprocessError):
@@ -138,7 +165,10 @@ def requeue(job: SlurmJob) -> str | None:
 
 
 def scontrol(*words: str) -> str:
-    """What `scontrol` prints.
+    """What `scontrol` prints; it has `ASK_S` seconds, as its daemon may hang.
+
+    Args:
+        words: its arguments.
 
     Raises:
         OSError: there is no scontrol.
@@ -151,17 +181,17 @@ def scontrol(*words: str) -> str:
     return done.stdout
 
 
-def ending(job: SlurmJob, said: dict[str, str]) -> str:
+def ending(job: SlurmJob, fields: dict[str, str]) -> str:
     """Why Slurm is ending a job that runs no more, in words.
 
     Args:
-        job: which.
-        said: what `ask` returned.
+        job: which, as it was when this process began.
+        fields: what `ask` returned.
     """
-    if int(said.get("Restarts", job.restarts)) > job.restarts:
+    if int(fields.get("Restarts", job.restarts)) > job.restarts:
         return f"Slurm requeued job {job.name}"
-    if said.get("Reason") == "TimeLimit":
-        return f"the time limit {said['TimeLimit']} of Slurm job {job.name} was reached"
+    if fields.get("Reason") == "TimeLimit":
+        return f"the time limit {fields['TimeLimit']} of Slurm job {job.name} was reached"
     return f"Slurm job {job.name} was cancelled (scancel, or a preemption without requeue)"
 
 

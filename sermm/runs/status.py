@@ -1,4 +1,10 @@
-"""`status.json`: how a run is, as it says itself, and what that means to others."""
+"""`status.json`: how a run is, as it says itself, and what that means to others.
+
+A process that is killed cannot say so: its file keeps saying "running". So each says who it is and
+when it last lived, and `Status.standing` is the one place that judges whether that can be believed.
+On the same host the process is looked up, which is certain; on another one the heartbeat decides.
+Clocks of hosts are taken to agree to well within `HEARTBEAT_LIMIT`.
+"""
 
 import errno
 import os
@@ -15,7 +21,7 @@ from sermm.runs.fields import record
 from sermm.runs.layout import FORMAT, STATUS, read_object
 
 # In the file: what a run says of itself.
-Said = Literal["running", "finished", "failed", "interrupted"]
+Reported = Literal["running", "finished", "failed", "interrupted"]
 # How a run stands: what it says of itself if that can be believed, or "unreadable"; one that a
 # sweep has planned and that has no folder so far is waiting.
 State = Literal["failed", "unreadable", "interrupted", "running", "waiting", "finished"]
@@ -25,7 +31,7 @@ HEARTBEAT_LIMIT = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class _File:
-    """The fields of the file."""
+    """The fields of the file, before the state and the time are looked at."""
 
     state: str
     error: str | None = None
@@ -41,14 +47,15 @@ class Status:
     """What a run says of itself.
 
     Attributes:
+        state: what it says that it is doing.
         error: why it failed or was interrupted, a traceback perhaps.
         host, pid: the process that said so.
-        heartbeat: its last sign of life.
+        heartbeat: its last sign of life; None only where it is not running.
         job: which job of a sweep it is (`sermm.runs.plans.job_id`), if any.
         slurm: Slurm's name of its job.
     """
 
-    state: Said
+    state: Reported
     error: str | None = None
     host: str | None = None
     pid: int | None = None
@@ -58,9 +65,16 @@ class Status:
 
     @classmethod
     def of_this_process(
-        cls, state: Said, error: str | None, job: str | None, slurm: str | None
+        cls, state: Reported, error: str | None, job: str | None, slurm: str | None
     ) -> "Status":
-        """What this process says now."""
+        """What this process says now, to the second, in UTC.
+
+        Args:
+            state: of its run.
+            error: why, if it is at an end; None while all is well.
+            job: which job of a sweep it is.
+            slurm: Slurm's name of its job.
+        """
         now = datetime.now(UTC).replace(microsecond=0)
         return cls(state, error, _host(), os.getpid(), now, job, slurm)
 
@@ -74,15 +88,15 @@ class Status:
         """
         path = folder / STATUS
         found = record(_File, read_object(path), str(path))
-        if found.state not in get_args(Said):
-            raise InputError(f"{path}: state is {found.state!r}, expected {_among(Said)}")
+        if found.state not in get_args(Reported):
+            raise InputError(f"{path}: state is {found.state!r}, expected {_among(Reported)}")
         beat = _time(found.heartbeat, path)
         if beat is None and found.state == "running":
             raise InputError(f"{path}: it is running, and has no heartbeat")
         return cls(**{**vars(found), "heartbeat": beat})
 
     def write(self, folder: Path) -> None:
-        """Replaces the status of a run folder."""
+        """Replaces the status of a run folder, whole or not at all: others may be reading it."""
         write_json(folder / STATUS, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
@@ -103,8 +117,8 @@ class Status:
         if self._gone():
             return Standing("interrupted", f"process {self.pid} is gone from {self.host}", self)
         if datetime.now(UTC) - self.heartbeat > HEARTBEAT_LIMIT:
-            said = f"no sign of life since {self.heartbeat.isoformat()}"
-            return Standing("interrupted", said, self)
+            reason = f"no sign of life since {self.heartbeat.isoformat()}"
+            return Standing("interrupted", reason, self)
         return Standing("running", "", self)
 
     def _gone(self) -> bool:
@@ -132,7 +146,16 @@ class Standing(NamedTuple):
 
 
 def standing(folder: Path) -> Standing:
-    """How the run of a folder stands; what cannot be read is unreadable, and says why."""
+    """How the run of a folder stands; what cannot be read is unreadable, and says why.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Never an error: `sermm status` and the report go through thousands of folders, and list
+            those
+        that are damaged.
+    """
     try:
         return Status.read(folder).standing
     except FileNotFoundError:
@@ -141,11 +164,12 @@ def standing(folder: Path) -> Standing:
         return Standing("unreadable", str(error))
 
 
-def _time(said: str | None, path: Path) -> datetime | None:
-    if said is None:
+def _time(text: str | None, path: Path) -> datetime | None:
+    """With a time zone; what older files say without one is UTC."""
+    if text is None:
         return None
     try:
-        beat = datetime.fromisoformat(said)
+        beat = datetime.fromisoformat(text)
     except ValueError as error:
         raise InputError(f"{path}: heartbeat is no time: {error}") from error
     return beat if beat.tzinfo else beat.replace(tzinfo=UTC)

@@ -5,6 +5,14 @@ On SIGUSR1, SIGUSR2 or SIGTERM it stops where it is. The state after the last wh
 Its status says why it stopped; a Slurm job that may be requeued goes back into the queue, unless
 Slurm itself is already ending it. The same signal from the same hand may come twice; a further one
 after `REPEAT_S` ends the process at once.
+
+    first process    stoppable: Watch raises Stopped -> folder says "interrupted" -> put_back
+    other processes  following: live on until the first has stopped, so that it waits for nobody
+    workers          leave_to_parent: they inherit the handler, and must not stop the run
+
+A signal is an exception (`Stopped`), as it may come anywhere: while features are extracted, in an
+epoch, in a prediction. No loop has to look for it but that of training: what is raised in a
+destructor Python swallows, so `KeepSignals` asks once more after every batch.
 """
 
 import ctypes
@@ -44,6 +52,11 @@ class Watch:
 
     Args:
         folder: of the run.
+
+    Attributes:
+        heard: the first signal; None until one comes.
+        heard_s: when, by the monotonic clock.
+        begun_s: when this process began, in seconds since 1970, as files have it.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -54,7 +67,13 @@ class Watch:
         self.heard_s = 0.0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Stops the run, or, the second time, the process."""
+        """Stops the run, or, the second time, the process.
+
+        srun and slurmd both pass on one SIGTERM, so a second one counts only `REPEAT_S` later.
+
+        Raises:
+            Stopped: this is the first signal.
+        """
         if os.getpid() != self.pid:
             leave_to_parent(number)
         elif self.heard is None:
@@ -62,8 +81,8 @@ class Watch:
             raise Stopped(self.heard.name)
         elif time.monotonic() - self.heard_s > REPEAT_S:
             with suppress(OSError):
-                said = f"ended at once by a second signal, after {self.heard.name}"
-                self.folder.write_status("interrupted", said)
+                reason = f"ended at once by a second signal, after {self.heard.name}"
+                self.folder.write_status("interrupted", reason)
             os._exit(INTERRUPTED)
 
     def check(self) -> None:
@@ -76,39 +95,50 @@ class Watch:
             raise Stopped(self.heard.name)
 
     def verdict(self) -> tuple[str, bool]:
-        """Why the run stops, and whether its job is to be put back into the queue."""
+        """Why the run stops, and whether its job is to be put back into the queue.
+
+        Asks Slurm, as the signal itself does not tell: SIGTERM comes from a preemption, which may
+        requeue the job, and from scancel, which must not be undone.
+        """
         if self.heard is None:
             raise RuntimeError("no signal has come")
         job, name = current_job(), self.heard.name
         if job is None:
             return f"stopped by {name}; run it again to resume", False
-        said = ask(job.name)
-        if not said:
+        fields = ask(job.name)
+        if not fields:
             return f"{name} in Slurm job {job.name}; scontrol does not answer, not requeued", False
-        if said.get("JobState") != "RUNNING":
-            return f"{name}: {ending(job, said)}", False
+        if fields.get("JobState") != "RUNNING":
+            return f"{name}: {ending(job, fields)}", False
         if job.tasks > 1 and self.heard == signal.SIGTERM:
             return (
                 f"{name} while Slurm job {job.name} was running: another process of the run may "
                 "have failed, see the log",
                 False,
             )
-        if said.get("Requeue") != "1":
+        if fields.get("Requeue") != "1":
             return f"preempted: {name} from Slurm job {job.name}, which may not be requeued", False
-        if near_end(said) and not self.has_progressed():
+        if near_end(fields) and not self.has_progressed():
             return f"{name}: not one epoch fits into the time limit; ask for more time=", False
         return f"preempted: {name} from Slurm, job {job.name} requeued", True
 
     def has_progressed(self) -> bool:
-        """Whether this process has finished an epoch."""
+        """Whether this process has finished an epoch.
+
+        If not, and the time limit is what ends it, requeueing would go round for ever.
+        """
         last = self.folder.last
         return last.exists() and last.stat().st_mtime >= self.begun_s
 
 
-def near_end(said: dict[str, str]) -> bool:
-    """Whether a signal is likely to be the warning before the time limit."""
-    limit_s = seconds_of(said.get("TimeLimit", "UNLIMITED"))
-    run_s = seconds_of(said.get("RunTime", "00:00:00"))
+def near_end(fields: dict[str, str]) -> bool:
+    """Whether a signal is likely to be the warning before the time limit.
+
+    Args:
+        fields: what `ask` returned.
+    """
+    limit_s = seconds_of(fields.get("TimeLimit", "UNLIMITED"))
+    run_s = seconds_of(fields.get("RunTime", "00:00:00"))
     return limit_s is not None and run_s is not None and limit_s - run_s < NEAR_S
 
 
@@ -122,6 +152,13 @@ def leave_to_parent(number: int) -> None:
 @contextmanager
 def stoppable(folder: RunFolder) -> Iterator[None]:
     """The body is a run: `folder.running()`, and what signals make of it.
+
+    An error while Slurm is ending the job may only be its consequence: a worker or another process
+    that died first. So for a moment the signal is awaited, and if it comes the run was interrupted
+    and has not failed.
+
+    Args:
+        folder: of the run.
 
     Raises:
         Stopped: a signal came; the folder says so, and the job is requeued where it may be.
@@ -158,7 +195,10 @@ def await_signal(watch: Watch) -> None:
 
 
 def put_back(folder: RunFolder) -> None:
-    """Requeues the job; the folder says so if that failed."""
+    """Requeues the job; the folder says so if that failed.
+
+    Last of all: Slurm may kill this process as soon as it has been asked.
+    """
     job = current_job()
     problem = None if job is None else requeue(job)
     if problem is not None:
@@ -171,7 +211,11 @@ def put_back(folder: RunFolder) -> None:
 def handled(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """The body with a handler for the three signals; afterwards they are as before.
 
-    Once `handler` is a watch that has heard one, they stay ignored: the process is ending.
+    Once `handler` is a watch that has heard one, they stay ignored: the process is ending. Outside
+    the main thread, where Python allows no handlers, the body runs without.
+
+    Args:
+        handler: called with the signal's number and the interrupted frame.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -195,10 +239,10 @@ def following() -> Iterator[None]:
     job = current_job()
     if sys.platform == "linux" and (job is None or job.tasks == 1):
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
-    told = threading.Event()
+    signalled = threading.Event()
 
     def end_later(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        told.set()
+        signalled.set()
         timer = threading.Timer(FOLLOWER_S, os._exit, [INTERRUPTED])
         timer.daemon = True
         timer.start()
@@ -207,14 +251,17 @@ def following() -> Iterator[None]:
         try:
             yield
         except Exception:
-            if told.is_set():
+            if signalled.is_set():
                 # Only that the first process has gone.
                 os._exit(INTERRUPTED)
             raise
 
 
 class KeepSignals(Callback):
-    """Puts the handlers back over Lightning's, which forward SIGTERM in the midst of a batch."""
+    """Puts the handlers back over Lightning's, which forward SIGTERM in the midst of a batch.
+
+    Made before Lightning puts in its own, so that it knows those that were there.
+    """
 
     def __init__(self) -> None:
         self.handlers = {number: signal.getsignal(number) for number in SIGNALS}

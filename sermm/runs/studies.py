@@ -1,4 +1,9 @@
-"""Studies and the run folders in them; imports nothing that takes time."""
+"""Studies and the run folders in them; imports nothing that takes time.
+
+A study is a folder of run folders under `runs_dir`, and has no file of its own but the plans of its
+sweeps. `sermm status` shall take two seconds for ten thousand runs, so nothing here parses YAML: a
+few fields are picked out of `config.yaml` as text.
+"""
 
 import os
 import re
@@ -20,8 +25,12 @@ _TITLE = {
 def find_study(study: str, runs_dir: Path) -> Path:
     """The folder of a study given by name or as a folder.
 
+    Args:
+        study: a name under `runs_dir`, which goes first, or a path.
+        runs_dir: where studies are.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none; the message names those that there are.
     """
     for folder in (runs_dir / study, Path(study)):
         if study and folder.is_dir():
@@ -39,14 +48,25 @@ def known_studies(runs_dir: Path) -> list[Path]:
 
 
 def run_folders(parent: Path) -> list[Path]:
-    """The folders inside that are not hidden and not the report, by name."""
+    """The folders inside that are not hidden and not the report, by name.
+
+    Hidden are a sweep's plans (`.sweeps`). Sorted, so that whatever is made of them comes in the
+    same order on every machine.
+    """
     with os.scandir(parent) as inside:
         names = [entry.name for entry in inside if entry.is_dir() and entry.name != REPORT_FOLDER]
     return [parent / name for name in sorted(names) if not name.startswith(".")]
 
 
 def title(folder: Path) -> dict[str, str]:
-    """Model, protocol, fold and seed, as far as the run's `config.yaml` tells."""
+    """Model, protocol, fold and seed, as far as the run's `config.yaml` tells.
+
+    Args:
+        folder: of the run, in whatever state.
+
+    Returns:
+        By these names; those that the file does not tell are not there.
+    """
     config = folder / CONFIG
     text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
     found = {name: pattern.search(text) for name, pattern in _TITLE.items()}

@@ -1,4 +1,9 @@
-"""Runs put together: by table (corpus and protocol), then by system."""
+"""Runs put together: by table (corpus and protocol), then by system.
+
+A system is a configuration without fold and seed (`Result.system`), so its runs differ in these two
+and are the sample that means and deviations are of. The report, `sermm combine` and the grammar of
+`sermm.runs.find` group and name runs here, so that a row has one name everywhere.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +28,17 @@ Systems = dict[str, list[R]]
 
 
 def by_table(runs: Sequence[R]) -> dict[tuple[str, ...], Systems[R]]:
-    """Runs by table (corpus, protocol, classes), then by system; both in a stable order."""
+    """Runs by table (corpus, protocol, classes), then by system; both in a stable order.
+
+    Args:
+        runs: finished, of one study.
+
+    Returns:
+        Systems by table; the runs of each by seed, then by fold.
+
+    Raises:
+        InputError: two runs are of one system, seed and fold, which would count twice.
+    """
     grouped: dict[tuple[str, ...], Systems[R]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         table = (run.result.data, run.result.protocol, *run.result.classes)
@@ -50,11 +65,15 @@ def _refuse_twins(runs: Sequence[FinishedRun]) -> None:
 def labels(systems: Mapping[str, Sequence[FinishedRun]]) -> dict[str, str]:
     """A label for each system: its model's name, and the settings that differ among namesakes.
 
-    Namesakes whose settings do not tell them apart have their variants' names, if these do.
+    Namesakes whose settings do not tell them apart have their variants' names, if these do. What
+    nothing tells apart gets the first digits of its digest.
+
+    Args:
+        systems: of one table; what differs depends on which others there are.
     """
     firsts = {system: runs[0].result for system, runs in systems.items()}
     apart = told_apart(systems, lambda result: result.model)
-    named = {system: f"{firsts[system].model} {told}".strip() for system, told in apart.items()}
+    named = {system: f"{firsts[system].model} {words}".strip() for system, words in apart.items()}
     for model in {result.model for result in firsts.values()}:
         same = [system for system, result in firsts.items() if result.model == model]
         variants = {system: firsts[system].variant for system in same}
@@ -67,17 +86,25 @@ def labels(systems: Mapping[str, Sequence[FinishedRun]]) -> dict[str, str]:
 def told_apart(
     systems: Mapping[str, Sequence[FinishedRun]], kind: Callable[[Result], str]
 ) -> dict[str, str]:
-    """For each system the settings that tell it from others of its kind; empty if it is alone."""
+    """For each system the settings that tell it from others of its kind; empty if it is alone.
+
+    Args:
+        systems: of one table.
+        kind: systems with the same are namesakes: the model, say, or the variant.
+
+    Returns:
+        `key=value ...` by system, with a mark where several have the same.
+    """
     kinds: dict[str, list[str]] = defaultdict(list)
     for system, runs in systems.items():
         kinds[kind(runs[0].result)].append(system)
     apart = {}
     for same in kinds.values():
-        told = _differences({s: systems[s][0].result.settings for s in same})
-        counts = Counter(told.values())
+        words = _differences({s: systems[s][0].result.settings for s in same})
+        counts = Counter(words.values())
         for system in same:
-            twin = _mark(system) if counts[told[system]] > 1 else ""
-            apart[system] = f"{told[system]} {twin}".strip()
+            twin = _mark(system) if counts[words[system]] > 1 else ""
+            apart[system] = f"{words[system]} {twin}".strip()
     return apart
 
 

@@ -1,4 +1,8 @@
-"""What a number was made with: library versions and the state of the code."""
+"""What a number was made with: library versions and the state of the code.
+
+Both go into every `result.json`. A report warns where the runs of a table come from several commits
+or from code that was changed and not committed. Looked up once in a process: git takes a while.
+"""
 
 import platform
 import subprocess
@@ -20,7 +24,10 @@ def versions() -> dict[str, str]:
 
 @lru_cache
 def git_state() -> Git:
-    """The commit, and the digest of what is not committed; all None outside a checkout."""
+    """The commit, and the digest of what is not committed; all None outside a checkout.
+
+    Only `sermm` and `conf` count: what else is changed cannot change a result.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return Git()
@@ -30,6 +37,7 @@ def git_state() -> Git:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints; None where it fails or there is nothing to say it of."""
     done = subprocess.run(
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
     )

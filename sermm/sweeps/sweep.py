@@ -20,7 +20,7 @@ from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import PlannedJob, log_path, write_plan
 from sermm.runs.result import Result
-from sermm.runs.status import Said
+from sermm.runs.status import Reported
 from sermm.sweeps.board import Board
 from sermm.sweeps.combinations import combine_sweep
 from sermm.sweeps.pool import Job
@@ -125,7 +125,7 @@ class Sweep:
             return None
         status = planned.folder.status
         if status is None or status.state == "running":
-            state: Said = "interrupted" if job.state == "interrupted" else "failed"
+            state: Reported = "interrupted" if job.state == "interrupted" else "failed"
             planned.folder.write_status(state, job.end)
         if job.stopped:
             print(f"{planned.title}: stopped, to be resumed", file=sys.stderr, flush=True)

@@ -72,14 +72,14 @@ def test_sharpness_needs_two_tokens(length):
     assert np.isnan(sharpness(alpha)).all()
     measure = band(alpha, np.array([0.1, 0.2, 0.3]))
     assert measure.value is None
-    assert f"here are {length}" in measure.said
+    assert f"here are {length}" in measure.basis
 
 
 def test_band_is_the_mean_sharpness_of_the_top_quartile():
     # The upper quartile of 0.1, 0.6, 0.7 is 0.65: only the last frame is above.
     measure = band(ALPHA, np.array([0.1, 0.6, 0.7]))
     assert measure.value == pytest.approx(SHARP)
-    assert "1 of 3 positions" in measure.said
+    assert "1 of 3 positions" in measure.basis
     assert measure.paper == 0.67
 
 
@@ -87,8 +87,8 @@ def test_silent_frames_have_no_share_and_are_not_counted():
     share = np.array([np.nan, 0.2, 0.4])
     # The upper quartile of 0.2, 0.4 is 0.35.
     assert top_quartile(share).tolist() == [False, False, True]
-    assert "silent" in band(ALPHA, np.full(3, np.nan)).said
-    assert "same everywhere" in band(ALPHA, np.full(3, 0.3)).said
+    assert "silent" in band(ALPHA, np.full(3, np.nan)).basis
+    assert "same everywhere" in band(ALPHA, np.full(3, 0.3)).basis
 
 
 def test_lexicon_is_the_mean_relevance_of_the_negative_words():
@@ -97,12 +97,12 @@ def test_lexicon_is_the_mean_relevance_of_the_negative_words():
     measure = lexicon(looked_at, words, {"unbearable", "no", "hate"})
     # unbearable: (0.2 + 0.6) / 2; hate was cut off.
     assert measure.value == pytest.approx((0.4 + 0.8) / 2)
-    assert measure.said == "mean r of unbearable 0.40, no 0.80"
+    assert measure.basis == "mean r of unbearable 0.40, no 0.80"
 
 
 def test_lexicon_says_why_there_is_none():
-    assert "no word is on the list" in lexicon(np.ones(1), [Word("so", (0,))], {"no"}).said
-    assert lexicon(np.ones(1), [], {"no"}).said == "the transcript is empty"
+    assert "no word is on the list" in lexicon(np.ones(1), [Word("so", (0,))], {"no"}).basis
+    assert lexicon(np.ones(1), [], {"no"}).basis == "the transcript is empty"
 
 
 def test_cross_is_the_correlation_of_energy_with_what_exclamation_marks_get():
@@ -132,13 +132,13 @@ def test_cross_adds_up_all_exclamation_marks():
 def test_cross_says_why_there_is_none(alpha, energy, pieces, why):
     measure = cross(alpha, np.array(energy), pieces)
     assert measure.value is None
-    assert why in measure.said
+    assert why in measure.basis
 
 
 def test_without_times_there_is_no_energy():
     for measure in (band(ALPHA, None), cross(np.eye(3), None, PIECES)):
         assert measure.value is None
-        assert "no times" in measure.said
+        assert "no times" in measure.basis
 
 
 def test_words_are_joined_to_the_tokens_that_have_a_character_of_them():

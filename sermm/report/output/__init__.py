@@ -1,1 +1,1 @@
-"""Tables as text, Markdown, CSV and HTML, and pictures."""
+"""Tables as text, Markdown, CSV and HTML, and pictures; computes nothing."""

@@ -1,4 +1,9 @@
-"""Learning curves as pictures."""
+"""Learning curves as pictures, to be read in print without colour.
+
+Lines are means over the runs, the area around them reaches from the lowest to the highest run, and
+markers are what papers print. Where fewer than half of the runs got to, a line is thin: it is of
+those that learned longest. Sizes are inches of a page 6.3 wide.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +60,7 @@ def _has(curves: LearningCurves, name: str) -> bool:
 
 
 def _draw_panel(axes: Axes, curves: LearningCurves, name: str, data: str) -> None:
+    """One figure of both parts, with papers that print the same one; scores in percent."""
     for part in PARTS:
         _draw_curve(axes, curves.curve(part, name), part, 1 if name == LOSS else 100)
     for number, paper in enumerate(curves.papers):
@@ -69,6 +75,7 @@ def _draw_panel(axes: Axes, curves: LearningCurves, name: str, data: str) -> Non
 
 
 def _mark_best(axes: Axes, row: Row) -> None:
+    """The epoch whose weights were chosen, the mean over the runs."""
     if row.best_epoch is None:
         return
     kind = "best epoch" if row.n_runs == 1 else "mean best epoch"
@@ -77,6 +84,14 @@ def _mark_best(axes: Axes, row: Row) -> None:
 
 
 def _draw_curve(axes: Axes, curve: Curve, part: str, scale: int) -> None:
+    """Mean and range over the runs.
+
+    Args:
+        axes: to draw into.
+        curve: may be empty.
+        part: "train" or "val".
+        scale: 100 for scores, which are fractions, 1 for losses.
+    """
     if not curve:
         return
     look = _LOOKS[part]
@@ -92,6 +107,15 @@ def _draw_curve(axes: Axes, curve: Curve, part: str, scale: int) -> None:
 
 
 def _draw_paper(axes: Axes, paper: PaperCurve, name: str, number: int, data: str) -> None:
+    """What a paper prints: markers without a line, as it prints few epochs.
+
+    Args:
+        axes: to draw into.
+        paper: its figures are in percent already.
+        name: the score, or the loss.
+        number: of the paper, which chooses the marker.
+        data: our corpus.
+    """
     source = paper.source if paper.data == data else f"{paper.source} ({paper.data})"
     for part, look in _LOOKS.items():
         of = f"{part}_{LOSS}" if name == LOSS else part
@@ -126,4 +150,5 @@ def _legend(figure: Figure) -> None:
         frameon=False,
     )
     for text in legend.get_texts():
+        # names may hold dollars
         text.set_parse_math(False)

@@ -1,4 +1,8 @@
-"""Confusion matrices as pictures."""
+"""Confusion matrices as pictures.
+
+Shares are of the rows, so that the diagonal is the recall of each class and classes of unlike size
+can be compared; counts stand below, as a share of few utterances says little.
+"""
 
 from pathlib import Path
 
@@ -11,7 +15,13 @@ from sermm.core.files import whole_file
 
 
 def draw_confusion(path: Path, table: list[list[int]], classes: tuple[str, ...]) -> None:
-    """Writes a PNG: rows are labels; each cell shows its share of the row and its count."""
+    """Writes a PNG: rows are labels; each cell shows its share of the row and its count.
+
+    Args:
+        path: of the picture.
+        table: confusion matrix `[k k]`, rows are labels.
+        classes: k names, in the order of the matrix.
+    """
     counts = np.array(table)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     size = 1.0 + 0.62 * len(classes)
@@ -31,6 +41,7 @@ def draw_confusion(path: Path, table: list[list[int]], classes: tuple[str, ...])
 
 
 def _write_cells(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
+    """White on dark cells, black on light ones."""
     for (i, j), count in np.ndenumerate(counts):
         colour = "white" if share[i, j] > 0.6 else "black"
         text = f"{100 * share[i, j]:.0f} %\n{count}"

@@ -1,4 +1,8 @@
-"""What a repository keeps of a report: `results.csv`, and the few pictures that its page shows."""
+"""What a repository keeps of a report: `results.csv`, and the few pictures that its page shows.
+
+A report is dozens of files, made anew at any time from the runs; a page under version control
+needs a few of them, under names without a digest.
+"""
 
 import re
 from collections.abc import Sequence
@@ -40,6 +44,9 @@ def readable(report: Report) -> dict[str, str]:
     """The files of the pictures by names that people can type, such as `confusion-single_gate`.
 
     The protocol is part of the name where there are several.
+
+    Returns:
+        File names within the report's folder.
     """
     several = len(report.tables) > 1
     found = {}

@@ -1,4 +1,8 @@
-"""Writes a report into a folder: `index.html`, `tables.md`, `results.csv` and figures."""
+"""Writes a report into a folder: `index.html`, `tables.md`, `results.csv` and figures.
+
+The page is made by a template that gets ready-made text (`templates/report.html`); it shows
+pictures from files beside it and needs nothing from elsewhere.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +32,12 @@ class _Section:
 def write(report: Report, folder: Path) -> None:
     """Writes the report; files of an earlier report are replaced.
 
-    `results.csv` has one row a system and protocol; its scores are fractions.
+    `results.csv` has one row a system and protocol; its scores are fractions. Pictures come first
+    and the page last, so that a page never names a picture that is not there.
+
+    Args:
+        report: of a study.
+        folder: made if it does not exist.
     """
     sections = [_section(table) for table in report.tables]
     draw(report.tables, folder)
@@ -42,6 +51,7 @@ def _section(table: Table) -> _Section:
 
 
 def _write_csv(records: Sequence[Mapping[str, object]], path: Path) -> None:
+    """The records as columns; what a record lacks (an act, a class of another table) is empty."""
     frame = pl.concat((pl.DataFrame([record]) for record in records), how="diagonal_relaxed")
     with whole_file(path) as temporary:
         frame.write_csv(temporary)

@@ -1,4 +1,8 @@
-"""Which pictures a report has: their files, and what they say to those who cannot see them."""
+"""Which pictures a report has: their files, and what they say to those who cannot see them.
+
+The names and texts are made without matplotlib, as the terminal and `keep=` need these only. Names
+hold a digest: two systems may have labels that are the same but for characters no file may have.
+"""
 
 import re
 from collections.abc import Collection, Sequence
@@ -16,7 +20,12 @@ from sermm.report.tables.tables import Table
 
 @dataclass(frozen=True)
 class Picture:
-    """A file beside the page, and its text."""
+    """A file beside the page, and its text.
+
+    Attributes:
+        file: its name in the report's folder.
+        alt: what the picture says, in words and numbers, for screen readers.
+    """
 
     file: str
     alt: str
@@ -50,6 +59,7 @@ def _of(table: Table, row: Row) -> Pictures:
 
 
 def _file(kind: str, table: Table, row: Row) -> str:
+    """Readable, unique by a digest of table and system, and no longer than a file name may be."""
     where = digest([table.data, table.protocol, table.classes, row.system])[:8]
     name = re.sub(r"[^\w.=-]+", "-", f"{table.protocol}-{row.label}")[:80]
     return f"{kind}-{name}-{where}.png"
@@ -63,13 +73,13 @@ def _confusion_alt(table: Table, row: Row) -> str:
 
 
 def _learning_alt(table: Table, curves: LearningCurves) -> str:
-    said = [
+    courses = [
         f"{word} {_course(curve, name, curves.row.best_epoch)}"
         for name in (curves.metric, LOSS)
         for part, word in PARTS.items()
         if (curve := curves.curve(part, name))
     ]
-    return f"Learning curves of {curves.row.label}, {title(table)}; {'; '.join(said)}"
+    return f"Learning curves of {curves.row.label}, {title(table)}; {'; '.join(courses)}"
 
 
 def _course(curve: Curve, name: str, best: float | None) -> str:
@@ -85,7 +95,12 @@ def _value(value: float, name: str) -> str:
 
 
 def draw(tables: Sequence[Table], folder: Path) -> None:
-    """Writes the pictures of all tables; those of an earlier report go."""
+    """Writes the pictures of all tables; those of an earlier report go.
+
+    Args:
+        tables: of the report.
+        folder: of the report.
+    """
     # matplotlib takes a second to import, which the terminal's table need not wait for
     from sermm.report.output.curve_figures import draw_curves
     from sermm.report.output.figures import draw_confusion
@@ -102,7 +117,12 @@ def draw(tables: Sequence[Table], folder: Path) -> None:
 
 
 def remove_others(folder: Path, current: Collection[str]) -> None:
-    """Removes the pictures of earlier reports."""
+    """Removes the pictures of earlier reports.
+
+    Args:
+        folder: only pictures that are named as ours are looked at.
+        current: names to keep.
+    """
     for old in [*folder.glob("confusion-*.png"), *folder.glob("curves-*.png")]:
         if old.name not in current:
             old.unlink()

@@ -1,4 +1,8 @@
-"""A report as text: for the terminal, and as Markdown."""
+"""A report as text: for the terminal, and as Markdown.
+
+`table_text` is what `sermm report` prints, `markdown` the whole of it as `tables.md`, `inserted`
+the main tables in a page that somebody wrote. All say the same of an incomplete study, and first.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -10,7 +14,10 @@ from sermm.report.tables.tables import Report, Table
 
 
 def table_text(report: Report) -> str:
-    """The papers' tables and the main table of every protocol, aligned for a terminal."""
+    """The papers' tables and the main table of every protocol, aligned for a terminal.
+
+    The rest (recall, parts, cost) is on the page and in `tables.md`: a screen should do.
+    """
     lines = [*_open_ends(report, "")]
     for table in report.tables:
         lines += ["", title(table)]
@@ -54,6 +61,12 @@ def main_tables(report: Report) -> str:
 
 def inserted(page: str, report: Report) -> str:
     """A Markdown page with the papers' and the main tables between its marks for this study.
+
+    What stands around the marks, and the marks themselves, stay, so it can be done again.
+
+    Args:
+        page: text of the page, with `<!-- sermm report STUDY -->` and `<!-- end -->`.
+        report: of that study.
 
     Raises:
         InputError: the page has no such marks.
@@ -113,7 +126,15 @@ def _aligned(grid: Grid) -> list[str]:
 
 
 def _blocks(grid: Grid, widths: Sequence[int]) -> list[list[int]]:
-    """Columns that stand beside one another, the first always; all, where there are no groups."""
+    """Columns that stand beside one another, the first always; all, where there are no groups.
+
+    Args:
+        grid: its groups are never torn apart.
+        widths: characters of each column.
+
+    Returns:
+        Numbers of columns, a list for each block.
+    """
     if not grid.groups:
         return [list(range(len(widths)))]
     blocks: list[list[int]] = []
@@ -130,6 +151,7 @@ def _blocks(grid: Grid, widths: Sequence[int]) -> list[list[int]]:
 
 
 def _justified(row: Sequence[str], widths: Sequence[int], text: Collection[int]) -> list[str]:
+    """Cells of one width a column; `text` are the columns that are not numbers."""
     return [
         cell.ljust(width) if column in text else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -137,6 +159,7 @@ def _justified(row: Sequence[str], widths: Sequence[int], text: Collection[int])
 
 
 def _piped(grid: Grid) -> list[str]:
+    """A Markdown table; its second line aligns the columns."""
     rule = ["---", *(["---:"] * (len(grid.header) - 2)), "---" if grid.prose else "---:"]
     rows = [grid.one_header, rule, *grid.rows]
     return ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
@@ -149,6 +172,7 @@ def _below(grid: Grid) -> list[str]:
 
 
 def _escaped(text: str) -> str:
+    """The text with nothing that Markdown would take for markup, on one line."""
     for character in "\\|*<[`":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

@@ -1,1 +1,1 @@
-"""Which figures stand where: rows, comparisons, the tables of papers."""
+"""What a report says: statistics of rows, papers beside ours, warnings, and all of it as grids."""

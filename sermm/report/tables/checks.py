@@ -1,4 +1,9 @@
-"""What a reader must know before believing a table: runs that lack, and rows that are unlike."""
+"""What a reader must know before believing a table: runs that lack, and rows that are unlike.
+
+Three degrees. A missing run refuses the report unless that is allowed (`missing_runs`). A stamp
+stands above a table: its numbers are another thing than they seem (`stamps`). A warning says that
+rows can be compared less well than they look (`warnings`).
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +16,10 @@ _ROUNDING = 1e-4
 
 
 def missing_runs(systems: Systems[Run]) -> list[str]:
-    """A sentence for every system and seed that lacks folds."""
+    """A sentence for every system and seed that lacks folds.
+
+    A mean over four of five folds is no mean over five. A seed with no run at all is not missed.
+    """
     names = labels(systems)
     lines = []
     for system, runs in systems.items():
@@ -28,31 +36,42 @@ def missing_runs(systems: Systems[Run]) -> list[str]:
 
 
 def stamps(leaky: bool, rows: Sequence[Row]) -> list[str]:
-    """What must stand above a table: leaky protocol, epoch chosen on test."""
-    said = []
+    """What must stand above a table: leaky protocol, epoch chosen on test.
+
+    Args:
+        leaky: the protocol is.
+        rows: of the table.
+    """
+    lines = []
     if leaky:
-        said.append("LEAKY PROTOCOL: the same talkers are in training and test")
+        lines.append("LEAKY PROTOCOL: the same talkers are in training and test")
     if chosen := [r.label for r in rows if "test" in r.selection]:
-        said.append(f"EPOCH CHOSEN ON THE TEST FOLD: {', '.join(chosen)}")
-    return said
+        lines.append(f"EPOCH CHOSEN ON THE TEST FOLD: {', '.join(chosen)}")
+    return lines
 
 
 def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
-    """What makes the rows of a table less comparable than they look."""
+    """What makes the rows of a table less comparable than they look.
+
+    Args:
+        systems: the runs of the table.
+        rows: its rows.
+    """
     results = [run.result for runs in systems.values() for run in runs]
-    said = []
+    lines = []
     commits = sorted({str(r.git.commit)[:10] for r in results})
     if len(commits) > 1:
-        said.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
+        lines.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
     if dirty := sum(bool(r.git.dirty) for r in results):
-        said.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
+        lines.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
     sources = sorted({source for r in rows for source in r.text_sources})
     if len(sources) > 1:
-        said.append(f"the text comes from different sources: {', '.join(sources)}")
-    return [*said, *_different_splits(systems), *_fewer_seeds(rows), *_doubtful(systems)]
+        lines.append(f"the text comes from different sources: {', '.join(sources)}")
+    return [*lines, *_different_splits(systems), *_fewer_seeds(rows), *_doubtful(systems)]
 
 
 def _different_splits(systems: Systems[Run]) -> list[str]:
+    """Where runs of one seed and fold do not share the split: the corpus has changed in between."""
     splits: dict[tuple[int, int], set[str]] = defaultdict(set)
     for runs in systems.values():
         for run in runs:
@@ -65,6 +84,7 @@ def _different_splits(systems: Systems[Run]) -> list[str]:
 
 
 def _fewer_seeds(rows: Sequence[Row]) -> list[str]:
+    """Rows with fewer seeds than others; not floors, for which one seed does."""
     every = {seed for r in rows if not r.floor for seed in r.seeds}
     return [
         f"{r.label} was run with seeds {list(r.seeds)}, other rows with {sorted(every)}"
@@ -85,9 +105,9 @@ def _contradictions(run: Run) -> list[str]:
     if predicted != expected:
         lines.append(f"{name}: {predicted} test predictions, the test fold has {expected}")
     for metric, value in run_scores(run).items():
-        said = run.result.metrics.get(f"test/{metric}")
-        if said is not None and abs(said - value) > _ROUNDING:
+        stated = run.result.metrics.get(f"test/{metric}")
+        if stated is not None and abs(stated - value) > _ROUNDING:
             lines.append(
-                f"{name}: result.json says test/{metric} {said:.4f}, its predictions {value:.4f}"
+                f"{name}: result.json says test/{metric} {stated:.4f}, its predictions {value:.4f}"
             )
     return lines

@@ -1,4 +1,13 @@
-"""Our rows beside the cells of a paper's table."""
+"""Our rows beside the cells of a paper's table.
+
+A cell names a system by its variant (the model and its streams). Runs bring along the tables that
+they stand in; here each cell is paired with every row of ours of that variant, and with none if it
+was not run. Rows of one variant that differ in settings make several pairs of the same cell.
+
+A table of a leaky protocol names an honest twin. Where both were run, one comparison has both: the
+paper's own protocol is its `side`, the honest one its `twin`, and the twin's own table is not shown
+a second time. No pair holds figures of two protocols as if they were one.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,6 +109,9 @@ def comparisons(side: Side, others: Iterable[Side]) -> tuple[Comparison, ...]:
         side: ours.
         others: of the same corpus and classes; where one of them shows a table with this side as
             its twin, the table is not repeated.
+
+    Returns:
+        Those that are worth a place, by title.
     """
     by_protocol = {other.protocol: other for other in others}
     found = []
@@ -113,6 +125,7 @@ def comparisons(side: Side, others: Iterable[Side]) -> tuple[Comparison, ...]:
 
 
 def _papers(side: Side) -> tuple[PaperTable, ...]:
+    """The tables that one run of each system brings; its other runs bring the same."""
     firsts = [runs[0].result for runs in side.systems.values()]
     return merged(PaperTable.of(found) for first in firsts for found in first.papers)
 
@@ -127,10 +140,12 @@ def _shown_as_twin(paper: PaperTable, side: Side, others: Mapping[str, Side]) ->
 
 
 def _name(paper: PaperTable) -> tuple[str, ...]:
+    """What makes two records the same table; cells and notes may differ from commit to commit."""
     return paper.source, paper.title, paper.metric, paper.protocol, paper.data
 
 
 def _comparison(paper: PaperTable, side: Side, twin: Side | None) -> Comparison:
+    """Every cell with our rows of its variant, by their settings; with none if there is none."""
     ours = _by_variant(side, twin)
     nothing: Mapping[str, tuple[Row | None, Row | None]] = {"": (None, None)}
     pairs = (
@@ -157,7 +172,12 @@ def _by_variant(side: Side, twin: Side | None) -> dict[str | None, dict[str, _Bo
 
 
 def _beside(side: Side, twin: Side | None) -> tuple[Systems[Run], dict[str, _Both]]:
-    """The systems of both sides, each once, with its rows; those of the same settings are one."""
+    """The systems of both sides, each once, with its rows; those of the same settings are one.
+
+    The protocol is part of a system's digest, so the same system has another one on each side. They
+    are matched by variant and settings, and only where that is unambiguous on both sides: else each
+    keeps a row of its own.
+    """
     systems = dict(side.systems)
     both: dict[str, _Both] = {row.system: (row, None) for row in side.rows}
     if twin is None:
@@ -186,12 +206,15 @@ def _kind(systems: Systems[Run], system: str) -> str:
     return digest([first.variant, first.settings])
 
 
-def plain(comparison: Comparison) -> list[dict[str, object]]:
+def cell_records(comparison: Comparison) -> list[dict[str, object]]:
     """One record a pair, for JSON.
 
     Scores, the paper's too, are fractions; parameters are counted, time is in milliseconds, memory
     in GB. `system` is the variant, `model` the name of our row; without runs what is ours is None.
     What begins with `twin` is there only where a second protocol stands beside.
+
+    Args:
+        comparison: its pairs in order.
     """
     return [_record(comparison, pair) for pair in comparison.pairs]
 
@@ -221,5 +244,6 @@ def _record(comparison: Comparison, pair: Pair) -> dict[str, object]:
 
 
 def _ours(pair: Pair, row: Row | None, *names: str) -> dict[str, object]:
+    """Mean, deviations and number of runs of a row under the given names; None, 0 without runs."""
     found = pair.figure(row) or (None, None, None)
     return dict(zip(names, (*found, row.n_runs if row else 0), strict=True))

@@ -1,4 +1,8 @@
-"""What papers print by epoch, as text cells with ours beside every figure."""
+"""What papers print by epoch, as text cells with ours beside every figure.
+
+Rows are the epochs that the paper prints, not all of ours. Where it prints losses, the
+ratios of training and validation follow, computed from its figures, and as it prints them itself.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -58,6 +62,7 @@ def _grid(table: Table, curves: LearningCurves, paper: PaperCurve) -> Grid:
 
 
 def _columns(paper: PaperCurve) -> Iterable[_Column]:
+    """Losses where the paper prints them, then scores, then what follows from both."""
     losses = any(point.train_loss or point.val_loss for point in paper.points)
     metric = f"{metric_text(paper.metric)}, " if losses else ""
     if losses:
@@ -71,6 +76,7 @@ def _columns(paper: PaperCurve) -> Iterable[_Column]:
 
 
 def _ratios(paper: PaperCurve) -> Iterable[_Column]:
+    """How training and validation compare; the ratio as printed has no column of ours."""
     by_wa, by_loss = RATIOS
     if paper.metric == "wa":
         yield _Column(RATIOS[by_wa], by_wa, 1.0, lambda point: point.wa_ratio, "from the paper's")
@@ -87,6 +93,10 @@ def _notes(table: Table, curves: LearningCurves, paper: PaperCurve) -> Iterable[
 
 
 def _cells(curves: LearningCurves, column: _Column, point: PaperPoint) -> Iterable[str]:
+    """Ours, if the column has ours, then the paper's, at one epoch.
+
+    Ours are of the runs that got so far; how many, where not all did.
+    """
     if column.name is not None:
         spread = curves.by_name.get(column.name, {}).get(point.epoch)
         all_there = spread is None or spread.n == curves.row.n_runs

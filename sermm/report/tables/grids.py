@@ -1,4 +1,8 @@
-"""A table's numbers as text cells: made once, so that page, Markdown and terminal agree."""
+"""A table's numbers as text cells: made once, so that page, Markdown and terminal agree.
+
+Percentages of ours have one decimal: a test fold of 1,000 utterances resolves no more. The order of
+the grids is the order of the page.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +29,10 @@ class Grid:
     """A titled table of text; the first column names the row.
 
     Attributes:
+        title: what it shows.
+        note: how to read the numbers.
+        header: a name for each column.
+        rows: as many cells as the header has.
         floors: how many of the last rows are floors.
         prose: the last column is text, not numbers.
         groups: names that span the columns after the first.
@@ -77,7 +85,7 @@ def points(value: float | None) -> str:
 
 
 def grids(table: Table) -> list[Grid]:
-    """All grids of a table, the main one first."""
+    """All grids of a table, the main one first; parts by act and group where the runs have such."""
     found = [_main(table), _recall(table)]
     if any(r.acts for r in table.rows):
         found.append(_parts(table, "By act", lambda r: r.acts))
@@ -89,6 +97,15 @@ def grids(table: Table) -> list[Grid]:
 def _grid(
     table: Table, title: str, note: str, header: Sequence[str], cells: Callable[[Row], list[str]]
 ) -> Grid:
+    """A grid with a line for each row of the table.
+
+    Args:
+        table: its rows, floors last.
+        title: of the grid.
+        note: of the grid.
+        header: of the columns after the first.
+        cells: of a row, as many.
+    """
     rows = tuple((_name(r), *cells(r)) for r in table.rows)
     floors = sum(r.floor for r in table.rows)
     return Grid(title, note, ("model", *header), rows, floors)
@@ -99,6 +116,8 @@ def _name(r: Row) -> str:
 
 
 def _main(table: Table) -> Grid:
+    """Mean and pooled scores with the headline's interval, and what papers state of the systems."""
+
     def cells(r: Row) -> list[str]:
         found = [str(r.n_runs)]
         for metric in ("ua", "wa"):
@@ -135,16 +154,19 @@ def _comparable(table: Table, r: Row) -> list[Published]:
 
 
 def _figure(table: Table, r: Row, figure: Published) -> str:
-    """A paper's figure, where it comes from, and whether ours agrees."""
-    said = f"{figure.value} {metric_text(figure.metric)}, {figure.source}, {figure.protocol}"
+    """A paper's figure, where it comes from, and whether ours agrees.
+
+    Only under the paper's own protocol is it judged, by our interval of the pooled score.
+    """
+    text = f"{figure.value} {metric_text(figure.metric)}, {figure.source}, {figure.protocol}"
     if figure.protocol != table.protocol:
-        said += ": another protocol"
+        text += ": another protocol"
     elif r.interval and figure.metric in r.interval:
         low, high = r.interval[figure.metric]
         value = figure.value / 100
         place = "below" if value < low else "above" if value > high else "within"
-        said += f": {place} our interval"
-    return f"{said} ({figure.note})" if figure.note else said
+        text += f": {place} our interval"
+    return f"{text} ({figure.note})" if figure.note else text
 
 
 def _recall(table: Table) -> Grid:
@@ -159,6 +181,10 @@ def _recall(table: Table) -> Grid:
 
 
 def _parts(table: Table, title: str, parts: Callable[[Row], dict[str, Part]]) -> Grid:
+    """Pooled UA and WA by act or group; names that are numbers by their size.
+
+    A part's `n` is the largest that any system has, as some may lack folds.
+    """
     names = sorted({name for r in table.rows for name in parts(r)}, key=_natural)
     sizes = {name: max(parts(r)[name].n for r in table.rows if name in parts(r)) for name in names}
 

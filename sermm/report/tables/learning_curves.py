@@ -1,4 +1,9 @@
-"""Scores and losses by epoch: what the epochs of a system's runs say together."""
+"""Scores and losses by epoch: what the epochs of a system's runs say together.
+
+Runs stop at different epochs, so a point says how many of them it is of: late ones are of few. Mean
+and range are kept, as there are too few runs for more. What papers print by epoch goes along
+(`PaperCurve`), to be drawn and tabulated beside.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -42,8 +47,8 @@ class LearningCurves:
         row: the row of the system.
         metric: the score to draw: that of the first of `papers`, else the protocol's headline, or
             another one where no run has it by epoch.
-        by_name: curves by name ("val/wa") and epoch; what no run has is not
-            there, nor a value that is not finite.
+        by_name: curves by name ("val/wa") and epoch; what no run has is not there, nor a value that
+            is not finite.
         papers: what papers print by epoch for the system.
     """
 
@@ -64,6 +69,10 @@ class LearningCurves:
 
 def learning_curves(row: Row, runs: Sequence[Run]) -> LearningCurves:
     """The curves of one system; runs without epochs (combinations, floors) have none.
+
+    Args:
+        row: of the system.
+        runs: of the system; their `metrics.csv` is read here, and only for systems that are shown.
 
     Raises:
         InputError: a run's figures by epoch cannot be read.
@@ -92,6 +101,7 @@ def _curves(runs: Sequence[_Values]) -> dict[str, Curve]:
 
 
 def _curve(runs: Sequence[Mapping[int, float]]) -> Curve:
+    """Mean and range at each epoch that a run got to."""
     by_epoch: dict[int, list[float]] = {}
     for run in runs:
         for epoch, value in run.items():

@@ -1,4 +1,10 @@
-"""What a figure of a paper may be: how it is had from our runs, and how it is written."""
+"""What a figure of a paper may be: how it is had from our runs, and how it is written.
+
+Papers print more than scores: the F1 of two classes, parameters in millions, milliseconds. Each
+kind is a `Metric` of `PAPER_METRICS` under the name that `conf/paper` uses
+(`sermm.runs.reading.papers.FIGURES` lists the same names for checking). A new kind is a new entry
+there; tables, differences and records follow from it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,12 +65,18 @@ class Metric:
 
 
 def metric_text(name: str) -> str:
-    """A score's name as people write it."""
+    """A score's name as people write it; other names as they are."""
     return _SCORES.get(name, name)
 
 
 def pair_f1(table: Int[np.ndarray, "*b k k"], i: int, j: int) -> Float[np.ndarray, "*b"]:
-    """Mean F1 of two classes, F1 = 2 C_ii / (n_i + sum_j C_ji); NaN where one has no example."""
+    """Mean F1 of two classes, F1 = 2 C_ii / (n_i + sum_j C_ji); NaN where one has no example.
+
+    Args:
+        table: confusion matrices, rows are labels.
+        i: one class.
+        j: the other one.
+    """
     right = np.diagonal(table, axis1=-2, axis2=-1)[..., [i, j]]
     examples = table.sum(-1)[..., [i, j]]
     both = examples + table.sum(-2)[..., [i, j]]
@@ -74,10 +86,19 @@ def pair_f1(table: Int[np.ndarray, "*b k k"], i: int, j: int) -> Float[np.ndarra
 
 
 def _of_score(name: str, row: Row, pair: _Pair) -> Figure:  # noqa: ARG001
+    """The mean and deviations that the row has already."""
     return Figure(row.mean[name], row.sd[name], row.seed_sd[name] if row.seed_sd else None)
 
 
 def _of_pair(among: bool, row: Row, pair: _Pair) -> Figure | None:
+    """F1 of two classes over the runs; None where the row does not have both.
+
+    Args:
+        among: only utterances whose label and prediction are of the two take part, as in a matrix
+            `[2 2]`; else all do, and what was taken for a third class counts against them.
+        row: of a system.
+        pair: the classes by name.
+    """
     classes = list(row.recall)
     if not set(pair) <= set(classes):
         return None
@@ -104,11 +125,13 @@ def _of_parameters(name: str, row: Row, pair: _Pair) -> Figure:  # noqa: ARG001
 
 
 def _of_cost(name: str, row: Row, pair: _Pair) -> Figure | None:  # noqa: ARG001
+    """Milliseconds or memory of the row, if its runs were all measured on one kind of machine."""
     # over several machines there is no one figure; the table of costs has them all
     values = [getattr(cost, name) for cost in row.costs]
     return Figure(values[0]) if len(values) == 1 and values[0] is not None else None
 
 
+# compared=False: time and memory are of a machine, a difference to a paper's says nothing.
 PAPER_METRICS = {
     **{
         name: Metric(f"{_SCORES[name]} in percent", 100.0, 2, partial(_of_score, name), score=True)

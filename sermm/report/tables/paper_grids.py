@@ -1,4 +1,13 @@
-"""Tables of papers as text cells, in the paper's own layout, with ours beside every figure."""
+"""Tables of papers as text cells, in the paper's own layout, with ours beside every figure.
+
+A reader with the paper at hand finds its rows and columns in their order and under their names.
+Each column becomes up to four:
+
+    ours, PROTOCOL | paper | difference | ours, TWIN
+
+The notes say what the figures are, of how many runs ours are, and why the two may not be compared;
+they are made of the records, so none can be forgotten.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,6 +52,7 @@ def paper_grids(table: Table) -> list[Grid]:
 
 
 def _grid(comparison: Comparison) -> Grid:
+    """The grid of one table; what belongs to a cell is a footnote, each text once."""
     paper = comparison.paper
     columns = tuple(_columns(comparison))
     footnotes = tuple(dict.fromkeys(cell.note for cell in paper.cells if cell.note))
@@ -63,6 +73,7 @@ def _grid(comparison: Comparison) -> Grid:
 
 
 def _columns(comparison: Comparison) -> Iterable[_Column]:
+    """The paper's columns in the order of its cells, and what each becomes."""
     cells = comparison.paper.cells
     for name in dict.fromkeys(cell.column for cell in cells):
         measures = [PAPER_METRICS[cell.metric] for cell in cells if cell.column == name]
@@ -75,6 +86,7 @@ def _columns(comparison: Comparison) -> Iterable[_Column]:
 
 
 def _header(comparison: Comparison, column: _Column) -> Iterable[str]:
+    """The names of what one column of the paper becomes; protocols only where there are two."""
     paper, twin = comparison.paper, comparison.twin
     yield f"ours, {comparison.side.protocol}" if column.doubled else "ours"
     yield "paper" if comparison.same_data else f"paper ({paper.data})"
@@ -85,10 +97,11 @@ def _header(comparison: Comparison, column: _Column) -> Iterable[str]:
 
 
 def _notes(comparison: Comparison) -> Iterable[str]:
+    """Sentences in the order in which a reader needs them."""
     paper, side = comparison.paper, comparison.side
     scores = any(pair.measure.score for pair in comparison.pairs)
     spread = "; ours: mean ± sample sd over the runs" if scores else ""
-    yield f"{'; '.join(_told(paper))}{spread}."
+    yield f"{'; '.join(_kinds(paper))}{spread}."
     yield from _runs(comparison, scores)
     yield from unlike(paper, side.data, side.protocol)
     if scores and comparison.twin:
@@ -108,7 +121,7 @@ def _runs(comparison: Comparison, scores: bool) -> Iterable[str]:
         yield "After the slash: sd of the seeds' means, each the mean over the folds of a seed."
 
 
-def _told(paper: PaperTable) -> Iterable[str]:
+def _kinds(paper: PaperTable) -> Iterable[str]:
     """What the figures are: once for all columns where they are of one kind."""
     kinds: dict[str, list[str]] = {}
     for cell in paper.cells:
@@ -164,10 +177,12 @@ def _rows_of(rows: Iterable[Row | None]) -> list[Row]:
 
 
 def _equally_many(filled: Sequence[Row]) -> bool:
+    """Whether one sentence about the runs does for all rows; else each cell says its own number."""
     return len({row.n_runs for row in filled}) == 1
 
 
 def _how_many(filled: Sequence[Row]) -> str:
+    """Runs a row, as folds x seeds where that is what they are."""
     n = filled[0].n_runs
     each = f"{_counted(n, 'run')} each"
     shapes = {(row.n_folds, len(row.seeds)) for row in filled}
@@ -184,6 +199,13 @@ def _counted(n: int, what: str) -> str:
 def _rows(
     comparison: Comparison, columns: Sequence[_Column], footnotes: Sequence[str]
 ) -> Iterable[tuple[str, ...]]:
+    """The lines of the grid; where the paper has no cell, ours stay empty too.
+
+    Args:
+        comparison: of the table.
+        columns: of the paper.
+        footnotes: texts, whose places here give their numbers.
+    """
     cells = {cell.place: cell for cell in comparison.paper.cells}
     pairs = {(pair.cell.place, pair.settings): pair for pair in comparison.pairs}
     tell_n = [
@@ -208,8 +230,8 @@ def _row_names(pairs: Iterable[Pair]) -> Iterable[tuple[str, str]]:
     for pair in pairs:
         there = pair.ours or pair.twin
         settings.setdefault(pair.cell.row, set()).update([pair.settings] if there else [])
-    for name, told in settings.items():
-        yield from ((name, one) for one in sorted(told or {""}))
+    for name, of_row in settings.items():
+        yield from ((name, one) for one in sorted(of_row or {""}))
 
 
 def _cells(
@@ -219,6 +241,15 @@ def _cells(
     tell_n: Sequence[bool],
     footnotes: Sequence[str],
 ) -> Iterable[str]:
+    """The cells of one column of the paper in one row, as many as the column's span.
+
+    Args:
+        comparison: of the table.
+        column: of the paper.
+        pair: the paper's cell and ours.
+        tell_n: whether ours must say their number of runs, under the protocol and under its twin.
+        footnotes: texts by number.
+    """
     yield _ours(pair, pair.ours, tell_n[0])
     note = pair.cell.note
     mark = f"[{footnotes.index(note) + 1}] " if note else ""
@@ -230,15 +261,16 @@ def _cells(
 
 
 def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:
+    """Ours as `mean ± sd over the runs / sd of the seeds' means`, in the paper's unit."""
     found, measure = pair.figure(row), pair.measure
     if found is None or row is None:
         return NOTHING
-    said = measure.written(found.mean, NOTHING)
+    text = measure.written(found.mean, NOTHING)
     if measure.score:
-        said += f" ± {measure.written(found.sd, NOTHING)}"
+        text += f" ± {measure.written(found.sd, NOTHING)}"
     if found.seed_sd is not None:
-        said += f" / {measure.written(found.seed_sd, NOTHING)}"
-    return f"{said} (n = {row.n_runs})" if tell_n and measure.score else said
+        text += f" / {measure.written(found.seed_sd, NOTHING)}"
+    return f"{text} (n = {row.n_runs})" if tell_n and measure.score else text
 
 
 def _difference(comparison: Comparison, pair: Pair) -> str:

@@ -1,4 +1,17 @@
-"""The statistics of one row: all runs of one system under one protocol."""
+"""The statistics of one row: all runs of one system under one protocol.
+
+Everything follows from the runs' counted test predictions, by way of confusion matrices, and not
+from the scores that `result.json` states: these are only compared with them (`checks`). So two
+kinds of figures can be had of the same runs:
+
+| figure | how |
+| --- | --- |
+| mean, sd | a score for each run, then over the runs; what papers print |
+| pooled, interval | the matrices of all folds added by seed, scored, then the mean over the seeds |
+
+A mean over folds weighs a small fold like a large one, and its classes may be few; pooled scores
+do not have this fault, and can be resampled by dialogue. Legend: s seeds, f folds, k classes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +30,11 @@ from sermm.runs.result import Parameters, Published
 
 @dataclass(frozen=True)
 class Part:
-    """Pooled scores on a part of the test utterances (an act, a group).
+    """Pooled scores on a part of the test utterances (an act, a group), as fractions.
 
     Attributes:
         ua: mean over the random seeds, likewise `wa`.
-        n: the number of utterances, counted once.
+        n: the number of utterances, counted once however many seeds there are.
     """
 
     ua: float
@@ -81,7 +94,7 @@ class Row:
 
 
 def row(label: str, runs: Sequence[Run]) -> Row:
-    """The statistics of the runs of one system."""
+    """The statistics of the runs (one or more) of one system; `label` is what its row is called."""
     results = [run.result for run in runs]
     first = results[0]
     k = len(first.classes)
@@ -120,7 +133,7 @@ def row(label: str, runs: Sequence[Run]) -> Row:
 
 
 def run_scores(run: Run) -> dict[str, float]:
-    """The scores of one run's test predictions."""
+    """The scores of one run's test predictions, fractions by metric."""
     k = len(run.result.classes)
     table = np.zeros((1, k, k), dtype=np.int64)
     label, predicted, n = (run.tests[name].to_numpy() for name in ("label", "predicted", "n"))
@@ -129,6 +142,7 @@ def run_scores(run: Run) -> dict[str, float]:
 
 
 def _counts(run: Run) -> pl.DataFrame:
+    """A run's counted predictions with seed and fold as columns, so that runs can be stacked."""
     seed, fold = pl.lit(run.result.seed, pl.Int64), pl.lit(str(run.result.fold))
     return run.tests.with_columns(seed=seed, fold=fold)
 
@@ -148,6 +162,11 @@ def _tables(counts: pl.DataFrame, by: str, k: int) -> tuple[list[str], np.ndarra
 
 
 def _spread(tables: np.ndarray) -> tuple[dict[str, float], dict[str, float | None]]:
+    """Mean and sample standard deviation over the runs, by metric.
+
+    Args:
+        tables: a confusion matrix for each run, `[r k k]`.
+    """
     by_run = averages(tables)
     mean = {name: float(by_run[name].mean()) for name in METRICS}
     sd = {name: float(by_run[name].std(ddof=1)) if len(tables) > 1 else None for name in METRICS}
@@ -155,6 +174,13 @@ def _spread(tables: np.ndarray) -> tuple[dict[str, float], dict[str, float | Non
 
 
 def _seed_sd(by_fold: np.ndarray) -> dict[str, float] | None:
+    """Sample standard deviation of the seeds' means over their folds; None with one seed.
+
+    What is left when the folds have been averaged out: how much the random seed alone changes.
+
+    Args:
+        by_fold: confusion matrices `[s f k k]`; empty where a seed lacks a fold.
+    """
     if len(by_fold) < 2:
         return None
     by_run = averages(by_fold)
@@ -163,6 +189,15 @@ def _seed_sd(by_fold: np.ndarray) -> dict[str, float] | None:
 
 
 def _interval(counts: pl.DataFrame, k: int, name: str) -> dict[str, tuple[float, float]] | None:
+    """The 95 % interval of the pooled scores; None with fewer than two units to resample.
+
+    By dialogue, as utterances of one dialogue are not independent; by talker where there are none.
+
+    Args:
+        counts: of all runs.
+        k: classes.
+        name: of the table, for its draws.
+    """
     units, tables = _tables(counts, "unit", k)
     return intervals(tables, _draws(len(units), name)) if len(units) > 1 else None
 
@@ -174,6 +209,7 @@ def _draws(d: int, name: str) -> np.ndarray:
 
 
 def _parts(counts: pl.DataFrame, by: str, k: int) -> dict[str, Part]:
+    """Pooled UA and WA by value of a column; a seed with no utterance of one is left out."""
     names, tables = _tables(counts, by, k)
     parts = {}
     for i, name in enumerate(names):
@@ -185,5 +221,6 @@ def _parts(counts: pl.DataFrame, by: str, k: int) -> dict[str, Part]:
 
 
 def _mean(values: Sequence[float | int | None]) -> float | None:
+    """Over those that are known; None if none is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

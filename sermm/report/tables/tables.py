@@ -1,4 +1,9 @@
-"""One table for every corpus and protocol of a study, and what a reader must be warned of."""
+"""One table for every corpus and protocol of a study, and what a reader must be warned of.
+
+`build` is what `sermm report` calls first: it reads the study, refuses one that is incomplete, and
+computes all numbers. What it returns is written by `sermm.report.output`, sent to a tracker, or
+printed as JSON (`as_json`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +12,7 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.report.tables.checks import missing_runs, stamps, warnings
-from sermm.report.tables.comparisons import Comparison, Side, comparisons, plain
+from sermm.report.tables.comparisons import Comparison, Side, cell_records, comparisons
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
 from sermm.runs.reading.runs import Run, Study, read_study
@@ -48,7 +53,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """A study as plain data.
+    """A study's tables, and what is missing from them.
 
     Attributes:
         missing: the runs that should be there and are not, one sentence each.
@@ -63,6 +68,10 @@ class Report:
 
 def build(study_dir: Path, allow_missing: bool = False) -> Report:
     """Reads a study and computes its tables.
+
+    Args:
+        study_dir: folder of the study.
+        allow_missing: report what there is; what is missing is said in the report.
 
     Raises:
         InputError: no run has finished, a fold is there twice, runs are missing and
@@ -97,7 +106,10 @@ def _refusal(study: Study, missing: Sequence[str]) -> str:
 
 
 def _side(systems: Systems[Run]) -> Side:
-    """The systems of one table with their rows, best first, floors last."""
+    """The systems of one table with their rows, best first, floors last.
+
+    Best by the mean of the protocol's headline, or of UA where a row has no such metric.
+    """
     names = labels(systems)
     rows = [row(names[system], runs) for system, runs in systems.items()]
     first = next(iter(systems.values()))[0].result
@@ -106,6 +118,12 @@ def _side(systems: Systems[Run]) -> Side:
 
 
 def _table(side: Side, others: Sequence[Side]) -> Table:
+    """The table of one side.
+
+    Args:
+        side: its systems and rows.
+        others: other protocols on the same corpus and classes, for papers' tables with a twin.
+    """
     systems, rows = side.systems, side.rows
     first = next(iter(systems.values()))[0].result
     return Table(
@@ -137,6 +155,7 @@ def summary(report: Report) -> list[Mapping[str, object]]:
 
 
 def _record(table: Table, r: Row) -> dict[str, object]:
+    """A row of `results.csv`; recalls and acts come after what every row has."""
     low, high = r.interval[table.headline] if r.interval else (None, None)
     record: dict[str, object] = {
         "model": r.label,
@@ -168,7 +187,7 @@ def _record(table: Table, r: Row) -> dict[str, object]:
     }
 
 
-def as_plain(report: Report) -> dict[str, object]:
+def as_json(report: Report) -> dict[str, object]:
     """The report as JSON: the records of `results.csv`, and what to know before reading them.
 
     `papers` of a table holds one record for each cell of a paper and system of ours, `costs` one
@@ -186,7 +205,7 @@ def as_plain(report: Report) -> dict[str, object]:
                 "protocol": table.protocol,
                 "stamps": list(table.stamps),
                 "warnings": list(table.warnings),
-                "papers": [record for found in table.papers for record in plain(found)],
+                "papers": [record for found in table.papers for record in cell_records(found)],
                 "costs": [{"model": r.label, **asdict(c)} for r in table.rows for c in r.costs],
             }
             for table in report.tables

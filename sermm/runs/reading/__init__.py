@@ -1,1 +1,1 @@
-"""Reads what run folders hold."""
+"""Reads what run folders hold, for the report and whatever else goes through a study."""

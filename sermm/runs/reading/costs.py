@@ -1,4 +1,8 @@
-"""What it takes to predict one utterance, as the runs of a system measured it."""
+"""What it takes to predict one utterance, as the runs of a system measured it.
+
+The engine measures it at the end of a run (`sermm.engine.cost`). Times of different machines,
+threads or precisions cannot be averaged, so the runs of a system give one figure for each kind.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,7 +42,11 @@ class CostOfRuns:
 
 
 def costs(found: Iterable[Cost | None]) -> tuple[CostOfRuns, ...]:
-    """One for each kind of machine that runs were measured on, in the order of the runs."""
+    """One for each kind of machine that runs were measured on, in the order of the runs.
+
+    Args:
+        found: of the runs of one system; None for those that were not measured.
+    """
     kinds: dict[tuple[Any, ...], list[Cost]] = {}
     for one in found:
         if one is not None:
@@ -47,6 +55,7 @@ def costs(found: Iterable[Cost | None]) -> tuple[CostOfRuns, ...]:
 
 
 def _joined(same: list[Cost]) -> CostOfRuns:
+    """Of runs on one kind of machine: a slow one among them moves the median little."""
     peaks = [one.peak_memory_gb for one in same if one.peak_memory_gb is not None]
     return CostOfRuns(
         **{name: getattr(same[0], name) for name in _WHERE},

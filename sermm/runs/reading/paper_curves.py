@@ -1,4 +1,9 @@
-"""Figures by epoch that papers print, as runs bring them along in `result.json`."""
+"""Figures by epoch that papers print, as runs bring them along in `result.json`.
+
+They stand in the `curves` of a model's configuration and go into the results of its runs, so that a
+report can put ours beside them without the configuration. What a file holds is checked here, once
+for all runs of a study that have the same.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -28,12 +33,12 @@ class PaperPoint:
 
     @property
     def wa_ratio(self) -> float | None:
-        """Training / validation of its scores."""
+        """Training / validation of its scores; above 1 where training goes better."""
         return _quotient(self.train, self.val)
 
     @property
     def loss_ratio(self) -> float | None:
-        """Validation / training of its losses."""
+        """Validation / training of its losses; above 1 where training goes better."""
         return _quotient(self.val_loss, self.train_loss)
 
 
@@ -57,7 +62,10 @@ class PaperCurve:
 
     @classmethod
     def of(cls, found: Any) -> "PaperCurve":
-        """Takes a curve from parsed JSON.
+        """Takes a curve from parsed JSON; its points come sorted by epoch.
+
+        Args:
+            found: an item of `Result.curves`.
 
         Raises:
             ValueError: a field is missing or wrong, or an epoch is there twice.
@@ -74,10 +82,12 @@ class PaperCurve:
 
 
 def _quotient(above: float | None, below: float | None) -> float | None:
+    """None where one of them is not known, or the lower one is 0."""
     return above / below if above is not None and below else None
 
 
 def _refuse_impossible(point: PaperPoint, name: str) -> None:
+    """Refuses what cannot be: epoch 0, more than 100 percent, what is negative or not finite."""
     shares = [share or 0.0 for share in (point.train, point.val)]
     others = [figure or 0.0 for figure in (point.train_loss, point.val_loss, point.ratio)]
     in_percent = all(0 <= share <= 100 for share in shares)

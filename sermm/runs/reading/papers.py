@@ -1,4 +1,9 @@
-"""The tables of papers that runs bring along in `result.json`."""
+"""The tables of papers that runs bring along in `result.json`.
+
+A table stands once in `conf/paper` and goes into the result of every run that one of its cells is
+of. The report joins what runs bring (`merged`) and puts ours beside (`sermm.report.tables`). Cells
+say only what is not usual in their table: `_cell` fills in the rest.
+"""
 
 import re
 from collections.abc import Iterable
@@ -32,6 +37,8 @@ class _Printed:
 
 @dataclass(frozen=True)
 class _PrintedCell:
+    """A cell as the file has it, with what is usual in its table filled in."""
+
     row: str
     column: str
     system: str | None
@@ -90,6 +97,9 @@ class PaperTable:
     def of(cls, found: Any) -> "PaperTable":
         """Takes a table from parsed JSON.
 
+        Args:
+            found: an item of `Result.papers`.
+
         Raises:
             ValueError: a field is missing or wrong, or a cell is there twice.
         """
@@ -122,7 +132,12 @@ def _refuse_metric(metric: str, where: str) -> None:
 def merged(tables: Iterable[PaperTable]) -> tuple[PaperTable, ...]:
     """Tables of the same name put together, by title; the first one gives the order of the cells.
 
-    Tables of the same name with another metric, protocol or corpus stay apart.
+    Runs of different commits may bring a table in different states: one knows a cell's system,
+    another does not yet. Tables of the same name with another metric, protocol or corpus stay
+    apart.
+
+    Args:
+        tables: of the runs of a study, most of them the same.
     """
     found: dict[tuple[str, ...], PaperTable] = {}
     for table in dict.fromkeys(tables):
@@ -132,6 +147,7 @@ def merged(tables: Iterable[PaperTable]) -> tuple[PaperTable, ...]:
 
 
 def _joined(one: PaperTable, other: PaperTable) -> PaperTable:
+    """The cells of both, each once; notes and twin of the first that has any."""
     cells = {cell.place: cell for cell in one.cells}
     for cell in other.cells:
         first = cells.get(cell.place)
@@ -151,4 +167,5 @@ def _same(one: PaperCell, other: PaperCell) -> PaperCell:
 
 
 def _natural(title: str) -> str:
+    """For sorting: "Table 10" after "Table 9"."""
     return re.sub(r"\d+", lambda number: number[0].zfill(9), title)

@@ -1,4 +1,8 @@
-"""Reads `predictions.csv`."""
+"""Reads `predictions.csv`.
+
+By polars, lazily: a report of thousands of runs needs a few columns of one split of each. All
+values are text; who needs numbers converts them.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,5 +63,5 @@ def _refuse_damaged(
 
 
 def as_rows(predictions: pl.DataFrame) -> list[Row]:
-    """The rows as text, empty where there is nothing."""
+    """The rows as text by column, empty where there is nothing, as the file itself has them."""
     return predictions.fill_null("").to_dicts()

@@ -1,4 +1,10 @@
-"""Reads the run folders of a study: what finished, and why the rest did not."""
+"""Reads the run folders of a study: what finished, and why the rest did not.
+
+A study may have ten thousand runs with thousands of predictions each, so what stays in memory of a
+run is small: counts of its test predictions instead of rows, and one copy of whatever is alike in
+all results. A folder that cannot be read is a `Problem` and not an error: one of thousands must not
+keep the others from being reported.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +73,12 @@ class Study:
 def read_study(folder: Path) -> Study:
     """Reads every run folder in `folder`; what cannot be read becomes a problem.
 
+    Args:
+        folder: of the study.
+
+    Returns:
+        Runs and problems by folder name, whichever thread was first.
+
     Raises:
         InputError: no run has finished.
     """
@@ -81,6 +93,7 @@ def read_study(folder: Path) -> Study:
 
 
 def _read_run(folder: Path, held: _Held) -> Run | Problem:
+    """One folder; `held` is shared by all threads, and a result put into it twice does no harm."""
     state, reason, _ = standing(folder)
     if state == "unreadable":
         return Problem(_describe(folder), _half_written(folder) or reason, state)
@@ -95,6 +108,7 @@ def _read_run(folder: Path, held: _Held) -> Run | Problem:
 
 
 def _half_written(folder: Path) -> str | None:
+    """Which of the files of a finished run are absent; None if all are there."""
     absent = ", ".join(name for name in _FILES if not (folder / name).is_file())
     return f"no {absent}: half-written" if absent else None
 
@@ -117,11 +131,16 @@ def _shared(result: Result, held: _Held) -> Result:
 def _describe(folder: Path) -> str:
     """The run's folder name, with model, fold and seed as far as its configuration tells."""
     found = title(folder)
-    said = [f"{name} {found[name]}" for name in ("model", "fold", "seed") if name in found]
-    return f"{folder.name} ({', '.join(said)})" if said else folder.name
+    parts = [f"{name} {found[name]}" for name in ("model", "fold", "seed") if name in found]
+    return f"{folder.name} ({', '.join(parts)})" if parts else folder.name
 
 
 def _read_tests(folder: Path, result: Result) -> tuple[pl.DataFrame, bool]:
+    """The test predictions counted, and whether every utterance has a dialogue.
+
+    Scores need only how often which label met which prediction; the bootstrap resamples dialogues,
+    and parts are by act and group. Counting by all of these loses nothing that is reported.
+    """
     rows = read_predictions(folder, result.classes, _COLUMNS, "test")
     by_dialogue = rows["dialogue"].null_count() == 0
     counted = (

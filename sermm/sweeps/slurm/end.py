@@ -14,7 +14,7 @@ from pathlib import Path
 from sermm.core.errors import InputError
 from sermm.runs.folder import RunFolder
 from sermm.runs.slurm_job import SlurmJob, ask, current_job, ending, requeue
-from sermm.runs.status import Said, Status
+from sermm.runs.status import Reported, Status
 from sermm.runs.studies import run_folders
 
 _DIED_OF = 128
@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[Said, str]:
+def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[Reported, str]:
     """What a run came to whose process could not say it.
 
     Args:

@@ -4,7 +4,7 @@ import pytest
 from sermm.report.tables.grids import grids
 from sermm.report.tables.measures import PAPER_METRICS, pair_f1
 from sermm.report.tables.paper_grids import paper_grids
-from sermm.report.tables.tables import as_plain, build
+from sermm.report.tables.tables import as_json, build
 from sermm.runs.reading.papers import FIGURES, PaperTable
 from sermm.runs.reading.runs import read_study
 
@@ -60,7 +60,7 @@ def test_both_readings_of_the_f1_of_a_pair(tmp_path, wrote):
     assert grid.rows == (("F", "64.94 ± –", "60.00", "+4.94", "73.33 ± –", "79.80", "-6.47"),)
     assert "f1_pair_mean: mean of the F1 of exc and hap, of all utterances" in grid.note
     assert "among utterances whose label and prediction are of the two" in grid.note
-    (mean, among) = as_plain(build(tmp_path))["tables"][0]["papers"]
+    (mean, among) = as_json(build(tmp_path))["tables"][0]["papers"]
     assert mean["pair"] == ["exc", "hap"]
     assert among["ours_mean"] == pytest.approx((4 / 6 + 8 / 10) / 2)
     assert among["paper"] == pytest.approx(0.798)
@@ -95,7 +95,7 @@ def test_parameters_have_no_spread_but_a_difference(tmp_path, wrote):
     assert grid.rows == (("F", "142.50", "27.60", "+114.90", "44.10", "27.60", "+16.50"),)
     assert "parameters: all parameters in millions; trainable: trained parameters" in grid.note
     assert "sample sd" not in grid.note
-    (total, _) = as_plain(build(tmp_path))["tables"][0]["papers"]
+    (total, _) = as_json(build(tmp_path))["tables"][0]["papers"]
     assert (total["ours_mean"], total["ours_sd"]) == (142_500_000, None)
     assert total["paper"] == pytest.approx(27_600_000)
     assert total["difference"] == pytest.approx(114_900_000)
@@ -114,7 +114,7 @@ def test_time_and_memory_of_another_machine_have_no_difference(tmp_path, wrote):
         "Time and memory are of the machine: no difference to the paper's is shown; ours: "
         "GPU A, 2 threads, bf16-mixed."
     )
-    (time, _) = as_plain(build(tmp_path))["tables"][0]["papers"]
+    (time, _) = as_json(build(tmp_path))["tables"][0]["papers"]
     assert (time["paper"], time["ours_mean"], time["difference"]) == (22.6, 14.0, None)
 
 
@@ -179,7 +179,7 @@ def test_costs_are_a_table_of_their_own_with_a_line_for_each_machine(tmp_path, s
         ("majority (floor)", *sizes, "–", "–", "–"),
     )  # fmt: skip
     assert grid.floors == 1
-    (record, _) = as_plain(build(tmp_path))["tables"][0]["costs"]
+    (record, _) = as_json(build(tmp_path))["tables"][0]["costs"]
     assert (record["model"], record["device"], record["n_runs"]) == ("late", "GPU A", 1)
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sermm.core.errors import InputError
-from sermm.report.tables.tables import as_plain, build, summary
+from sermm.report.tables.tables import as_json, build, summary
 
 
 def rows(report):
@@ -195,7 +195,7 @@ def test_columns_that_other_programs_rely_on(study):
     promised = "model data protocol n_runs ua_mean ua_sd ua_pooled wa_mean wa_sd wa_pooled"
     records = summary(build(study))
     assert list(records[0])[:11] == [*promised.split(), "f1_macro_mean"]
-    assert json.loads(json.dumps(as_plain(build(study))))["rows"][0]["model"] == "late_fusion"
+    assert json.loads(json.dumps(as_json(build(study))))["rows"][0]["model"] == "late_fusion"
 
 
 def test_intervals_do_not_depend_on_the_other_rows(study, system):

@@ -7,7 +7,7 @@ import pytest
 from sermm.report.output.page import write
 from sermm.report.output.text import main_tables, markdown, table_text
 from sermm.report.tables.paper_grids import paper_grids
-from sermm.report.tables.tables import as_plain, build
+from sermm.report.tables.tables import as_json, build
 
 # UA 0.75, 1 and 0.5
 SOME, ALL, HALF = [[1, 1], [0, 2]], [[2, 0], [0, 2]], [[1, 1], [1, 1]]
@@ -167,7 +167,7 @@ def test_parameters_do_not_depend_on_the_protocol(tmp_path, ran, twin):
 def test_json_has_the_twin_where_there_is_one(tmp_path, ran):
     ran("co F", SOME, leaky=True)
     ran("co F", ALL, HALF)
-    tables = json.loads(json.dumps(as_plain(build(tmp_path))))["tables"]
+    tables = json.loads(json.dumps(as_json(build(tmp_path))))["tables"]
     honest, leaky = ({r["row"]: r for r in table["papers"]} for table in tables)
     assert honest == {}
     assert (leaky["F"]["twin"], leaky["F"]["twin_n_runs"]) == ("loso4", 2)

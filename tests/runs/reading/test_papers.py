@@ -5,7 +5,7 @@ import pytest
 from sermm.core.errors import InputError
 from sermm.report.output.page import write
 from sermm.report.output.text import inserted, main_tables, markdown, table_text
-from sermm.report.tables.tables import as_plain, build, summary
+from sermm.report.tables.tables import as_json, build, summary
 from sermm.runs.reading.papers import PaperTable, merged
 from sermm.runs.reading.runs import read_study
 
@@ -104,7 +104,7 @@ def test_a_table_that_many_runs_bring_is_held_once(tmp_path, variant):
 
 def test_json_has_fractions_and_names_our_rows(tmp_path, paper, cells, two_seeds):
     two_seeds("co F", papers=[paper(cells[0]), paper(*cells[3:], title="Table 3")])
-    found = json.loads(json.dumps(as_plain(build(tmp_path))))
+    found = json.loads(json.dumps(as_json(build(tmp_path))))
     first, second, third = found["tables"][0]["papers"]
     assert first == pytest.approx({
         "source": "Zhao 2022", "title": "Table 2", "metric": "ua", "data": "iemocap",

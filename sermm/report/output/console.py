@@ -1,4 +1,7 @@
-"""Tables that verbs print, and the list of what is wrong with a corpus."""
+"""Tables that verbs print, and the list of what is wrong with a corpus.
+
+Verbs that are asked for help import this too, so rich is imported only when a table is made.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +15,11 @@ _LISTED = 5
 
 
 def simple_table(*columns: str) -> "Table":
-    """An empty table: the first column to the left, numbers to the right."""
+    """An empty table: the first column to the left, numbers to the right.
+
+    Args:
+        columns: their titles; long cells are folded, not cut.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -23,7 +30,11 @@ def simple_table(*columns: str) -> "Table":
 
 
 def problem_parts(problems: Sequence[Mapping[str, str]]) -> list["RenderableType"]:
-    """How many of each kind, and the first few (`kind`, `where`, `what`)."""
+    """How many of each kind, and the first few, for `rich` to print one below the other.
+
+    Args:
+        problems: each with `kind`, `where` (an utterance, say) and `what`.
+    """
     if not problems:
         return ["No problems."]
     counts = simple_table("problems", "number")
