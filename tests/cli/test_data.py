@@ -58,7 +58,7 @@ def test_table(calls, capsys):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["format=xml"], "format must be table or json, got 'xml'"),
+        (["format=xml"], "format=xml: expected table or json"),
         (["protocol=loso4"], "has no group"),
         (["data.nonsense=1"], "nonsense"),
     ],

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.sermm_experiments import papers
 from sermm.configuration.compose import conf_dir
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
-from sermm.configuration.verbs import RunConfig
+from sermm.configuration.verbs import DataConfig, RunConfig
 from sermm.runs.reading.papers import PaperTable
 
 TABLE = {
@@ -152,9 +152,9 @@ def test_the_report_can_read_every_table_of_a_paper(paper):
 def test_a_leaky_protocol_is_compared_beside_its_honest_twin(table):
     leaky = printed("li2025")[table]
     names = leaky["protocol"], leaky["twin"]
-    protocols = [compose("data", [f"protocol={name}"]).protocol for name in names]
-    assert ["leaky" in protocol for protocol in protocols] == [True, False]
-    assert len({tuple(protocol.classes) for protocol in protocols}) == 1
+    protocols = [DataConfig.of([f"protocol={name}"]).protocol for name in names]
+    assert [protocol.has("leaky") for protocol in protocols] == [True, False]
+    assert len({tuple(protocol.given("classes")) for protocol in protocols}) == 1
 
 
 def test_only_scores_are_figures_beside_the_rows_of_a_system():

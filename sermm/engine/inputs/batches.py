@@ -86,7 +86,8 @@ def augment_of(asked: AugmentConfig, seed: int) -> Augment:
     Raises:
         InputError: there is no noise.
     """
-    settings = asked.model_dump(exclude={OF_WORDS}, exclude_none=True, mode="json")
+    given = asked.model_dump(exclude={OF_WORDS}, mode="json")
+    settings = {kind: one for kind, one in given.items() if one is not None}
     return Augment(variations(asked), seed, settings)
 
 

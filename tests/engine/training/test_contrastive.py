@@ -11,7 +11,7 @@ from sermm.bench.epoch import speech_task
 from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch, Output
 from sermm.core.errors import InputError
-from sermm.engine.assembly.remedies import NONE, described, remedies_of
+from sermm.engine.assembly.remedies import NONE, described, p_lost, remedies_of
 from sermm.engine.training.contrastive import Contrastive, between, contrastive
 from sermm.engine.training.fit import class_counts
 from sermm.engine.training.learner import Learner, parameter_groups
@@ -200,4 +200,4 @@ def test_off_by_default_and_without_effect_on_floors():
         "contrastive (kind infonce, weight 0.1, temperature 0.07, width 128), "
         "modality_dropout (p 0.1, fill zero)"
     )
-    assert one.p_lost == 0.1
+    assert p_lost(one) == 0.1

@@ -239,7 +239,7 @@ def test_the_row_is_told_by_the_teachers_name_and_size(teach, ask):
         parameters=Parameters(1_234_567, 10),
         ua=0.5,
     )
-    assert student["distillation"] == {"weight": 0.7, "temperature": 2.0}
+    assert student.distillation.model_dump() == {"weight": 0.7, "temperature": 2.0}
 
 
 def test_a_study_gives_each_fold_and_seed_its_own(teach, ask):
