@@ -33,7 +33,8 @@ from sermm.configuration.schema import (
     is_number,
 )
 from sermm.core.errors import InputError
-from sermm.core.records import LEVELS, Level
+from sermm.core.records import Level
+from sermm.units.aligned import LEVELS
 
 OneConfig = TypeVar("OneConfig", bound="Composed")
 Accelerator = Literal["auto", "cpu", "gpu"]

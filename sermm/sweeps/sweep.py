@@ -18,7 +18,7 @@ from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import PlannedJob, log_path, write_plan
+from sermm.runs.plans import Note, PlannedJob, log_path, write_note, write_plan
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
 from sermm.sweeps.board import Board
@@ -238,6 +238,7 @@ class Launch:
                 config = RunConfig.from_hydra(cfg)
                 planned = self._sweep.plan(config, words)
             except InputError as error:
+                write_note(self._folder, words, Note(error=str(error)))
                 self._sweep.fail(f"{' '.join(words)}: {error}")
                 planned = None
             if not isinstance(planned, PlannedRun):

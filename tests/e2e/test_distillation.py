@@ -144,7 +144,7 @@ def test_a_student_is_found_finished_when_its_teacher_is_gone(teacher, student, 
 def test_a_teacher_that_goes_before_it_was_asked_is_named(
     teacher, student, tmp_path, monkeypatch, capsys
 ):
-    def stop(task):
+    def stop(task, folder):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -164,7 +164,7 @@ def test_a_cached_run_labels_a_file(words, tones, tmp_path, capsys):
     ("more", "message"),
     [
         (["encoder/speech=tiny", "model=speech_only"], "starts from random weights in every run"),
-        (["features.dtype=int8"], "got dtype 'int8'"),
+        (["features.dtype=int8"], "features.dtype=int8: expected float16, bfloat16"),
         (["features.normalise=global", "features=finetune"], "encoders that stay as they are"),
         (["features.normalise=session"], "features.normalise=session: expected none, global"),
         (["encoder.speech.id=/nowhere/at/all"], "there is no such folder"),

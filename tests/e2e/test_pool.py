@@ -52,12 +52,16 @@ def sweep(train_words, tmp_path):
 
 def test_one_job_that_fails_stops_no_other_and_the_same_command_goes_on(sweep):
     study, words = sweep
-    words = [*words, "fold=1,2", "model.learning.schedule=constant,sawtooth"]
+    words = [
+        *words,
+        "fold=1,2",
+        "model.learning.optimizer._target_=torch.optim.AdamW,torch.optim.Sawtooth",
+    ]
     status, output, errors = finish(words)
     assert status == 1, errors
     assert states(study) == ["failed", "failed", "finished", "finished"]
     assert errors.count("FAILED") == 4
-    assert "sawtooth" in errors
+    assert "torch.optim.Sawtooth cannot be had" in errors
     assert "/.sweeps/logs/" in errors
     assert output.count("test UA") == 2
     jobs = {json.loads(p.read_text())["job"] for p in study.glob("*/status.json")}
@@ -66,7 +70,7 @@ def test_one_job_that_fails_stops_no_other_and_the_same_command_goes_on(sweep):
     assert {path.stem for path in (study / ".sweeps" / "logs").glob("*.log")} == jobs
 
     before = {p: p.stat().st_mtime_ns for p in study.glob("*/result.json")}
-    finish([word.replace("constant,sawtooth", "constant,linear") for word in words])
+    finish([word.replace("torch.optim.Sawtooth", "torch.optim.Adam") for word in words])
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert states(study).count("finished") == 4
 

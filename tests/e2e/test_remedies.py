@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import get_class
 
 from sermm.cli.main import main
 from sermm.configuration.compose import conf_dir
@@ -41,7 +40,7 @@ def of_both():
     for name in sorted(p.stem for p in (conf_dir() / "model").glob("*.yaml") if p.stem[0] != "_"):
         model = RunConfig.of([f"model={name}", *TINY[:2]]).model
         encoded = {encoded_by(one) for one in encoder_configs(model).values()}
-        counts = issubclass(get_class(model["system"]["_target_"]), CountingSystem)
+        counts = issubclass(model.system.object, CountingSystem)
         if encoded == {"speech", "text"} and not counts:
             found.append(name)
     assert "late_fusion" in found

@@ -109,8 +109,9 @@ def runs(words):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         of_wandb = [*words, "logger=wandb", "study=s"]
-        assert main([*of_wandb, "logger.project=p", "logger.entity=me"]) == 0
-        assert main([*of_wandb, "logger.project=p", "fold=2", "logger.audio=true"]) == 0
+        of_wandb += ["logger.project=p", "logger.entity=me"]
+        assert main(of_wandb) == 0
+        assert main([*of_wandb, "fold=2", "logger.audio=true"]) == 0
         assert main([*words, "logger=tensorboard", "study=t"]) == 0
         assert main([*words, "study=bare"]) == 0
     return runs_dir(words)

@@ -136,7 +136,7 @@ def test_a_system_trains_on_the_texts_and_the_run_says_so(words, tmp_path, capsy
         (["recogniser=siri"], "siri"),
         (["recogniser.id=/no/such"], "recogniser.id=/no/such: there is no such folder"),
         (["format=xml"], "format=xml: expected table or json"),
-        (["accelerator=tpu"], "accelerator must be auto or cpu or gpu"),
+        (["accelerator=tpu"], "accelerator=tpu: expected auto, cpu or gpu"),
     ],
 )
 def test_wrong_use(words, capsys, given, says):

@@ -57,8 +57,8 @@ def sources_asked(align: AlignConfig) -> list[str]:
     names = align.sources
     if not names or set(names) - set(NAMES) or len(set(names)) < len(names):
         raise InputError(
-            f"align.sources=[{','.join(names)}]: expected some of {', '.join(NAMES)}, each once, "
-            "such as align.sources=[corpus,mfa]"
+            f"align.sources=[{','.join(names)}]: expected a list of some of "
+            f"{', '.join(NAMES)}, each once, such as align.sources=[corpus,mfa]"
         )
     if align.mfa_dir is not None and MFA not in names:
         raise InputError(

@@ -149,9 +149,9 @@ def test_textgrids_come_before_or_after_the_corpus_as_named(plain, tmp_path):
 @pytest.mark.parametrize(
     ("sources", "options", "says"),
     [
-        ([], {}, "expected some of"),
+        ([], {}, "expected a list of some of"),
         ("corpus", {}, "align.sources=corpus: expected a list"),
-        (["corpus", "kaldi"], {}, "expected some of corpus, mfa"),
+        (["corpus", "kaldi"], {}, "expected a list of some of corpus, mfa"),
         (["corpus", "corpus"], {}, "each once"),
         (["corpus"], {"mfa_dir": "x"}, "does not name mfa"),
     ],
