@@ -50,7 +50,7 @@ class Component:
     def as_plain(self) -> dict[str, Any]:
         """As it stands in YAML."""
         partial = {PARTIAL: True} if self.partial else {}
-        arguments = {key: _plain(one) for key, one in self.arguments.items()}
+        arguments = {key: _as_plain(one) for key, one in self.arguments.items()}
         return {TARGET: self.target, **partial, **arguments}
 
     @property
@@ -140,8 +140,8 @@ class Component:
         if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
             for name in self.arguments:
                 if name not in known:
-                    told = ", ".join(get_close_matches(name, known) or known)
-                    raise InputError(f"{self.target} takes no {name}; it takes {told}")
+                    takes = ", ".join(get_close_matches(name, known) or known)
+                    raise InputError(f"{self.target} takes no {name}; it takes {takes}")
         for inside in _components(self.arguments):
             inside.refuse_unknown()
 
@@ -191,9 +191,9 @@ def _inside(value: Any) -> Any:
     return [_inside(one) for one in value] if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
+def _as_plain(value: Any) -> Any:
     if isinstance(value, Component):
         return value.as_plain()
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+        return {key: _as_plain(one) for key, one in value.items()}
+    return [_as_plain(one) for one in value] if isinstance(value, list) else value

@@ -58,7 +58,7 @@ class Record(BaseModel):
         try:
             return cls.model_validate(found)
         except ValidationError as error:
-            raise InputError(_said(error, cls, where)) from None
+            raise InputError(_reasons(error, cls, where)) from None
 
 
 # pydantic's words in ours.
@@ -76,15 +76,15 @@ _EXPECTED = {
 }
 
 
-def _said(error: ValidationError, kind: type[Record], where: str) -> str:
+def _reasons(error: ValidationError, kind: type[Record], where: str) -> str:
     """What is wrong with each key: its value, and what was expected or comes near."""
     found: dict[str, list[str]] = {}
     for one in error.errors():
         path = [str(part) for part in one["loc"] if not _is_alternative(str(part))]
         key = ".".join([where, *path] if where else path)
         if one["type"] == "extra_forbidden":
-            said = f"{key}: there is no such key; {_near(path[-1], known_keys(kind, path[:-1]))}"
-            found.setdefault(said, [])
+            near = _near(path[-1], known_keys(kind, path[:-1]))
+            found.setdefault(f"{key}: there is no such key; {near}", [])
         elif one["type"] == "missing":
             found.setdefault(f"{key} is missing: give it a value", [])
         else:
@@ -99,13 +99,13 @@ def _said(error: ValidationError, kind: type[Record], where: str) -> str:
 def _expected(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"]).removeprefix("expected ")
-    told = error["msg"].removeprefix("Input should be ")
-    told = told.partition(", unable")[0].partition(" or instance of ")[0]
+    expected = error["msg"].removeprefix("Input should be ")
+    expected = expected.partition(", unable")[0].partition(" or instance of ")[0]
     if error["type"] == "literal_error":
-        return told.replace("'", "")
+        return expected.replace("'", "")
     for theirs, ours in _EXPECTED.items():
-        told = told.replace(theirs, ours)
-    return told
+        expected = expected.replace(theirs, ours)
+    return expected
 
 
 def _is_alternative(part: str) -> bool:
