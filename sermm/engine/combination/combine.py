@@ -93,10 +93,10 @@ def combined_rows(plan: Plan) -> list[Row]:
     found = average(stacked, np.array(plan.weights, dtype=np.float64))
     rows = []
     for row, p in zip(first, found, strict=True):
-        said = {part.rows[row["utterance_id"]]["transcript_digest"] for part in plan.parts}
+        digests = {part.rows[row["utterance_id"]]["transcript_digest"] for part in plan.parts}
         new = {**row, "predicted": classes[int(p.argmax())]}
         new |= {f"p_{c}": repr(float(x)) for c, x in zip(classes, p, strict=True)}
-        rows.append(new if len(said) == 1 else {**new, "transcript_digest": ""})
+        rows.append(new if len(digests) == 1 else {**new, "transcript_digest": ""})
     return rows
 
 

@@ -124,10 +124,10 @@ def metrics(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | No
     for split in ("val", "test"):
         part = [row for row in rows if row["split"] == split]
         if part:
-            said = [
+            predictions = [
                 Prediction(r["utterance_id"], np.array([float(r[f"p_{c}"]) for c in classes]))
                 for r in part
             ]
             targets = {row["utterance_id"]: row["label"] for row in part}
-            found |= named(score(said, targets, classes), classes, split)
+            found |= named(score(predictions, targets, classes), classes, split)
     return found

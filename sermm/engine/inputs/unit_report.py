@@ -67,12 +67,12 @@ def _agreement(chosen: Units, others: Units) -> dict[str, Any]:
 
 def matched(spans: Sequence[Span], other: Sequence[Span]) -> list[tuple[Span, Span]]:
     """Pairs of units with one symbol, in order."""
-    symbols, theirs = [_plain(s.symbol) for s in spans], [_plain(s.symbol) for s in other]
-    blocks = SequenceMatcher(None, symbols, theirs, autojunk=False).get_matching_blocks()
+    ours, theirs = ([_comparable(span.symbol) for span in side] for side in (spans, other))
+    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
     return [(spans[block.a + n], other[block.b + n]) for block in blocks for n in range(block.size)]
 
 
-def _plain(symbol: str) -> str:
+def _comparable(symbol: str) -> str:
     return "_".join(part.rstrip("012") or part for part in symbol.casefold().split("_"))
 
 
