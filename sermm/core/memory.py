@@ -16,7 +16,7 @@ def peak_bytes() -> int | None:
 
     `getrusage` would give the peak of the process that started this one, if larger.
     """
-    return _said(_PROC / "self" / "status", "VmHWM")
+    return _figure(_PROC / "self" / "status", "VmHWM")
 
 
 def forget_peak() -> bool:
@@ -31,10 +31,10 @@ def forget_peak() -> bool:
 
 def available_bytes() -> int | None:
     """What the machine could give without swapping; None where it does not tell."""
-    return _said(_PROC / "meminfo", "MemAvailable")
+    return _figure(_PROC / "meminfo", "MemAvailable")
 
 
-def _said(file: Path, name: str) -> int | None:
+def _figure(file: Path, name: str) -> int | None:
     """A figure of a file of lines such as `VmHWM:    2000 kB`, in bytes."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()

@@ -26,7 +26,7 @@ class Progress:
 
         self._title, self._total, self._unit = title, total, unit
         self._done, self._what = 0.0, ""
-        self._begun = self._said = time.monotonic()
+        self._begun = self._printed = time.monotonic()
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,8 +62,8 @@ class Progress:
         if sys.stderr.isatty():
             if not self._bar.live.is_started and now - self._begun > _QUIET_S:
                 self._bar.start()
-        elif now - self._said > _LINE_S:
-            self._said = now
+        elif now - self._printed > _LINE_S:
+            self._printed = now
             self._print_line(rate, now - self._begun)
 
     def say(self, what: str) -> None:

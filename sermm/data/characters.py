@@ -16,7 +16,7 @@ def spelled(text: str) -> list[int]:
 
     Letters lose case and accents (ß = ss); digits and other signs vanish, and divide words.
     """
-    plain = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())
-    letters = "".join(c for c in plain if not unicodedata.combining(c))
+    folded = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())
+    letters = "".join(c for c in folded if not unicodedata.combining(c))
     known = "".join(c if c in _IDS else " " for c in letters)
     return [_IDS[c] for c in " ".join(known.split())]

@@ -42,13 +42,13 @@ def draw_votes(label: str, actor: str, draws: np.random.Generator) -> tuple[Vote
     """Two of three raters agree on `label`, or all; on `xxx` no two. `actor` such as F1."""
     others = [str(w) for w in draws.permutation([w for c, w in _WORDS.items() if c != label])]
     if label == "xxx":
-        said = others[:3]
+        words = others[:3]
     else:
         dissent = _WORDS[label] if draws.random() < _UNANIMOUS else others[0]
-        said = [_WORDS[label], dissent, _WORDS[label]]
-    votes = [Vote(rater, (word,)) for rater, word in zip(_RATERS, said, strict=True)]
+        words = [_WORDS[label], dissent, _WORDS[label]]
+    votes = [Vote(rater, (word,)) for rater, word in zip(_RATERS, words, strict=True)]
     if draws.random() < _SELF_REPORT:
-        votes.append(Vote(actor, (said[0],)))
+        votes.append(Vote(actor, (words[0],)))
     return tuple(votes)
 
 

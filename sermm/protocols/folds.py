@@ -231,9 +231,9 @@ class LineDisjoint(FoldRule):
         self, utterances: Sequence[Utterance], number: int, rng: np.random.Generator
     ) -> Division:
         """The other rule's fold, with shared scripted lines barred."""
-        plain = self.rule.divide(utterances, number, rng)
-        lines = {normalise(u.transcript) for u in plain.test} - {""}
+        division = self.rule.divide(utterances, number, rng)
+        lines = {normalise(u.transcript) for u in division.test} - {""}
         barred = frozenset(
-            u.id for u in plain.rest if u.act == "scripted" and normalise(u.transcript) in lines
+            u.id for u in division.rest if u.act == "scripted" and normalise(u.transcript) in lines
         )
-        return Division(plain.test, plain.rest, plain.following, plain.barred | barred)
+        return Division(division.test, division.rest, division.following, division.barred | barred)

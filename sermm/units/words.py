@@ -13,5 +13,5 @@ def words_of(text: str) -> list[str]:
 
     Apostrophes become plain and stay, also in front (`'cause`); one that stands alone is none.
     """
-    plain = _APOSTROPHES.sub("'", spoken(text))
-    return [word for word in _BETWEEN_WORDS.split(plain) if word.strip("'")]
+    straight = _APOSTROPHES.sub("'", spoken(text))
+    return [word for word in _BETWEEN_WORDS.split(straight) if word.strip("'")]

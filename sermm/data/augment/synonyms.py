@@ -73,9 +73,9 @@ class Reworded:
         self.choices = dict(synonyms.thesaurus(words_of(texts.values())))
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} {value}" for name, value in self.synonyms.settings.items())
+        settings = ", ".join(f"{name} {value}" for name, value in self.synonyms.settings.items())
         n = len(words_of(self._texts.values()))
-        return f"synonyms ({told}) of {len(self.choices)} of {n} different words"
+        return f"synonyms ({settings}) of {len(self.choices)} of {n} different words"
 
     def text(self, utterance_id: str, epoch: int) -> str:
         """The transcript as this epoch reads it."""

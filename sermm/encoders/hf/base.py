@@ -17,7 +17,7 @@ NamedLayers = Literal["last", "all", "transformer"]
 Layers = NamedLayers | Sequence[int]
 
 
-def unsaid(encoder: type[Encoder]) -> dict[str, Any]:
+def defaults_of(encoder: type[Encoder]) -> dict[str, Any]:
     """What the constructor of an encoder takes for the arguments that it is not given."""
     known = inspect.signature(encoder).parameters.values()
     return {one.name: one.default for one in known if one.default is not one.empty}

@@ -27,7 +27,7 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf import ragged_attention, wavlm_attention
-from sermm.encoders.hf.base import HFEncoder, Layers, recomputed, unsaid
+from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of, recomputed
 from sermm.encoders.hf.front_end import features_of, positions, strips
 from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
 from sermm.encoders.hf.positional_gaps import gaps_between
@@ -207,12 +207,12 @@ class HFSpeechEncoder(SpeechTransformer):
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:
         """Weights, layers and preprocessing; read without loading the weights."""
-        said = {**unsaid(HFSpeechEncoder), **config}
+        settings = {**defaults_of(HFSpeechEncoder), **config}
         return {
             "encoder": "speech",
-            "weights": Source(said["id"], _KEY, said["revision"]).fingerprint(),
-            "layers": said["layers"],
-            "normalise": said["normalise"],
+            "weights": Source(settings["id"], _KEY, settings["revision"]).fingerprint(),
+            "layers": settings["layers"],
+            "normalise": settings["normalise"],
             "code": _CODE,
         }
 

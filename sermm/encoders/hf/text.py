@@ -12,7 +12,7 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Piece, TextEncoder, Trainable
-from sermm.encoders.hf.base import HFEncoder, Layers, unsaid
+from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of
 from sermm.encoders.hf.gdes import Gdes, with_residual
 from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
 from sermm.encoders.pieces import found_again, of_offsets
@@ -176,12 +176,12 @@ class HFTextEncoder(TextTransformer):
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:
         """Weights, tokenizer and layers; read without loading the weights."""
-        said = {**unsaid(HFTextEncoder), **config}
+        settings = {**defaults_of(HFTextEncoder), **config}
         return {
             "encoder": "text",
-            "weights": Source(said["id"], _KEY, said["revision"]).fingerprint(),
-            "layers": said["layers"],
-            "max_tokens": said["max_tokens"],
+            "weights": Source(settings["id"], _KEY, settings["revision"]).fingerprint(),
+            "layers": settings["layers"],
+            "max_tokens": settings["max_tokens"],
             "code": _CODE,
         }
 
