@@ -55,35 +55,38 @@ def written(
 ) -> tuple[Evaluation, Path]:
     """Writes the predictions and their scores; returns the record and where it lies."""
     config, loaded, fold = ready.config, ready.loaded, ready.fold
-    targets = loaded.targets
-    classes = restored.result.classes
-    evaluation = Evaluation(
-        run=restored.result.key,
-        model=restored.result.model,
-        data=config.data.name,
-        protocol=loaded.protocol.name,
-        fold=fold.number,
-        split=split,
-        utterances=len(found),
-        seen_in_training=seen(restored, config, loaded, ids),
-        metrics=named(score(found, targets, classes), classes, split),
-        cut=sum(loaded.durations[i] > ready.work.most_s for i in ids),
-    )
+    evaluation = outcome(restored, ready, found, ids, split)
     corpus = without_places(config.data.as_plain(), config.cache_dir)
     name = digest([corpus, fold.digest, split])[:12]
     target = restored.folder.path / EVALUATIONS / name
     by_id = {u.id: u for u in loaded.reading.utterances}
-    write_predictions(
-        target,
-        found,
-        dict.fromkeys(ids, split),
-        by_id,
-        targets,
-        classes,
-        fold.number,
-    )
+    splits, classes = dict.fromkeys(ids, split), restored.result.classes
+    write_predictions(target, found, splits, by_id, loaded.targets, classes, fold.number)
     evaluation.write(target)
     return evaluation, target
+
+
+def outcome(
+    restored: Restored,
+    ready: RestoredFold,
+    found: Sequence[Prediction],
+    ids: Sequence[str],
+    split: str,
+) -> Evaluation:
+    """The scores of the predictions, and how much of what they are of was trained on."""
+    loaded, classes = ready.loaded, restored.result.classes
+    return Evaluation(
+        run=restored.result.key,
+        model=restored.result.model,
+        data=ready.config.data.name,
+        protocol=loaded.protocol.name,
+        fold=ready.fold.number,
+        split=split,
+        utterances=len(found),
+        seen_in_training=seen(restored, ready.config, loaded, ids),
+        metrics=named(score(found, loaded.targets, classes), classes, split),
+        cut=sum(loaded.durations[i] > ready.work.most_s for i in ids),
+    )
 
 
 def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:

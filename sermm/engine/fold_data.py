@@ -95,7 +95,7 @@ def data_module(
     synonyms: Synonyms | None = None,
 ) -> EmotionDataModule:
     """Serves what the system needs of the fold; what it does not read is not varied."""
-    loaded, trainer = work.loaded, config.trainer
+    loaded = work.loaded
     if config.select_on_test:
         fold = dataclasses.replace(fold, val=fold.test)
     texts = {i: loaded.texts[i] for i in work.utterances}
@@ -107,16 +107,22 @@ def data_module(
         durations=loaded.durations,
         inputs=inputs_of(system, texts, work.units, stored or {}),
         seed=config.seed,
-        loading=Loading(
-            batch_size=trainer.batch_size,
-            batch_seconds=trainer.batch_seconds,
-            max_seconds=trainer.max_seconds,
-            num_workers=trainer.num_workers,
-            keep_audio_mb=trainer.keep_audio_mb,
-            pin_memory=work.device.type == "cuda",
-        ),
+        loading=loading_of(config, work),
         augment=augment if "waveform" in system.needs else None,
         reworded=reworded(system, synonyms, {i: texts[i] for i in fold.train}),
+    )
+
+
+def loading_of(config: RunConfig, work: Work) -> Loading:
+    """How batches are made and loaded, as the run's `trainer` says."""
+    trainer = config.trainer
+    return Loading(
+        batch_size=trainer.batch_size,
+        batch_seconds=trainer.batch_seconds,
+        max_seconds=trainer.max_seconds,
+        num_workers=trainer.num_workers,
+        keep_audio_mb=trainer.keep_audio_mb,
+        pin_memory=work.device.type == "cuda",
     )
 
 

@@ -15,6 +15,7 @@ from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.inputs.batches import as_ids, unit_times
+from sermm.runs.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
         observe(parts, batches(), device)
     found = predict(restored.system, batches(), device, options.precision)
     classes = restored.result.classes
-    return [
-        Labelled(
-            path,
-            classes[int(p.probabilities.argmax())],
-            {c: float(x) for c, x in zip(classes, p.probabilities, strict=True)},
-        )
-        for path, p in zip(paths, found, strict=True)
-    ]
+    return [labelled(path, p, classes) for path, p in zip(paths, found, strict=True)]
+
+
+def labelled(path: Path, prediction: Prediction, classes: Sequence[str]) -> Labelled:
+    """A prediction in the terms of the user: a file and names of classes."""
+    probabilities = prediction.probabilities
+    label = classes[int(probabilities.argmax())]
+    return Labelled(path, label, {c: float(x) for c, x in zip(classes, probabilities, strict=True)})
 
 
 def batch_of(restored: Restored, path: Path, text: str | None, max_seconds: float) -> Batch:

@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypedDict
+
+import torch
 
 from sermm.configuration.groups import ModelConfig
 from sermm.configuration.identity import feature_options, system_key
@@ -22,17 +25,42 @@ from sermm.runs.result import Counts, Epochs, Parameters, Published, Result, Sec
 from sermm.runs.versions import git_state, versions
 
 
+class Place(TypedDict):
+    """Corpus, protocol and fold, by the names of `Result`."""
+
+    data: str
+    protocol: str
+    protocol_notes: str
+    leaky: bool
+    headline: str
+    classes: tuple[str, ...]
+    fold: int
+    n_folds: int
+    seed: int
+    split_digest: str
+
+
 def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
     """Predicts validation and test part by the chosen weights; writes and returns the record."""
-    config, loaded, fold = task.config, task.loaded, task.fold
     start_s = time.monotonic()
-    device = device_for(config.device)
+    device = device_for(task.config.device)
+    metrics = predicted(task, device)
+    predict_s = time.monotonic() - start_s
+    seconds = Seconds(train=train_s, predict=predict_s, total=train_s + predict_s)
+    result = outcome(task, overrides, metrics, epochs, seconds)
+    overfit = overfit_at(task.folder.path, epochs.best)
+    return replace(with_options(result, task), cost=cost(task, device), overfit=overfit)
+
+
+def predicted(task: Task, device: torch.device) -> dict[str, float | None]:
+    """Predicts and writes validation and test part; their scores by the names of `Result`."""
+    loaded, fold = task.loaded, task.fold
     # One process predicts everything, however many have trained.
     task.data.trainer = None
-    found = predict(task.system, task.data.predict_dataloader(), device, config.trainer.precision)
+    precision = task.config.trainer.precision
+    found = predict(task.system, task.data.predict_dataloader(), device, precision)
     splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
-    targets = loaded.targets
-    classes = loaded.protocol.classes
+    targets, classes = loaded.targets, loaded.protocol.classes
     by_id = {u.id: u for u in loaded.reading.utterances}
     write_predictions(task.folder.path, found, splits, by_id, targets, classes, fold.number)
     metrics: dict[str, float | None] = {}
@@ -40,9 +68,18 @@ def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float
         part = [p for p in found if splits[p.utterance_id] == split]
         if part:
             metrics |= named(score(part, targets, classes), classes, split)
-    predict_s = time.monotonic() - start_s
-    protocol = loaded.protocol
-    model = config.model
+    return metrics
+
+
+def outcome(
+    task: Task,
+    overrides: dict[str, str],
+    metrics: dict[str, float | None],
+    epochs: Epochs,
+    seconds: Seconds,
+) -> Result:
+    """What a run is and what it came to."""
+    config, model = task.config, task.config.model
     return Result(
         key=task.folder.path.name,
         study=config.study,
@@ -51,44 +88,64 @@ def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float
         floor=task.system.floor,
         variant=model.variant,
         settings={**overrides, **chosen_streams(model), **teacher_setting(config)},
-        data=config.data.name,
-        protocol=protocol.name,
-        protocol_notes=protocol.notes,
-        leaky=protocol.leaky,
-        headline=protocol.headline,
-        classes=tuple(classes),
-        fold=fold.number,
-        n_folds=protocol.n_folds(loaded.reading.utterances),
-        seed=config.seed,
-        split_digest=fold.digest,
+        **place_of(task),
         metrics=metrics,
         parameters=parameters(task.system),
-        seconds=Seconds(train=train_s, predict=predict_s, total=train_s + predict_s),
-        cost=cost(task, device),
+        seconds=seconds,
         epochs=epochs,
-        overfit=overfit_at(task.folder.path, epochs.best),
-        selection=selection(config, fold),
-        text_source=text_source(loaded.text_source) if reads_text(task) else None,
-        text_source_record=loaded.text_source if reads_text(task) else None,
+        selection=selection(config, task.fold),
+        text_source=text_source(task.loaded.text_source) if reads_text(task) else None,
+        notes=model.notes,
+        published=tuple(map(Published.of, model.published)),
+        papers=list(model.papers),
+        curves=list(model.curves),
+        counts=counts(task),
+        versions=versions(),
+        git=git_state(),
+    )
+
+
+def with_options(result: Result, task: Task) -> Result:
+    """The result with what was on in training and what was read, each None where it was not."""
+    config = task.config
+    return replace(
+        result,
+        text_source_record=task.loaded.text_source if reads_text(task) else None,
         features=feature_options(config),
         augment=task.varied,
         remedies=settings_of(task.remedies) or None,
         teacher=taught(config),
         distillation=config.distillation.model_dump() if config.taught_by else None,
         unit_sources={level: dict(counts) for level, counts in task.unit_sources.items()},
-        notes=model.notes,
-        published=tuple(map(Published.of, model.published)),
-        papers=list(model.papers),
-        curves=list(model.curves),
-        counts=Counts(
-            train=len(fold.train),
-            val=len(fold.val),
-            test=len(fold.test),
-            cut=task.data.cut,
-            problems=len(loaded.reading.problems),
-        ),
-        versions=versions(),
-        git=git_state(),
+    )
+
+
+def place_of(task: Task) -> Place:
+    """Where the scores of a task belong in a report."""
+    protocol, fold = task.loaded.protocol, task.fold
+    return {
+        "data": task.config.data.name,
+        "protocol": protocol.name,
+        "protocol_notes": protocol.notes,
+        "leaky": protocol.leaky,
+        "headline": protocol.headline,
+        "classes": tuple(protocol.classes),
+        "fold": fold.number,
+        "n_folds": protocol.n_folds(task.loaded.reading.utterances),
+        "seed": task.config.seed,
+        "split_digest": fold.digest,
+    }
+
+
+def counts(task: Task) -> Counts:
+    """Utterances of the parts, those that were cut, and the problems of the corpus."""
+    fold = task.fold
+    return Counts(
+        train=len(fold.train),
+        val=len(fold.val),
+        test=len(fold.test),
+        cut=task.data.cut,
+        problems=len(task.loaded.reading.problems),
     )
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from sermm.configuration.papers import combined, figures, tables_with
 from sermm.core.digest import digest
-from sermm.engine.combination.parts import Plan
+from sermm.engine.combination.parts import SAME, Plan
 from sermm.runs.predictions import Prediction, Row, named, score
 from sermm.runs.result import Counts, Epochs, Git, Parameters, Published, Result, Seconds
 from sermm.runs.versions import git_state, versions
 
+# What parts have in common: what they were compared in, and what follows from it.
+_SHARED: Final = (*SAME, "protocol_notes", "headline", "n_folds")
 T = TypeVar("T", Parameters, Seconds, Counts)
 
 
@@ -36,11 +38,7 @@ def config(plan: Plan, study: str) -> dict[str, Any]:
 def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
     """The result, its scores from rows of predictions."""
     results = [part.result for part in plan.parts]
-    first = results[0]
-    names, weights = [r.model for r in results], ",".join(f"{w:g}" for w in plan.weights)
-    made = f"average of the logits of {' and '.join(names)}, weights {weights}, not trained further"
-    notes = [note for result in results for note in result.notes]
-    sources = list(dict.fromkeys(r.text_source for r in results if r.text_source))
+    shared: dict[str, Any] = {name: getattr(results[0], name) for name in _SHARED}
     variant = _variant(plan)
     papers = tables_with(variant, [table for result in results for table in result.papers])
     return Result(
@@ -53,24 +51,16 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
         parts=tuple(result.key for result in results),
         part_predictions=tuple(part.digest for part in plan.parts),
         weights=plan.weights,
-        settings=_settings(plan, "+".join(names), weights),
-        data=first.data,
-        protocol=first.protocol,
-        protocol_notes=first.protocol_notes,
+        settings=_settings(plan),
+        **shared,
         leaky=any(result.leaky for result in results),
-        headline=first.headline,
-        classes=first.classes,
-        fold=first.fold,
-        n_folds=first.n_folds,
-        seed=first.seed,
-        split_digest=first.split_digest,
-        metrics=metrics(rows, first.classes),
+        metrics=metrics(rows, results[0].classes),
         parameters=_together(Parameters, [result.parameters for result in results], sum),
         seconds=_together(Seconds, [result.seconds for result in results], sum),
         epochs=Epochs(),
         selection=_selection([result.selection for result in results]),
-        text_source=" + ".join(sources) or None,
-        notes=tuple(dict.fromkeys([made, *notes])),
+        text_source=_text_source(results),
+        notes=_notes(plan),
         published=tuple(map(Published.of, figures(variant, papers))),
         papers=list({digest(table): table for table in papers}.values()),
         curves=[],
@@ -81,14 +71,32 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
     )
 
 
-def _settings(plan: Plan, names: str, weights: str) -> dict[str, str]:
+def _weights(plan: Plan) -> str:
+    return ",".join(f"{w:g}" for w in plan.weights)
+
+
+def _settings(plan: Plan) -> dict[str, str]:
     """What tells a combination from its namesakes, the settings of its parts included."""
     own = {
         f"part{n}.{key}": str(value)
         for n, part in enumerate(plan.parts, 1)
         for key, value in part.result.settings.items()
     }
-    return {"parts": names, "weights": weights, **own}
+    names = "+".join(part.result.model for part in plan.parts)
+    return {"parts": names, "weights": _weights(plan), **own}
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    """How it was made, then what its parts have to say, each once."""
+    names = " and ".join(part.result.model for part in plan.parts)
+    made = f"average of the logits of {names}, weights {_weights(plan)}, not trained further"
+    notes = [note for part in plan.parts for note in part.result.notes]
+    return tuple(dict.fromkeys([made, *notes]))
+
+
+def _text_source(results: Sequence[Result]) -> str | None:
+    """Where the texts of the parts that read some come from."""
+    return " + ".join(dict.fromkeys(r.text_source for r in results if r.text_source)) or None
 
 
 def _variant(plan: Plan) -> str:
