@@ -1,4 +1,10 @@
-"""What predicting one utterance at a time takes: time and memory."""
+"""What predicting one utterance at a time takes: time and memory.
+
+Measured at the end of a run on the machine that trained it, for the table of costs. One utterance
+at a time is how a system is used, and does not depend on how batches were made; the median and the
+warm-up keep out what happens once: lazy loading, the choice of kernels, a busy moment. It changes
+nothing of the run: no random numbers are drawn and the weights stay as they are.
+"""
 
 import platform
 import time
@@ -24,7 +30,13 @@ MOST_S = 5.0
 
 
 class Taken(NamedTuple):
-    """As in `sermm.runs.result.Cost`."""
+    """What was measured; as in `sermm.runs.result.Cost`.
+
+    Attributes:
+        ms_per_sample: median over the utterances, milliseconds.
+        utterances: how many were counted.
+        peak_memory_gb: 10^9 bytes; None where the system does not tell.
+    """
 
     ms_per_sample: float
     utterances: int
@@ -36,6 +48,10 @@ def cost(task: Task, device: torch.device) -> Cost | None:
 
     Decoding audio and reading stored features is not counted. With `features` "cached" encoders
     are not counted either.
+
+    Args:
+        task: trained; its test part gives the utterances.
+        device: where to predict.
 
     Returns:
         `ms_per_sample`: median over up to 20 test utterances, or as many as 5 s allow.
@@ -69,15 +85,21 @@ def measured(system: System, batches: Iterable[Batch], device: torch.device, hal
         batches: at least one; the first ones are predicted once more than they are counted.
         device: where to.
         half: computes in bfloat16 where torch allows.
+
+    Returns:
+        Time and memory; no memory where the peak could not be set back first, as it would be that
+        of training.
     """
     system.eval().to(device)
     taken_s: list[float] = []
+    # After the weights have moved: what they took on the way does not count.
     there = _forget_peak(device)
     start_s = time.perf_counter()
     for number, batch in enumerate(batches):
         if number < WARM_UP:
             _predict(system, batch, device, half)
         taken_s.append(_predict(system, batch, device, half))
+        # A slow system is measured on fewer utterances rather than for minutes.
         if time.perf_counter() - start_s > MOST_S:
             break
     peak = _peak_gb(device) if there else None
@@ -95,7 +117,7 @@ def _predict(system: System, batch: Batch, device: torch.device, half: bool) -> 
 
 
 def _forget_peak(device: torch.device) -> bool:
-    """Whether the peak of memory could be set back to what is in use now."""
+    """Sets the peak of memory back to what is in use now; whether that could be done."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
@@ -103,6 +125,7 @@ def _forget_peak(device: torch.device) -> bool:
 
 
 def _peak_gb(device: torch.device) -> float | None:
+    """The peak since `_forget_peak`, 10^9 bytes: torch's own on a GPU, else the process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     peak = peak_bytes()
@@ -110,7 +133,11 @@ def _peak_gb(device: torch.device) -> float | None:
 
 
 def device_name(device: torch.device) -> str:
-    """What the hardware calls itself."""
+    """What the hardware calls itself: times of other hardware must not be compared with these.
+
+    Returns:
+        The GPU's name, or the processor's by Linux; elsewhere `CPU` and the architecture.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:

@@ -1,4 +1,10 @@
-"""Scores a trained run on any fold, split or corpus, and says what of it was trained on."""
+"""Scores a trained run on any fold, split or corpus, and says what of it was trained on.
+
+What `sermm evaluate` does. The run stays as it is: what is found lies below it, in a folder of its
+own for each corpus, fold and split, in the form that a run's own predictions have. A score on
+utterances or talkers that the run was trained on is not refused, since one may want it, but it
+is counted, and the command says loudly that it is no test.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +28,8 @@ def evaluate(
     restored: Restored, overrides: Sequence[str], split: str | None
 ) -> tuple[Evaluation, Path]:
     """Predicts a split and writes record and predictions into `evaluations/<digest>/`.
+
+    The same question again replaces what it answered before.
 
     Args:
         restored: the run.
@@ -53,13 +61,25 @@ def written(
     ids: Sequence[str],
     split: str,
 ) -> tuple[Evaluation, Path]:
-    """Writes the predictions and their scores; returns the record and where it lies."""
+    """Writes the predictions and their scores; returns the record and where it lies.
+
+    The folder is named by the corpus (without the place where it lies), the ids of the fold and the
+    split: another copy of the corpus gives the same name, another division another one.
+
+    Args:
+        restored: the run.
+        ready: the corpus and fold that were asked about.
+        found: the predictions.
+        ids: of the utterances that were predicted.
+        split: the name of that part.
+    """
     config, loaded, fold = ready.config, ready.loaded, ready.fold
     evaluation = outcome(restored, ready, found, ids, split)
     corpus = without_places(config.data.as_plain(), config.cache_dir)
     name = digest([corpus, fold.digest, split])[:12]
     target = restored.folder.path / EVALUATIONS / name
     by_id = {u.id: u for u in loaded.reading.utterances}
+    # All rows bear the split that was asked for, `all` among them.
     splits, classes = dict.fromkeys(ids, split), restored.result.classes
     write_predictions(target, found, splits, by_id, loaded.targets, classes, fold.number)
     evaluation.write(target)
@@ -73,7 +93,15 @@ def outcome(
     ids: Sequence[str],
     split: str,
 ) -> Evaluation:
-    """The scores of the predictions, and how much of what they are of was trained on."""
+    """The scores of the predictions, and how much of what they are of was trained on.
+
+    Args:
+        restored: the run.
+        ready: the corpus and fold that were asked about.
+        found: the predictions; `metrics` names their scores with `split` in front.
+        ids: of the utterances that were predicted.
+        split: the name of that part.
+    """
     loaded, classes = ready.loaded, restored.result.classes
     return Evaluation(
         run=restored.result.key,
@@ -92,6 +120,13 @@ def outcome(
 def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
     """Scores need the same classes in the same order.
 
+    Logit k of the system is class k of its own protocol, so an equal set of classes in another
+    order would be scored wrongly without a word.
+
+    Args:
+        restored: the run.
+        loaded: the corpus under the protocol that is asked about.
+
     Raises:
         InputError: they differ.
     """
@@ -106,6 +141,10 @@ def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
 def members(fold: Fold, split: str) -> tuple[str, ...]:
     """The ids of a split.
 
+    Args:
+        fold: whole.
+        split: train, val, test, or all for the three together, sorted.
+
     Raises:
         InputError: no such split, or it is empty.
     """
@@ -119,7 +158,21 @@ def members(fold: Fold, split: str) -> tuple[str, ...]:
 
 
 def seen(restored: Restored, config: RunConfig, loaded: Loaded, ids: Sequence[str]) -> Seen:
-    """How many of these utterances, and of their talkers, the run was trained on."""
+    """How many of these utterances, and of their talkers, the run was trained on.
+
+    The training part is made anew from the run's own protocol, fold and seed, on the corpus where
+    it lies now: the folder of a run does not list its utterances.
+
+    Args:
+        restored: the run.
+        config: of the evaluation.
+        loaded: the corpus that is asked about.
+        ids: of the utterances that are asked about.
+
+    Returns:
+        Numbers of utterances and of talkers; 0 on a corpus of another name, whose ids and talkers
+        are other ones.
+    """
     own = restored.config
     if own.data.name != config.data.name:
         return Seen(utterances=0, talkers=0)

@@ -1,4 +1,10 @@
-"""The batches of a fold as a system reads them, for a run in training and for one restored."""
+"""The batches of a fold as a system reads them, for a run in training and for one restored.
+
+Between the corpus (`inputs`) and the system (`assembly`): `data_module` joins both to the
+DataModule that everything is fed from, and `observe_fold` lets a system take the statistics that
+its features are normalised by. Training (`training.task`), `sermm evaluate` and `sermm explain`
+all come through here, so that an utterance is read in one way whoever asks for it.
+"""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -44,6 +50,7 @@ def restored_fold(
 
     Features that are normalised by talker have heard what the talkers of these utterances say in
     every part of the fold, so that a run says of an utterance what it said after training.
+    Statistics over the training part need no hearing: they lie among the weights.
 
     Args:
         restored: the run.
@@ -51,6 +58,9 @@ def restored_fold(
         loaded: the corpus of `config`.
         fold: of that corpus.
         ids: the utterances that are asked about.
+
+    Raises:
+        InputError: units of an utterance cannot be had.
     """
     by_talker = observers(restored.system, "talker")
     heard = of_talkers(loaded, fold, ids) if by_talker else tuple(ids)
@@ -66,6 +76,13 @@ def restored_fold(
 def corpus_and_fold(config: RunConfig) -> tuple[Loaded, Fold]:
     """The corpus and the fold of a run.
 
+    Args:
+        config: names corpus, protocol, fold and seed.
+
+    Returns:
+        The corpus (a process lets its reader read once) and the fold: the same ids wherever the
+        corpus holds the same utterances.
+
     Raises:
         InputError: the corpus cannot be read, or the protocol has no such fold.
     """
@@ -74,7 +91,13 @@ def corpus_and_fold(config: RunConfig) -> tuple[Loaded, Fold]:
 
 
 def of_talkers(loaded: Loaded, fold: Fold, ids: Collection[str]) -> tuple[str, ...]:
-    """All that the talkers of these utterances say in any part of the fold, in its order."""
+    """All that the talkers of these utterances say in any part of the fold, in its order.
+
+    Args:
+        loaded: the corpus.
+        fold: whole.
+        ids: the utterances that are asked about; they must be of this corpus.
+    """
     speakers = {u.id: u.speaker for u in loaded.reading.utterances}
     wanted = {speakers[i] for i in ids}
     return tuple(i for i in everything(fold) if speakers[i] in wanted)
@@ -94,7 +117,21 @@ def data_module(
     augment: Augment | None = None,
     synonyms: Synonyms | None = None,
 ) -> EmotionDataModule:
-    """Serves what the system needs of the fold; what it does not read is not varied."""
+    """Serves what the system needs of the fold; what it does not read is not varied.
+
+    Args:
+        work: the utterances that are served, with their units; at least those of the fold.
+        config: of the run.
+        fold: whose parts are served.
+        system: says what it needs, and tokenizes.
+        stored: streams from the feature store, by the encoder's name.
+        augment: varies the audio of training batches.
+        synonyms: vary the words of training batches.
+
+    Returns:
+        The batches. With `select_on_test` its validation part is the test part, here and nowhere
+        else, so that whatever chooses an epoch looks at it.
+    """
     loaded = work.loaded
     if config.select_on_test:
         fold = dataclasses.replace(fold, val=fold.test)
@@ -114,7 +151,12 @@ def data_module(
 
 
 def loading_of(config: RunConfig, work: Work) -> Loading:
-    """How batches are made and loaded, as the run's `trainer` says."""
+    """How batches are made and loaded, as the run's `trainer` says.
+
+    Args:
+        config: of the run; `evaluate` may have given it another `trainer`.
+        work: knows the device, for which batches are page-locked if it is a GPU.
+    """
     trainer = config.trainer
     return Loading(
         batch_size=trainer.batch_size,
@@ -129,7 +171,13 @@ def loading_of(config: RunConfig, work: Work) -> Loading:
 def reworded(
     system: System, synonyms: Synonyms | None, texts: Mapping[str, str]
 ) -> Reworded | None:
-    """The training texts with other words; None for systems that learn from no text."""
+    """The training texts with other words; None for systems that learn from no text.
+
+    Args:
+        system: whose text encoder tokenizes what is reworded.
+        synonyms: what words are exchanged for; None: nothing is to be varied.
+        texts: of the training part, by id.
+    """
     encoder = system.text_encoder
     if synonyms is None or encoder is None or isinstance(system, CountingSystem):
         return None
@@ -139,7 +187,13 @@ def reworded(
 def observe_fold(system: System, data: EmotionDataModule, work: Work) -> None:
     """Takes the statistics that features are normalised by, before a system is trained.
 
-    They come from the training part only; those of talkers (transductive) from all parts.
+    They come from the training part only; those of talkers (transductive) from all parts. Done anew
+    when a run resumes: statistics of talkers are no weights, and the same batches give the same.
+
+    Args:
+        system: whose normalised encoders observe; nothing happens if it has none.
+        data: of the fold.
+        work: knows the device.
     """
     by_training: Sequence[str] = data.fold.train
     for over, ids in (("global", by_training), ("talker", everything(data.fold))):

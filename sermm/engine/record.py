@@ -1,4 +1,10 @@
-"""Predictions and result of a trained task: what the report reads."""
+"""Predictions and result of a trained task: what the report reads.
+
+The last step of a run, done by its first process alone. It writes `predictions.csv` and returns
+what becomes `result.json`. A `Result` holds all that tables need, so that a report never opens a
+configuration, a checkpoint or the corpus; what stands in it is a copy, true of the code and the
+corpus that made the run even when these have changed since.
+"""
 
 import time
 from collections.abc import Mapping
@@ -26,7 +32,11 @@ from sermm.runs.versions import git_state, versions
 
 
 class Place(TypedDict):
-    """Corpus, protocol and fold, by the names of `Result`."""
+    """Corpus, protocol and fold, by the names of `Result`.
+
+    Runs are only compared where these agree. A `TypedDict` and not a dictionary, so that the fields
+    are checked where the result is made.
+    """
 
     data: str
     protocol: str
@@ -41,7 +51,18 @@ class Place(TypedDict):
 
 
 def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
-    """Predicts validation and test part by the chosen weights; writes and returns the record."""
+    """Predicts validation and test part by the chosen weights; writes and returns the record.
+
+    Args:
+        task: trained; its system has the weights of the chosen epoch.
+        overrides: the user's settings without fold, seed and study, which name a row of a table.
+        epochs: which epoch was chosen and which was the last, from 1.
+        train_s: seconds of wall clock until now, those of preparing the task included; of a
+            resumed run only those of this process.
+
+    Returns:
+        The record; writing it is left to `RunFolder.finish`, which comes last of all.
+    """
     start_s = time.monotonic()
     device = device_for(task.config.device)
     metrics = predicted(task, device)
@@ -53,7 +74,18 @@ def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float
 
 
 def predicted(task: Task, device: torch.device) -> dict[str, float | None]:
-    """Predicts and writes validation and test part; their scores by the names of `Result`."""
+    """Predicts and writes validation and test part; their scores by the names of `Result`.
+
+    Each utterance is predicted once, also where a protocol's validation part is its test part; then
+    its row says `test`.
+
+    Args:
+        task: trained.
+        device: where to predict.
+
+    Returns:
+        Fractions such as `test/ua`; those of `val/` are absent without a validation part.
+    """
     loaded, fold = task.loaded, task.fold
     # One process predicts everything, however many have trained.
     task.data.trainer = None
@@ -78,7 +110,18 @@ def outcome(
     epochs: Epochs,
     seconds: Seconds,
 ) -> Result:
-    """What a run is and what it came to."""
+    """What a run is and what it came to.
+
+    Args:
+        task: trained.
+        overrides: as in `record`.
+        metrics: of `predicted`.
+        epochs: as in `record`.
+        seconds: of training and prediction.
+
+    Returns:
+        The record without options and cost: what every run has.
+    """
     config, model = task.config, task.config.model
     return Result(
         key=task.folder.path.name,
@@ -106,7 +149,11 @@ def outcome(
 
 
 def with_options(result: Result, task: Task) -> Result:
-    """The result with what was on in training and what was read, each None where it was not."""
+    """The result with what was on in training and what was read, each None where it was not.
+
+    Tables tell rows apart by `settings`, what the user typed; these are the options in full, with
+    the defaults that nobody typed.
+    """
     config = task.config
     return replace(
         result,
@@ -121,7 +168,11 @@ def with_options(result: Result, task: Task) -> Result:
 
 
 def place_of(task: Task) -> Place:
-    """Where the scores of a task belong in a report."""
+    """Where the scores of a task belong in a report.
+
+    `leaky` and `protocol_notes` are the protocol's own words, so that a table can warn of what it
+    shows without knowing the protocol.
+    """
     protocol, fold = task.loaded.protocol, task.fold
     return {
         "data": task.config.data.name,
@@ -150,33 +201,49 @@ def counts(task: Task) -> Counts:
 
 
 def chosen_streams(model: ModelConfig) -> dict[str, str]:
-    """The streams as a setting, so that rows are told apart by them whoever chose them."""
+    """The streams as a setting, so that rows are told apart by them whoever chose them.
+
+    A user may name them, or an experiment or paper may: the row is the same.
+
+    Returns:
+        Nothing where the model has no choice, or where its only stream is named by a level.
+    """
     if model.streams is None or model.level is not None:
         return {}
     return {"model.streams": f"[{','.join(model.streams)}]"}
 
 
 def reads_text(task: Task) -> bool:
-    """Whether the system reads what is said, live or from the store."""
+    """Whether the system reads what is said, live or from the store.
+
+    With stored features the system has no text encoder any more, only what one has made of texts.
+    """
     stored = streams(task.config) if task.config.features.mode == "cached" else []
     return task.system.text_encoder is not None or any(s.level == "token" for s in stored)
 
 
 def text_source(record: Mapping[str, Any]) -> str:
-    """Where texts come from, for people: `human`, or the recogniser with its word error rate."""
+    """Where texts come from, for people: `human`, or the recogniser with its word error rate.
+
+    Args:
+        record: `Loaded.text_source`; `wer` is a fraction, None where no human transcript is known.
+    """
     wer = record.get("wer")
     return str(record["source"]) + ("" if wer is None else f" (WER {100 * wer:.1f} %)")
 
 
 def selection(config: RunConfig, fold: Fold) -> str:
-    """What chose the epoch: test (only if asked for), val, or nothing (the last epoch)."""
+    """What chose the epoch: test (only if asked for), val, or nothing (the last epoch).
+
+    Stamped on every table: with `select_on_test` the score has seen what it is tested on.
+    """
     if config.select_on_test:
         return "test"
     return "val" if fold.val else "last"
 
 
 def parameters(system: System) -> Parameters:
-    """Numbers of parameters."""
+    """Numbers of parameters, those of live encoders included; stored ones have left no weights."""
     sizes = [(p.numel(), p.requires_grad) for p in system.parameters()]
     return Parameters(
         total=sum(n for n, _ in sizes), trainable=sum(n for n, trained in sizes if trained)

@@ -1,4 +1,14 @@
-"""One run: skip it if finished, resume it if interrupted, else train; then predict and record."""
+"""One run: skip it if finished, resume it if interrupted, else train; then predict and record.
+
+`sermm train` and every job of a sweep come here with one resolved configuration. Which run it is
+follows from that configuration alone (`run_key`), so the same words find the same folder: a
+finished run is read, an interrupted one goes on after its last whole epoch, and a run that another
+process is at is refused by the folder's lock.
+
+A run on several devices has several processes. The first one does all that is written: folder,
+status, predictions, result. The others, started by Lightning, torchrun or srun with the same
+command, only train along and end.
+"""
 
 import os
 import sys
@@ -27,7 +37,15 @@ from sermm.tracking.tracker import tracked
 
 @dataclass(frozen=True)
 class PlacedRun:
-    """A run: its configuration, corpus, fold and folder, and its result if it has been made."""
+    """A run: its configuration, corpus, fold and folder, and its result if it has been made.
+
+    Attributes:
+        config: as it was asked for, with the teacher found (`sermm.engine.training.teacher`).
+        loaded: the corpus, read and heard.
+        fold: of the protocol, by `config.fold` and the seed.
+        folder: where the run is, or will be; nothing need be there yet.
+        result: what it came to; None while it is not finished.
+    """
 
     config: RunConfig
     loaded: Loaded
@@ -41,19 +59,22 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
 
     Args:
         config: of the run.
-        overrides: what the user typed, for the report's row names.
+        overrides: what the user typed, for the report's row names and the sweep's note of the run.
 
     Returns:
-        The result.
+        The result, fresh or as the folder has it. Processes other than the run's first do not
+        return: they exit with 0 when training is over.
 
     Raises:
         InputError: the configuration or the corpus is wrong.
         RunBusyError: another process is at it.
+        Stopped: a signal ended it; the folder says by what, and the same command resumes it.
     """
     placed = place(config, overrides)
     if placed.result is not None:
         return placed.result
     config, loaded, fold, folder = placed.config, placed.loaded, placed.fold, placed.folder
+    # Before the folder is made: with a wrong number of processes nothing should begin.
     line = preflight(config.trainer.devices)
     if process_rank():
         # Another process of this run, started by the first one to train on its own device.
@@ -63,12 +84,14 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
         sys.exit(0)
     if line is not None:
         print(line, flush=True)
+    # From here on the run can be seen, and resumed by the same command.
     folder.start(config.as_yaml())
     with tracked(config, folder.path) as tracker:
         with stoppable(folder):
             tracker.start()
             start_s = time.monotonic()
             task = prepare(config, folder, loaded, fold)
+            # The tokenizer of the training transcripts is on the disk now; others may read it.
             say_ready(folder.path)
             epochs = learn(task, [tracker])
             result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
@@ -80,6 +103,16 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
 
 def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     """Where the run of a configuration is made; nothing is written but a sweep's note of it.
+
+    Also for those who only want to know how a run stands: a pool places each run first, so that a
+    process is started only for what is left to do.
+
+    Args:
+        config: of the run; a teacher may be named in any way that finds a run.
+        overrides: the words of the run, which identify it within its sweep.
+
+    Returns:
+        The run, with its result if it is finished.
 
     Raises:
         InputError: the configuration or the corpus is wrong, or has changed since the run was made.
@@ -93,6 +126,7 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
         if result is not None:
             refuse_other_corpus(result, fold, folder)
     except InputError as error:
+        # A sweep over protocols asks all of them for the same folds; that is no failure.
         left_out = isinstance(error, NoSuchFoldError)
         write_note(study, overrides, Note(error=str(error), left_out=left_out))
         raise
@@ -104,13 +138,27 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
 
 
 def process_rank() -> int:
-    """Which of a run's processes this is, as Lightning, torchrun and Slurm say it."""
+    """Which of a run's processes this is, as Lightning, torchrun and Slurm say it.
+
+    Asked before any of them has set up its process group, so only the environment can tell.
+
+    Returns:
+        0 for the first process, and where there is only one.
+    """
     names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
 def refuse_other_corpus(done: Result, fold: Fold, folder: RunFolder) -> None:
     """A finished run whose fold held other utterances is not the run that was asked for.
+
+    The key is of the configuration, which says what a corpus is called but not what lies there: a
+    half-copied corpus has the same key. The digest of the fold's ids tells them apart.
+
+    Args:
+        done: the finished run.
+        fold: of the corpus as it is now.
+        folder: of the run, for the message.
 
     Raises:
         InputError: the folds differ.
