@@ -1,4 +1,14 @@
-"""Builds a system from a resolved configuration, anew or as a run folder left it."""
+"""Builds a system from a resolved configuration, anew or as a run folder left it.
+
+A system gets its encoders as arguments of its constructor. Which arguments are encoders is read off
+its annotations (`encoder_configs`), so a system says nothing of how they are made: live or from the
+feature store, normalised, shared, with modalities taken away.
+
+What a run keeps comes in two parts. Assets are all but weights that an encoder must have to be
+built again (configuration, tokenizer), written once before training. Weights are a state of the
+whole system, without encoders that can be had again from where they came from: a system on a frozen
+wav2vec 2.0 keeps its own few parameters, not 95 million that the hub has.
+"""
 
 from collections.abc import Iterable, Mapping
 from io import BytesIO
@@ -35,9 +45,13 @@ def build(
         config: of the run.
         n_classes: k.
         assets: folder of a run's encoders, if they were saved; else None.
-        transcripts: of the training part, for encoders that learn a vocabulary.
+        transcripts: of the training part, for encoders that learn a vocabulary; only looked at
+            without `assets`, where the vocabulary has been learned already.
         stored: number of layers and width of the streams that come from the feature store, by
             the encoder's name; the others run live.
+
+    Returns:
+        The system on the CPU, its weights initial or those of pre-training.
 
     Raises:
         InputError: an encoder is missing or cannot be loaded, or is to be trained and normalised,
@@ -48,6 +62,7 @@ def build(
     system = config.model.system.without(*encoders).make(n_classes=n_classes, **encoders)
     if not isinstance(system, System):
         raise InputError(f"model.system._target_ is no System: {config.model.system.target}")
+    # From assets an encoder has the vocabulary that its weights belong to.
     if assets is None:
         learned_from = list(transcripts)
         for encoder in system.encoders.values():
@@ -58,7 +73,11 @@ def build(
 def _encoders(
     config: RunConfig, assets: Path | None, stored: Mapping[str, tuple[int, int]]
 ) -> dict[str, Any]:
-    """The encoders by the constructor's argument, those of streams in a dict."""
+    """The encoders by the constructor's argument, those of streams in a dict.
+
+    Wrapped from the inside out: what computes or is stored, then normalised, then what takes
+    modalities away, so that what stands in for lost states is not normalised itself.
+    """
     remedies = remedies_of(config)
     configs = {}
     for path, one in encoder_configs(config.model).items():
@@ -79,7 +98,12 @@ def _encoders(
 
 
 def save_assets(system: System, folder: Path) -> None:
-    """Writes what the encoders need beside weights, a folder each."""
+    """Writes what the encoders need beside weights, a folder each.
+
+    Args:
+        system: whose encoders have learned what they must know before training.
+        folder: gets one folder by the name of each encoder.
+    """
     for name, encoder in system.encoders.items():
         encoder.save_assets(folder / name)
 
@@ -91,7 +115,12 @@ def weights(system: System) -> dict[str, Any]:
 
 
 def reloadable(system: System) -> tuple[str, ...]:
-    """Where in the state the encoders are that can be had again."""
+    """Where in the state the encoders are that can be had again.
+
+    Returns:
+        Beginnings of the state's keys, such as `text.`; several for an encoder that is shared, as
+        the state names it once for each stream.
+    """
     return tuple(
         f"{path}."
         for path, module in system.named_modules(remove_duplicate=False)
@@ -102,11 +131,17 @@ def reloadable(system: System) -> tuple[str, ...]:
 def load_weights(system: System, state: dict[str, Any], source: str) -> None:
     """Puts kept weights back.
 
+    Args:
+        system: built as the one that they are of.
+        state: of `weights`.
+        source: where it comes from, for messages.
+
     Raises:
         InputError: they belong to another system.
     """
     again = reloadable(system)
     missing, unexpected = system.load_state_dict(state, strict=False)
+    # Not kept, so not in the file; they came from the hub when the system was built.
     missing = [key for key in missing if not (again and key.startswith(again))]
     if missing or unexpected:
         raise InputError(
@@ -116,7 +151,15 @@ def load_weights(system: System, state: dict[str, Any], source: str) -> None:
 
 
 def save_weights(system: System, path: Path) -> None:
-    """Writes the weights to keep, whole or not at all."""
+    """Writes the weights to keep, whole or not at all.
+
+    Args:
+        system: trained so far.
+        path: of the file; an earlier one is replaced.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
     # Through memory: on a full disk torch's own writer says nothing of a disk.
     buffer = BytesIO()
     torch.save(weights(system), buffer)
@@ -126,6 +169,10 @@ def save_weights(system: System, path: Path) -> None:
 
 def read_weights(system: System, path: Path) -> None:
     """Reads weights without executing anything that a file may hold.
+
+    Args:
+        system: gets them.
+        path: of a file of `save_weights`.
 
     Raises:
         InputError: the file is missing, broken, or not of this system.

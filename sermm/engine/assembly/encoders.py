@@ -1,4 +1,10 @@
-"""Makes the encoders of a system from their configurations: live, shared, or from the store."""
+"""Makes the encoders of a system from their configurations: live, shared, or from the store.
+
+A configuration of an encoder is a `Component`: a class and its arguments, perhaps wrapped in
+further ones (`Segments`, `Normalised`). The functions here turn what the user chose into what is to
+be made; nothing is loaded before `Makers.make`. So the same configuration serves for training, for
+the names of stored features, and for a system that is taken back from its run.
+"""
 
 import inspect
 import json
@@ -21,6 +27,15 @@ _ASSETS: Final = "assets"
 def encoder_configs(model: ModelConfig) -> dict[str, Component]:
     """The encoders of a system by the constructor's argument, `streams.text` for those of a dict.
 
+    Told by the annotations of the constructor: an argument that is an `Encoder`, or a dict of
+    them. A new system needs no list of its encoders anywhere.
+
+    Args:
+        model: the system, with its encoders as arguments.
+
+    Returns:
+        What makes each, with what is wrapped around it, in the order of the constructor.
+
     Raises:
         InputError: one is missing.
     """
@@ -40,6 +55,7 @@ def _is_encoder(kind: Any) -> bool:
 
 
 def _there(config: Component | None, path: str, model: str) -> Component:
+    """The configuration, if one was chosen: no encoder, or a wrapper around none, is refused."""
     if config is None or config.innermost.empty:
         raise InputError(
             f"model {model} needs an encoder as {path!r}, got none; choose one, for example "
@@ -55,7 +71,19 @@ def encoder_config(
     assets: Path | None,
     stored: tuple[int, int] | None,
 ) -> Component:
-    """What makes one encoder of a system: live or from the store, normalised or not."""
+    """What makes one encoder of a system: live or from the store, normalised or not.
+
+    Args:
+        features: how hidden states are come by.
+        config: of the live encoder, as the user chose it.
+        path: its name in the system, such as `speech` or `streams.text`.
+        assets: folder of a run's encoders; one that was saved is built from there, needing no hub.
+        stored: layers and width of the stored stream; None: the encoder runs live.
+
+    Returns:
+        The configuration to be made. Only encoders that can be stored are normalised: one that
+        starts from random weights is trained, and statistics of it would not stay true.
+    """
     storable = is_storable(config)
     if stored is not None:
         n_layers, width = stored
@@ -80,7 +108,15 @@ def is_storable(config: Component) -> bool:
 
 
 def with_assets(config: Component, folder: Path) -> Component:
-    """The configuration of an encoder that takes what it can from a run's folder."""
+    """The configuration of an encoder that takes what it can from a run's folder.
+
+    Args:
+        config: perhaps wrapped; the encoder itself gets the folder.
+        folder: of this encoder, as `Encoder.save_assets` wrote it.
+
+    Returns:
+        The same configuration where the class has no argument `assets`: it needs none.
+    """
     if config.inside is not None:
         return config.around(with_assets(config.inside, folder))
     if _ASSETS not in config.arguments:
@@ -91,9 +127,13 @@ def with_assets(config: Component, folder: Path) -> Component:
 def refuse_features(features: FeaturesConfig) -> None:
     """Finds wrong options of the features before anything is computed.
 
+    Args:
+        features: of the run.
+
     Raises:
-        InputError: normalisation of encoders that are to be trained, or activations of encoders
-            that are not trained are to be computed again.
+        InputError: normalisation of encoders that are to be trained (their statistics would be
+            those of weights that are gone after the first step), or activations of encoders that
+            are not trained are to be computed again.
     """
     if features.checkpointing and features.mode != "finetune":
         raise InputError(
@@ -110,6 +150,9 @@ def refuse_features(features: FeaturesConfig) -> None:
 class Makers:
     """Makes encoders; streams with the same one inside share it, and it runs once a batch.
 
+    Several streams often read one encoder at several levels: frames, phones and words of the same
+    wav2vec 2.0. Shared, its weights are in memory once, and all streams train the same ones.
+
     Args:
         configs: of all encoders of a system.
     """
@@ -121,6 +164,9 @@ class Makers:
 
     def make(self, config: Component) -> Encoder:
         """One encoder with what is wrapped around it.
+
+        Args:
+            config: one of those that the maker was built with.
 
         Raises:
             InputError: it cannot be had.
@@ -137,11 +183,12 @@ class Makers:
 
 
 def _identity(config: Component) -> str:
+    """What two streams must have in common to share an encoder: all but where its assets lie."""
     return json.dumps(config.without(_ASSETS).as_plain(), sort_keys=True)
 
 
 def make_encoder(config: Component) -> Encoder:
-    """One encoder by itself.
+    """One encoder by itself, with its weights; this is where a hub may be asked.
 
     Raises:
         InputError: it cannot be had.

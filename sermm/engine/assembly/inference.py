@@ -1,4 +1,9 @@
-"""Runs a trained system over batches; what comes out is joined on utterance id."""
+"""Runs a trained system over batches; what comes out is joined on utterance id.
+
+The one way from batches to probabilities: for a run's own predictions, `sermm evaluate`, `predict`
+and `explain`, and a teacher's. No trainer is involved: prediction runs in one process, and needs
+neither the loop nor the callbacks of training.
+"""
 
 from collections.abc import Iterable
 
@@ -19,7 +24,17 @@ def predict(
     device: torch.device,
     precision: str,
 ) -> list[Prediction]:
-    """Probabilities of every utterance; the system is left on the CPU in evaluation mode."""
+    """Probabilities of every utterance; the system is left on the CPU in evaluation mode.
+
+    Args:
+        system: the recogniser.
+        batches: in any order.
+        device: where to compute.
+        precision: `trainer.precision`, `auto` among them.
+
+    Returns:
+        Probabilities `[k]` in float32 for each utterance, in the order of the batches.
+    """
     system.eval().to(device)
     half = precision_for(precision, device).startswith("bf16")
     found = []
@@ -33,7 +48,15 @@ def predict(
 def logits_of(
     system: System, batch: Batch, device: torch.device, half: bool
 ) -> Float[torch.Tensor, "b k"]:
-    """Logits of a batch in float32, on the device of the system; `half` computes in bfloat16."""
+    """Logits of a batch in float32, on the device of the system.
+
+    Args:
+        system: on `device`, in the mode that it is to run in.
+        batch: anywhere.
+        device: where the system is.
+        half: computes in bfloat16 where torch allows; a softmax of bfloat16 logits would have two
+            digits, so the logits are widened first.
+    """
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         output: Output = system(batch.to(device))
     return output.logits.float()

@@ -1,4 +1,9 @@
-"""Observes what features are normalised by, before anything is trained or predicted."""
+"""Observes what features are normalised by, before anything is trained or predicted.
+
+`Normalised` encoders need statistics over utterances (`features.normalise=global` or `talker`);
+those by utterance need none. Which utterances these are is the business of who calls: the training
+part for a run, all that a talker says, the files of one `sermm predict`.
+"""
 
 from collections.abc import Iterable
 
@@ -10,7 +15,12 @@ from sermm.models.base import System
 
 
 def observers(system: System, over: str | None = None) -> list[Normalised]:
-    """The parts of a system that need statistics, all or those taken over the same."""
+    """The parts of a system that need statistics, all or those taken over the same.
+
+    Args:
+        system: whose encoders are searched.
+        over: `global` or `talker`; None: both.
+    """
     # They may be wrapped, as in what takes modalities away.
     parts = (part for encoder in system.encoders.values() for part in encoder.modules())
     found = [part for part in parts if isinstance(part, Normalised) and part.observes]
@@ -21,7 +31,14 @@ def observers(system: System, over: str | None = None) -> list[Normalised]:
 def observe(
     normalised: Iterable[Normalised], batches: Iterable[Batch], device: torch.device
 ) -> None:
-    """Takes statistics over batches, each utterance once; the parts are left on the CPU."""
+    """Takes statistics over batches, each utterance once; the parts are left on the CPU.
+
+    Args:
+        normalised: parts of a system; what they have observed before is forgotten.
+        batches: of the utterances that the statistics are taken over, without augmentation.
+        device: where the encoders run.
+    """
+    # One pass over the batches for all parts: reading and decoding is what takes time.
     parts = list(normalised)
     for part in parts:
         part.forget()

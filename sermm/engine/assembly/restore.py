@@ -1,4 +1,9 @@
-"""Takes a finished run back from its folder."""
+"""Takes a finished run back from its folder.
+
+What `sermm evaluate`, `predict` and `explain` start from. The folder has all that is needed but the
+weights of encoders that were not trained, which come from where they came from first. The system is
+live: a run that was trained on stored features encodes by itself now, and can hear anything.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +23,9 @@ class Restored:
 
     Attributes:
         folder: of the run.
-        config: its configuration.
+        config: its configuration, as it was resolved when it ran.
         result: what it came to.
-        system: with the weights of the chosen epoch.
+        system: with the weights of the chosen epoch, on the CPU in evaluation mode.
     """
 
     folder: RunFolder
@@ -32,11 +37,15 @@ class Restored:
 def restore(path: Path) -> Restored:
     """Builds the run's system with its chosen weights.
 
+    Args:
+        path: of a run folder.
+
     Raises:
-        InputError: the run is not finished, or its files are broken.
+        InputError: the run is not finished, or its files are broken, or it is a combination.
     """
     folder = RunFolder(path)
     result = folder.finished()
+    # An average of predictions: there is no system to ask about other utterances.
     if result.parts is not None:
         raise InputError(
             f"{path} is a combination and has no weights; use its parts: {', '.join(result.parts)}"
