@@ -1,1 +1,6 @@
-"""Averages the logits of finished runs."""
+"""Combines finished runs by the average of their logits, into a run folder without weights.
+
+`parts` reads the runs and says whether they fit together, `combine` averages and writes, `record`
+makes the result that the report reads, `choice` says which runs of a study go together. Nothing is
+computed anew: all of it is done on the predictions that the runs have written, in seconds.
+"""

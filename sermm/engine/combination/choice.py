@@ -1,4 +1,10 @@
-"""Which finished runs are combined with each other."""
+"""Which finished runs are combined with each other.
+
+`sermm combine A B` names systems, not runs: two studies, or two systems of studies, each with a run
+for every fold and seed. `chosen` finds the runs of each word, `matched` puts those together that
+are of the same fold and seed; each group becomes a `Plan`. A run without a partner is told, not
+dropped: it may be one that has not finished yet.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +27,8 @@ class Choice:
     """The runs that one word of the command names.
 
     Attributes:
-        folders: of the runs.
+        word: as it was typed.
+        folders: of the runs, with what each came to.
         study: None where the word names a single run.
         unfinished: how many run folders of the study did not finish or cannot be read.
     """
@@ -34,6 +41,10 @@ class Choice:
 
 def chosen(word: str, runs_dir: Path) -> Choice:
     """The runs that a word names (see `sermm.runs.find`), of one system in each table.
+
+    Args:
+        word: a run folder, a key, a study, or a system of a study by its row of the report.
+        runs_dir: where studies lie.
 
     Raises:
         InputError: there is no such thing, or several systems are meant.
@@ -55,6 +66,7 @@ def chosen(word: str, runs_dir: Path) -> Choice:
 
 
 def _refuse_several(wanted: str, systems: Sequence[str]) -> None:
+    """Refuses a word that means several rows of a table; their names are what to write instead."""
     if len(systems) > 1:
         raise InputError(
             f"{wanted or 'the study'} has {len(systems)} systems, expected one: "
@@ -63,6 +75,7 @@ def _refuse_several(wanted: str, systems: Sequence[str]) -> None:
 
 
 def _known(study: Study) -> str:
+    """The systems of a study as its report calls them, for messages."""
     tables = by_table(study.runs).values()
     return ", ".join(
         sorted({repr(name) for systems in tables for name in labels(systems).values()})
@@ -72,7 +85,10 @@ def _known(study: Study) -> str:
 def matched(choices: Sequence[Choice]) -> tuple[list[tuple[Path, ...]], list[Problem]]:
     """Runs put together by corpus, protocol, seed and fold.
 
-    Single runs are put together whatever they are: it is for `combine` to refuse them.
+    Single runs are put together whatever they are: it is for `Plan.checked` to refuse them.
+
+    Args:
+        choices: one for each part of the combinations.
 
     Returns:
         The folders of each combination, in the order of the choices; and the runs that lack a
@@ -92,11 +108,13 @@ def matched(choices: Sequence[Choice]) -> tuple[list[tuple[Path, ...]], list[Pro
 
 
 def _common(result: Result) -> Common:
+    """What a run must share with another one to be combined with it; the rest is checked later."""
     return result.data, result.protocol, tuple(result.classes), result.seed, result.fold
 
 
 def _lacks(
     result: Result, place: Common, choices: Sequence[Choice], places: Sequence[dict[Common, Path]]
 ) -> str:
+    """Why a run stays alone: the words of the command that name no run of its fold and seed."""
     without = [c.word for c, found in zip(choices, places, strict=True) if place not in found]
     return f"{described(result)}: no finished run of {', '.join(without)} to combine it with"

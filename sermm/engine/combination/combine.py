@@ -36,7 +36,16 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 def average(
     probabilities: Float[np.ndarray, "parts n k"], weights: Float[np.ndarray, " parts"]
 ) -> Float[np.ndarray, "n k"]:
-    """Softmax of the weighted mean of the log-probabilities, and so of the logits."""
+    """Softmax of the weighted mean of the log-probabilities, and so of the logits.
+
+    Args:
+        probabilities: of each part, rows sum to 1; in float64, though the runs computed in
+            float32, so that the average adds no error of its own.
+        weights: above 0; only their ratios matter.
+
+    Returns:
+        Probabilities that sum to 1.
+    """
     logs = np.log(np.maximum(probabilities, SMALLEST))
     mean = np.tensordot(weights / weights.sum(), logs, axes=1)
     odds: np.ndarray = np.exp(mean - mean.max(-1, keepdims=True))
@@ -52,11 +61,12 @@ def combine(plan: Plan, study_dir: Path) -> Result:
         study_dir: the study that gets it.
 
     Returns:
-        The result.
+        The result, fresh or as the folder has it.
 
     Raises:
         InputError: it was made of parts that have predicted anew since, or a part's
             probabilities cannot be read.
+        RunBusyError: another process is at it.
     """
     folder = RunFolder(study_dir / plan.key)
     if (done := folder.result) is not None:
@@ -72,6 +82,11 @@ def combine(plan: Plan, study_dir: Path) -> Result:
 
 
 def _refuse_older(done: Result, plan: Plan, folder: RunFolder) -> None:
+    """A combination of predictions that are gone is not the one that is asked for.
+
+    The key names the parts, not what they predicted: a part that was deleted and run again, on
+    other hardware perhaps, keeps its key. The digests of the predictions tell.
+    """
     before = dict(zip(done.parts or (), done.part_predictions or (), strict=True))
     for part in plan.parts:
         if before[part.result.key] != part.digest:
@@ -84,11 +99,22 @@ def _refuse_older(done: Result, plan: Plan, folder: RunFolder) -> None:
 def combined_rows(plan: Plan) -> list[Row]:
     """Its predictions, sorted by split and id.
 
-    What is not predicted is the first part's; a transcript's digest stays only where all agree.
+    What is not predicted is the first part's; a transcript's digest stays only where all agree
+    (parts may have read transcripts of different sources).
+
+    Args:
+        plan: of parts that have predicted the same utterances.
+
+    Returns:
+        Rows with the columns of the first part, as text: what `predictions.csv` of a run has.
+
+    Raises:
+        InputError: a part's probabilities are none.
     """
     classes = plan.parts[0].result.classes
     first = sorted(plan.parts[0].rows.values(), key=lambda r: (r["split"], r["utterance_id"]))
     ids = [row["utterance_id"] for row in first]
+    # By id, not by place: the files need not be sorted alike.
     stacked = np.stack([_probabilities(part, ids) for part in plan.parts])
     found = average(stacked, np.array(plan.weights, dtype=np.float64))
     rows = []
@@ -101,6 +127,7 @@ def combined_rows(plan: Plan) -> list[Row]:
 
 
 def _probabilities(part: Part, ids: Sequence[str]) -> Float[np.ndarray, "n k"]:
+    """The probabilities of a part in the order of these ids; what is none is refused."""
     columns = [f"p_{c}" for c in part.result.classes]
     for i in ids:
         values = [part.rows[i][column] for column in columns]
@@ -110,6 +137,7 @@ def _probabilities(part: Part, ids: Sequence[str]) -> Float[np.ndarray, "n k"]:
 
 
 def _is_probability(text: str) -> bool:
+    """Whether a cell of the file is one; a rounded 1 may be a little above it."""
     try:
         return 0 <= float(text) <= 1 + 1e-6
     except ValueError:

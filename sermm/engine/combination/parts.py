@@ -1,4 +1,10 @@
-"""Finished runs as parts of a combination, and whether they fit together."""
+"""Finished runs as parts of a combination, and whether they fit together.
+
+An average of logits means something only where every part answered the same question: the same
+utterances, labels, classes, fold and seed, and the same division, so that nobody was trained on
+what another is tested on. `Plan.checked` refuses everything else by name before anything is
+written.
+"""
 
 import math
 from collections.abc import Sequence
@@ -22,6 +28,8 @@ class Part:
     """A finished run as a part of a combination.
 
     Attributes:
+        folder: of the run.
+        result: what it came to.
         rows: its predictions by utterance id.
         digest: of the file that has them.
     """
@@ -34,6 +42,9 @@ class Part:
 
 def read_part(folder: Path) -> Part:
     """Reads a run folder.
+
+    Args:
+        folder: of the run.
 
     Raises:
         InputError: it is not finished, or a file is broken.
@@ -50,7 +61,7 @@ def read_part(folder: Path) -> Part:
 
 
 def described(result: Result) -> str:
-    """A run in words."""
+    """A run in words, for messages: its model, corpus, protocol, fold and seed."""
     return f"{result.model} on {result.place}"
 
 
@@ -59,6 +70,7 @@ class Plan:
     """A combination that can be made: its parts are of one fold, and predicted the same.
 
     Attributes:
+        parts: two or more; in another order it is the same combination.
         weights: of the parts; only their ratios matter.
         name: stands where a run has the name of its model.
     """
@@ -70,6 +82,11 @@ class Plan:
     @classmethod
     def checked(cls, parts: Sequence[Part], weights: Sequence[float], name: str) -> "Plan":
         """Makes a plan of parts that fit.
+
+        Args:
+            parts: the runs.
+            weights: one for each, above 0.
+            name: of the combination; it becomes a row of tables, so no model may have it.
 
         Raises:
             InputError: fewer than two parts, a part twice, weights or a name that cannot be, or
@@ -104,12 +121,18 @@ class Plan:
         return self._digest([part.result.system for part in self.parts])
 
     def _digest(self, parts: Sequence[str]) -> str:
+        """Of the parts with their shares, rounded so that 1, 1 and 0.1, 0.1 are the same."""
         shares = (round(w / sum(self.weights), 12) for w in self.weights)
         pairs = sorted(zip(parts, shares, strict=True))
         return digest({"combination": [list(pair) for pair in pairs], "name": self.name})[:16]
 
 
 def _refuse_unlike(a: Part, b: Part) -> None:
+    """Finds what two runs must have in common and have not.
+
+    Raises:
+        InputError: says what it is, of both, and how such runs are called.
+    """
     for name in SAME:
         ours, theirs = getattr(a.result, name), getattr(b.result, name)
         if ours != theirs:
@@ -122,6 +145,14 @@ def _refuse_unlike(a: Part, b: Part) -> None:
 
 
 def _refuse_other_utterances(a: Part, b: Part) -> None:
+    """Finds utterances that only one of two runs predicted, and rows that differ in part or label.
+
+    Equal digests of the split should rule both out; files that were edited, or written by other
+    code, may differ all the same.
+
+    Raises:
+        InputError: names utterances and the run that should be run again.
+    """
     for one, other in ((a, b), (b, a)):
         if lacking := sorted(set(one.rows) - set(other.rows)):
             raise InputError(

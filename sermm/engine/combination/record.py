@@ -1,4 +1,10 @@
-"""Configuration and result of a combination: what the report reads."""
+"""Configuration and result of a combination: what the report reads.
+
+A combination has the files of a run, so that tables and figures show it beside runs and know
+nothing of how it was made. What it says of itself is what its parts share (corpus, protocol, fold),
+what they add up to (parameters, seconds), the most that any of them was allowed (the test fold to
+choose an epoch), and what is its own: name, weights, and scores of the averaged predictions.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -19,7 +25,15 @@ T = TypeVar("T", Parameters, Seconds, Counts)
 
 
 def config(plan: Plan, study: str) -> dict[str, Any]:
-    """Its configuration."""
+    """Its configuration, for `config.yaml`.
+
+    No run can be started from it: it says for people where the combination stands, and which runs
+    it was made of.
+
+    Args:
+        plan: of the combination.
+        study: the name of the study that gets it.
+    """
     first = plan.parts[0].result
     return {
         "study": study,
@@ -36,7 +50,13 @@ def config(plan: Plan, study: str) -> dict[str, Any]:
 
 
 def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
-    """The result, its scores from rows of predictions."""
+    """The result, its scores from rows of predictions.
+
+    Args:
+        plan: of the combination.
+        study: the name of the study that gets it.
+        rows: its own predictions, not those of its parts.
+    """
     results = [part.result for part in plan.parts]
     shared: dict[str, Any] = {name: getattr(results[0], name) for name in _SHARED}
     variant = _variant(plan)
@@ -76,7 +96,11 @@ def _weights(plan: Plan) -> str:
 
 
 def _settings(plan: Plan) -> dict[str, str]:
-    """What tells a combination from its namesakes, the settings of its parts included."""
+    """What tells a combination from its namesakes, the settings of its parts included.
+
+    `part1.encoder.speech.layers` and the like, so that combinations of the same models with other
+    settings are rows of their own.
+    """
     own = {
         f"part{n}.{key}": str(value)
         for n, part in enumerate(plan.parts, 1)
@@ -95,19 +119,31 @@ def _notes(plan: Plan) -> tuple[str, ...]:
 
 
 def _text_source(results: Sequence[Result]) -> str | None:
-    """Where the texts of the parts that read some come from."""
+    """Where the texts of the parts that read some come from, each source once."""
     return " + ".join(dict.fromkeys(r.text_source for r in results if r.text_source)) or None
 
 
 def _variant(plan: Plan) -> str:
-    """The name in tables of papers; those weigh their systems alike."""
+    """The name in tables of papers; those weigh their systems alike.
+
+    So a combination with weights of its own is no paper's, and goes by its own name.
+    """
     if len(set(plan.weights)) > 1:
         return plan.name
     return combined([part.result.variant for part in plan.parts])
 
 
 def _together(kind: type[T], records: Sequence[T], how: Callable[[list[Any]], Any]) -> T:
-    """Sums, say, of what all parts have: one over some of them would look like one over all."""
+    """Sums, say, of what all parts have: one over some of them would look like one over all.
+
+    Args:
+        kind: of the records.
+        records: one of each part.
+        how: makes one figure of those of the parts.
+
+    Returns:
+        A record of that kind; None in each field that some part does not have.
+    """
     found: dict[str, Any] = {}
     for one in fields(kind):
         values = [getattr(record, one.name) for record in records]
@@ -116,7 +152,10 @@ def _together(kind: type[T], records: Sequence[T], how: Callable[[list[Any]], An
 
 
 def _selection(selections: Sequence[str]) -> str:
-    """The most that any part was allowed to see when its epoch was chosen."""
+    """The most that any part was allowed to see when its epoch was chosen.
+
+    If one was chosen on the test fold, so was the combination.
+    """
     return next((s for s in ("test", "val") if s in selections), selections[0])
 
 
@@ -127,7 +166,17 @@ def _git(states: Sequence[Git]) -> Git:
 
 
 def metrics(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | None]:
-    """Scores of rows of predictions by the names of `Result.metrics`."""
+    """Scores of rows of predictions by the names of `Result.metrics`.
+
+    Also of a part by itself, whose scores `sermm combine` prints beside those of the average.
+
+    Args:
+        rows: of `combined_rows`, or of a file of predictions.
+        classes: in the order of the scores.
+
+    Returns:
+        Fractions by name; nothing of a split that has no row.
+    """
     found: dict[str, float | None] = {}
     for split in ("val", "test"):
         part = [row for row in rows if row["split"] == split]
