@@ -110,17 +110,9 @@ def outcome(
     epochs: Epochs,
     seconds: Seconds,
 ) -> Result:
-    """What a run is and what it came to.
+    """What a run is and what it came to, without options and cost: what every run has.
 
-    Args:
-        task: trained.
-        overrides: as in `record`.
-        metrics: of `predicted`.
-        epochs: as in `record`.
-        seconds: of training and prediction.
-
-    Returns:
-        The record without options and cost: what every run has.
+    `overrides` and `epochs` are as in `record`, `metrics` those of `predicted`.
     """
     config, model = task.config, task.config.model
     return Result(

@@ -73,31 +73,49 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
     placed = place(config, overrides)
     if placed.result is not None:
         return placed.result
-    config, loaded, fold, folder = placed.config, placed.loaded, placed.fold, placed.folder
     # Before the folder is made: with a wrong number of processes nothing should begin.
-    line = preflight(config.trainer.devices)
+    line = preflight(placed.config.trainer.devices)
     if process_rank():
-        # Another process of this run, started by the first one to train on its own device.
-        with following():
-            await_ready(folder.path)
-            fit(prepare(config, folder, loaded, fold, follows=True))
+        follow(placed)
         sys.exit(0)
     if line is not None:
         print(line, flush=True)
+    return carry_out(placed, overrides)
+
+
+def follow(placed: PlacedRun) -> None:
+    """Trains along, as another process of a run that the first one started, on its own device.
+
+    It writes nothing, and predicts nothing: the first process does that when training is over.
+    """
+    with following():
+        await_ready(placed.folder.path)
+        task = prepare(placed.config, placed.folder, placed.loaded, placed.fold, follows=True)
+        fit(task)
+
+
+def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
+    """Trains, predicts and records, as the first process of a run.
+
+    Args:
+        placed: a run without a result.
+        overrides: as in `run`.
+    """
+    config, folder = placed.config, placed.folder
     # From here on the run can be seen, and resumed by the same command.
     folder.start(config.as_yaml())
     with tracked(config, folder.path) as tracker:
         with stoppable(folder):
             tracker.start()
             start_s = time.monotonic()
-            task = prepare(config, folder, loaded, fold)
+            task = prepare(config, folder, placed.loaded, placed.fold)
             # The tokenizer of the training transcripts is on the disk now; others may read it.
             say_ready(folder.path)
             epochs = learn(task, [tracker])
             result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
             folder.finish(result)
         # Only now: what it sends may take long, and the run is finished whatever comes of it.
-        tracker.finished(result, loaded.reading.utterances)
+        tracker.finished(result, placed.loaded.reading.utterances)
     return result
 
 
