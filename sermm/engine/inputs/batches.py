@@ -1,4 +1,10 @@
-"""What the batches of a task hold: tokens, characters, units of speech, stored features."""
+"""What the batches of a task hold: tokens, characters, units of speech, stored features.
+
+A system says what it needs (`System.needs`, its text encoder); here that becomes tensors by
+utterance id, made once before training and joined to batches by `sermm.data.dataset`. What varies
+in training (audio, words) is made here from the configuration too, and refused where it cannot go
+with the rest: stored features are of audio and words as they are.
+"""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +27,7 @@ from sermm.encoders.segments import UNITS_PER_S
 from sermm.models.base import System
 
 UnitTimes = Mapping[str, Mapping[str, Int[Tensor, "k 2"]]]
+# 0.29 * 100 is 28.99..., 0.07 * 100 is 7.00...1: times on the grid shall stay where they are.
 _ROUNDING = 1e-6
 
 
@@ -37,6 +44,9 @@ def inputs_of(
         texts: what is said, by id.
         times: of the units, by level and id.
         stored: streams from the feature store.
+
+    Returns:
+        Only what is needed: without `waveform` no audio file is opened.
     """
     tokens = None
     if (encoder := system.text_encoder) is not None:
@@ -57,6 +67,9 @@ def inputs_of(
 
 def augmentation(config: RunConfig) -> Augment | None:
     """What varies the audio of training batches; None if nothing is to be varied.
+
+    Args:
+        config: of the run.
 
     Raises:
         InputError: it cannot go with the features or the units of the system, or there is no noise.
@@ -83,6 +96,10 @@ def augmentation(config: RunConfig) -> Augment | None:
 def augment_of(asked: AugmentConfig, seed: int) -> Augment:
     """What varies audio, with its settings as the result records them.
 
+    Args:
+        asked: `augment` of the configuration; words are not looked at.
+        seed: of the run, from which all that it draws follows.
+
     Raises:
         InputError: there is no noise.
     """
@@ -92,7 +109,17 @@ def augment_of(asked: AugmentConfig, seed: int) -> Augment:
 
 
 def variations(asked: AugmentConfig) -> dict[str, Variation]:
-    """What varies audio by kind, in the order in which it is applied: talker, place, recording."""
+    """What varies audio by kind, in the order in which it is applied: talker, place, recording.
+
+    A voice is changed before the noise of a room is added to it, and the recording's level and gaps
+    come last, over both.
+
+    Args:
+        asked: `augment` of the configuration; a kind that is None is off.
+
+    Raises:
+        InputError: there is no noise.
+    """
     found: dict[str, Variation] = {}
     if (speed := asked.speed) is not None:
         found["speed"] = Speed(speed.p, _floats(speed.factor))
@@ -108,11 +135,15 @@ def variations(asked: AugmentConfig) -> dict[str, Variation]:
 
 
 def _floats(ends: tuple[int | float, int | float]) -> tuple[float, float]:
+    """Lowest and highest as floats; the configuration keeps whole numbers as they were written."""
     return float(ends[0]), float(ends[1])
 
 
 def rewording(config: RunConfig) -> Synonyms | None:
     """How the words of training batches are varied; None if they are not to be.
+
+    Args:
+        config: of the run.
 
     Raises:
         InputError: it cannot go with the features, or WordNet is not there.
@@ -130,7 +161,7 @@ def rewording(config: RunConfig) -> Synonyms | None:
 
 
 def as_ids(row: Sequence[int]) -> Int[Tensor, " n"]:
-    """Token ids as a tensor, also when there are none."""
+    """Token ids as a tensor, also of none: torch would take an empty list for floats."""
     return torch.tensor(row, dtype=torch.int64)
 
 
@@ -144,12 +175,22 @@ def unit_times(
 
     Starts are rounded down and ends up, so that mapping to frames of 20 ms loses nothing. An
     utterance of which no unit is left is one unit.
+
+    Args:
+        spans: by level and utterance id; their times are in seconds from the utterance's start.
+        ids: of the utterances that are wanted.
+        durations: seconds by id.
+        most_s: where utterances are cut, in seconds.
+
+    Returns:
+        By level and id; at least one unit each, so that no mean is taken over nothing.
     """
     heard = {i: min(durations[i], most_s) for i in ids}
     return {level: {i: _times(known[i], heard[i]) for i in ids} for level, known in spans.items()}
 
 
 def _times(spans: Sequence[Span], heard_s: float) -> Int[Tensor, "k 2"]:
+    """The same for one utterance, of which so many seconds are heard."""
     last = max(1, math.ceil(heard_s * UNITS_PER_S - _ROUNDING))
     rows = [
         [

@@ -1,4 +1,10 @@
-"""From a configuration to a corpus that has been read and whose audio has been heard."""
+"""From a configuration to a corpus that has been read and whose audio has been heard.
+
+The first step of every verb that needs a corpus. A reader gives utterances as the corpus describes
+them; the protocol selects those that it knows a class for; `sermm.data.checks` decodes each of them
+once and keeps length and digest. From then on nothing has to be tried: what is in `Loaded` can be
+decoded, and what cannot is a `Problem`, counted and listed and in no fold.
+"""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +25,11 @@ from sermm.protocols.protocol import Protocol as EvaluationProtocol
 
 @runtime_checkable
 class Reader(Protocol):
-    """What reads a corpus; one with alignments of its own also has `spans(utterance, level)`."""
+    """What reads a corpus; one with alignments of its own also has `spans(utterance, level)`.
+
+    A protocol and not a base class, so that a reader of somebody's own needs nothing of sermm's but
+    the records.
+    """
 
     def read(self) -> Reading:
         """All utterances, and the problems."""
@@ -57,6 +67,13 @@ class Loaded:
 def load(config: CorpusConfig) -> Loaded:
     """Reads the corpus and listens to every utterance that the protocol selects, once.
 
+    "Once" across processes and runs: a verdict on audio is kept in the cache until the file
+    changes.
+
+    Returns:
+        The corpus. Its protocol works on the transcripts as they are, so that a fold does not
+        depend on `text.source`.
+
     Raises:
         InputError: the corpus cannot be read, the protocol selects nothing of it, or there are no
             machine transcripts by the name that `text.source` gives.
@@ -91,6 +108,11 @@ def aligned(
 ) -> tuple[Utterance, ...]:
     """The utterances of which the corpus itself has both words and syllables with times.
 
+    Args:
+        reader: of the corpus.
+        utterances: those that the protocol selects otherwise.
+        protocol: its name, for the message.
+
     Raises:
         InputError: it has none.
     """
@@ -106,6 +128,15 @@ def aligned(
 
 @lru_cache(maxsize=4)
 def _read(data: str) -> tuple[Reader, Reading]:
+    """The reader and what it read, kept for the next run of this process on the same corpus.
+
+    Args:
+        data: `config.data` as JSON, since a key of the cache must be hashable. Two mappings with
+            the same content are one key.
+
+    Raises:
+        InputError: the class is none that reads a corpus, or it cannot read this one.
+    """
     reader = Component.of(json.loads(data)).make()
     reading = reader.read()
     if not isinstance(reading, Reading):

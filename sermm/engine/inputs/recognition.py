@@ -1,7 +1,9 @@
 """One process at recognising what a store of transcripts lacks.
 
 Several processes share the work by claims: each takes what is neither stored nor claimed, and waits
-in the end for what others are still at.
+in the end for what others are still at. Each batch is kept as soon as it is done, so that a process
+that is killed loses one batch. Text by text the result is the same however many take part: what a
+recogniser hears in an utterance does not depend on its batch mates.
 """
 
 import math
@@ -59,10 +61,12 @@ class Transcribed:
 class Recognition(SharedWork[Share]):
     """Recognises, and keeps each batch as soon as it is done.
 
+    Its items are digests of audio, not utterances: what sounds the same is recognised once.
+
     Args:
         config: of the verb.
         loaded: the corpus.
-        store: where texts go.
+        store: where texts go; `begin` has been called.
         todo: an utterance for each digest that the store lacks.
         done: what is done is noted here.
     """
@@ -87,7 +91,7 @@ class Recognition(SharedWork[Share]):
         }
 
     def run(self) -> None:
-        """Does the work.
+        """Does the work; returns when nothing is missing that could be read.
 
         Raises:
             InputError: the recogniser cannot be had.
@@ -108,7 +112,10 @@ class Recognition(SharedWork[Share]):
         self._done.took_s = time.monotonic() - begun
 
     def _recognise(self, recogniser: Recogniser, keys: Sequence[str]) -> None:
-        """Keeps the texts of a batch, and gives its claims back."""
+        """Keeps the texts of a batch, and gives its claims back.
+
+        Claims are given back after the texts are on the disk: who takes one then finds the text.
+        """
         waveforms = self._read(keys)
         if waveforms:
             texts = recogniser.transcribe(Ragged.pack(list(waveforms.values())))
@@ -118,7 +125,11 @@ class Recognition(SharedWork[Share]):
         self._done.seconds += math.fsum(self._heard_s[key] for key in waveforms)
 
     def batches(self, ids: Sequence[str]) -> Iterator[list[str]]:
-        """Alike in length, longest first."""
+        """Alike in length, longest first.
+
+        Under `recogniser.batch_seconds` of what the recogniser works through, which is more than is
+        heard where it pads (Whisper: 30 s a window).
+        """
         costs = [self._done.recogniser.cost_s(self._heard_s[key]) for key in ids]
         for batch in BatchPlan(costs, seconds=self._budget_s):
             yield [ids[index] for index in batch]
@@ -126,21 +137,32 @@ class Recognition(SharedWork[Share]):
     def claim(self, batch: list[str]) -> Share:
         """Those of a batch that nobody else has recognised or is at."""
         claimed = [key for key in batch if self._claims.take(key)]
+        # Who had the claim until just now may have stored the text.
         mine = self.lacking(claimed)
         self._claims.release(set(claimed) - set(mine))
         return Share(mine)
 
     def lacking(self, ids: list[str]) -> list[str]:
-        """Those without a text, as the store is now."""
+        """Those without a text, as the store is now; what others have added since counts."""
         self._store.refresh()
         return [key for key in ids if key not in self._store.items]
 
     def cost(self, item: str) -> float:
-        """Seconds that are heard of it."""
+        """Seconds that are heard of it: progress is shown as speech, not as utterances."""
         return self._heard_s[item]
 
     def _read(self, keys: Iterable[str]) -> dict[str, Tensor]:
-        """Waveforms by key; what cannot be read is noted."""
+        """Waveforms by key; what cannot be read is noted.
+
+        The audio was good when the corpus was checked; a file that has gone since is no reason to
+        stop.
+
+        Args:
+            keys: digests of a batch.
+
+        Returns:
+            Samples at 16 kHz, float32, cut at `max_seconds`.
+        """
         found = {}
         for key in keys:
             u = self._todo[key]

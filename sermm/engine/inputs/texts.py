@@ -1,4 +1,10 @@
-"""What text encoders read: the human transcripts, or those of a machine."""
+"""What text encoders read: the human transcripts, or those of a machine.
+
+A machine's transcripts lie in `cache_dir/transcripts/<name>/`, by the digest of the audio,
+whichever corpus it came from. A run only looks them up: it never recognises, since that may take
+hours and needs choices that are not its own (`sermm transcribe`). So nothing here loads a
+recogniser.
+"""
 
 import re
 import shlex
@@ -27,7 +33,7 @@ class Transcripts:
 
     Attributes:
         name: of the store.
-        identity: what determines the texts.
+        identity: what determines the texts; kept in the result of every run that reads them.
         asked: the configuration of the recogniser, as it was first asked for.
         texts: by digest of the audio.
     """
@@ -40,6 +46,12 @@ class Transcripts:
 
 def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
     """What is kept by a name.
+
+    Damaged pieces are told on stderr; their texts are missing, as if never recognised.
+
+    Args:
+        cache_dir: where the stores lie.
+        name: of one, without `asr:`.
 
     Raises:
         InputError: there is nothing by it.
@@ -62,17 +74,21 @@ def texts_of(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """What text encoders read of each utterance, and the record of where it comes from.
 
+    All or nothing: a few utterances without text would be read as silent ones, and nobody would
+        see.
+
     Args:
         config: says where texts come from.
         utterances: whose texts are wanted.
         digests: of their audio, by id.
 
     Returns:
-        Texts by id; and `source`, and for a machine's texts `identity`, `wer` (over those that
-        have a human transcript) and `n`.
+        Texts by id; and `source`, and for a machine's texts `identity`, `wer` (a fraction, over
+        those that have a human transcript) and `n`.
 
     Raises:
-        InputError: the source is not known, or texts are missing.
+        InputError: the source is not known, or texts are missing; the message has the command that
+            makes them.
     """
     source = config.text.source
     if source == HUMAN:
@@ -97,6 +113,10 @@ def texts_of(
 def transcript_store(cache_dir: str | Path, name: str) -> ItemStore:
     """The texts that a recogniser has made, by the digest of the audio.
 
+    Args:
+        cache_dir: where all stores lie.
+        name: of this one, by which `text.source=asr:<name>` chooses it.
+
     Raises:
         InputError: the name cannot be that of a folder, or it holds something else.
     """
@@ -109,7 +129,11 @@ def transcript_store(cache_dir: str | Path, name: str) -> ItemStore:
 
 
 def _command(config: CorpusConfig, kept: Transcripts) -> str:
-    """What makes the missing texts of this corpus with the recogniser of a store."""
+    """What makes the missing texts of this corpus with the recogniser of a store.
+
+    Built from what the store says of its maker, so that the texts to come are made like those
+    there; other options would be refused.
+    """
     data = config.data
     words = [f"data={_module(data)}"]
     words += [f"data.{key}={data.given(key)}" for key in ("root", "manifest") if data.given(key)]

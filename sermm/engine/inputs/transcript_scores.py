@@ -1,4 +1,9 @@
-"""How far a machine's transcripts are from the human's, as a whole and by act, class and gender."""
+"""How far a machine's transcripts are from the human's, as a whole and by act, class and gender.
+
+What `sermm transcribe` prints in the end. An emotion recogniser that reads a machine's texts is
+only as good as these; where the machine fails on one class more than on others, the class shows
+here.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,10 +22,15 @@ NORMALISED = (
 def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
     """What was recognised and how well, ready for JSON.
 
+    Args:
+        done: of `transcribe`.
+        loaded: the corpus, with the human transcripts.
+
     Returns:
         `wer` holds `all`, `act`, `class` and `gender`, each with the counts of `WordErrors` and
-        the rate; parts that the corpus does not tell apart are left out. `unwritable` is None
-        where the recogniser can write anything.
+        the rate, a fraction; parts that the corpus does not tell apart are left out. `seconds` are
+        of audio, `took_s` of wall clock, both of this call. `unwritable` is None where the
+        recogniser can write anything.
     """
     heard = [u for u in loaded.reading.utterances if u.id in done.texts]
     characters = done.recogniser.characters
@@ -46,7 +56,7 @@ def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
 def _by_part(
     heard: Sequence[Utterance], texts: Mapping[str, str], loaded: Loaded
 ) -> dict[str, dict[str, Any]]:
-    """The same by act, class and gender, of the values that occur."""
+    """The same by act, class and gender, of the values that occur; classes as in the protocol."""
     parts: dict[str, Callable[[Utterance], str | None]] = {
         "act": lambda u: u.act,
         "class": lambda u: loaded.targets[u.id],
@@ -65,5 +75,6 @@ def _by_part(
 
 
 def _scores(utterances: Iterable[Utterance], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Errors of some utterances together: words are pooled, so that long ones count more."""
     errors = word_errors((u.transcript, texts[u.id]) for u in utterances)
     return {"wer": errors.wer, **asdict(errors)}

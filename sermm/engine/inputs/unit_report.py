@@ -1,4 +1,8 @@
-"""What units there are, and how far two sources agree about their boundaries."""
+"""What units there are, and how far two sources agree about their boundaries.
+
+What `sermm align` prints: `counts` of what was found, and with `against=` the `agreement` with
+another source, as alignments are usually judged: by the share of boundaries within 10, 20, 50 ms.
+"""
 
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
@@ -20,6 +24,13 @@ def counts(units: Units, durations: Mapping[str, float]) -> dict[str, Any]:
 
     Whole utterances are no units: number, `per_second` (of the audio of the others), `mean_s` and
     `median_s` leave them out.
+
+    Args:
+        units: of one level.
+        durations: seconds by utterance id.
+
+    Returns:
+        Ready for JSON; None for rate and lengths where there is no unit.
     """
     real = {i: spans for i, spans in units.spans.items() if spans[0].source != WHOLE}
     lengths = [span.end_s - span.start_s for span in chain.from_iterable(real.values())]
@@ -40,13 +51,18 @@ def agreement(
 
     Units are matched by symbol and order within an utterance that both sources have, case and
     stress aside. Whole utterances and utterances with units of one and the same source are left
-    out. `starts` and `ends` hold the median and mean of |difference| and the shares of those
-    within 10, 20 and 50 ms; None where nothing matches.
+    out. `starts` and `ends` hold the median and mean of |difference| in seconds and the shares of
+    those within 10, 20 and 50 ms; None where nothing matches.
+
+    Args:
+        chosen: what is judged, by level.
+        others: what it is compared with; has the same levels.
     """
     return {level: _agreement(chosen[level], others[level]) for level in chosen}
 
 
 def _agreement(chosen: Units, others: Units) -> dict[str, Any]:
+    """The same for one level."""
     pairs: list[tuple[Span, Span]] = []
     utterances = units = 0
     for utterance_id, spans in chosen.spans.items():
@@ -66,17 +82,31 @@ def _agreement(chosen: Units, others: Units) -> dict[str, Any]:
 
 
 def matched(spans: Sequence[Span], other: Sequence[Span]) -> list[tuple[Span, Span]]:
-    """Pairs of units with one symbol, in order."""
+    """Pairs of units with one symbol, in order.
+
+    The longest common runs of symbols, as `difflib` finds them: where one source has a word that
+        the
+    other lacks, those behind it still match.
+
+    Args:
+        spans: of one utterance and level, in order of time.
+        other: of the same by another source.
+    """
     ours, theirs = ([_comparable(span.symbol) for span in side] for side in (spans, other))
     blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
     return [(spans[block.a + n], other[block.b + n]) for block in blocks for n in range(block.size)]
 
 
 def _comparable(symbol: str) -> str:
+    """A symbol without case and stress: `AH0` of one aligner is `ah` of another.
+
+    Syllables are phones joined by `_`, each with a digit of its own; a symbol of digits stays.
+    """
     return "_".join(part.rstrip("012") or part for part in symbol.casefold().split("_"))
 
 
 def _differences(deltas: Sequence[float]) -> dict[str, Any] | None:
+    """Sizes of the differences, in seconds, and the shares of small ones."""
     if not deltas:
         return None
     sizes = [abs(delta) for delta in deltas]

@@ -1,4 +1,10 @@
-"""Where units come from: the corpus, TextGrids, aligners that listen, or the whole utterance."""
+"""Where units come from: the corpus, TextGrids, aligners that listen, or the whole utterance.
+
+Two kinds of source. Those that read (`CorpusSource`, `MfaSource`, `WholeSource`) answer at once and
+keep nothing. Those that listen (`HeardSource`) take minutes for an hour of speech, so what they
+find is kept under `cache_dir/alignments` by the digests of audio, text and aligner: another
+transcript is aligned anew, the same one never.
+"""
 
 import sys
 from abc import ABC, abstractmethod
@@ -48,11 +54,20 @@ class Source(ABC):
     def align(
         self, utterances: Sequence[Utterance], levels: Collection[Level]
     ) -> Iterator[tuple[Utterance, Aligned]]:
-        """What it has, utterance by utterance, in any order; a level it lacks may be absent."""
+        """What it has, utterance by utterance, in any order; a level it lacks may be absent.
+
+        Args:
+            utterances: those that no source before it has all levels of.
+            levels: that are wanted; a source may give others too, which cost it nothing.
+        """
 
 
 class CorpusSource(Source):
-    """The corpus's own files; nothing if its reader has none."""
+    """The corpus's own files; nothing if its reader has none.
+
+    Args:
+        reader: of the corpus; asked for `spans(utterance, level)`.
+    """
 
     name = CORPUS
     syllables = "corpus_phones"
@@ -69,6 +84,7 @@ class CorpusSource(Source):
             return
         for u in utterances:
             found = {level: self._spans(u, level) for level in levels}
+            # Wanted, and the corpus has none: its phones, within its words, can make some.
             if not found.get("syllable", True):
                 for level in ("phone", "word"):
                     found[level] = found.get(level) or self._spans(u, level)
@@ -76,7 +92,11 @@ class CorpusSource(Source):
 
 
 class MfaSource(Source):
-    """TextGrids by utterance id."""
+    """TextGrids by utterance id.
+
+    Args:
+        folder: what the Montreal Forced Aligner wrote (`align.mfa_dir`).
+    """
 
     name = syllables = MFA
 
@@ -92,7 +112,11 @@ class MfaSource(Source):
 
 
 class WholeSource(Source):
-    """One unit without a symbol."""
+    """One unit without a symbol.
+
+    Args:
+        durations: seconds by utterance id.
+    """
 
     name = syllables = WHOLE
 
@@ -111,10 +135,16 @@ class WholeSource(Source):
 class HeardSource(Source):
     """An aligner that listens; what it has found is kept by content.
 
+    It gives all levels that it can find, whatever was asked for: listening is what takes time, and
+    the next run may want the others.
+
     Args:
         loaded: the corpus.
         cache_dir: where findings are kept.
-        identity: what determines them.
+        identity: what determines them: models, options and versions, JSON values only.
+
+    Attributes:
+        title: of its progress.
     """
 
     title: ClassVar[str]
@@ -130,7 +160,10 @@ class HeardSource(Source):
     def align(
         self, utterances: Sequence[Utterance], levels: Collection[Level]
     ) -> Iterator[tuple[Utterance, Aligned]]:
-        """All that it can; listens only to what it has not heard yet."""
+        """All that it can; listens only to what it has not heard yet.
+
+        An utterance in which it found nothing is kept as such, and not heard again.
+        """
         del levels
         keys = {u.id: digest([self._loaded.digests[u.id], self._text(u)]) for u in utterances}
         todo = {keys[u.id]: u for u in utterances if keys[u.id] not in self._store.items}
@@ -140,7 +173,11 @@ class HeardSource(Source):
             yield u, Aligned.from_json(self._store.items[keys[u.id]], u.id, self.name)
 
     def _hear(self, todo: Mapping[str, Utterance]) -> None:
-        """Aligns these, by key, and keeps what it finds, also when it is stopped."""
+        """Aligns these, by key, and keeps what it finds, also when it is stopped.
+
+        Args:
+            todo: an utterance for each key; those of the same sound and text are one.
+        """
         keys = {u.id: key for key, u in todo.items()}
         total_s = sum(self._seconds(u) for u in todo.values())
         self._store.begin(self._identity, {})
@@ -161,6 +198,7 @@ class HeardSource(Source):
         """
 
     def _text(self, u: Utterance) -> str:
+        """What is said, by `text.source`: the words of a human or of a machine."""
         return self._loaded.texts[u.id]
 
     def _seconds(self, u: Utterance) -> float:
@@ -168,7 +206,15 @@ class HeardSource(Source):
 
 
 class SphinxSource(HeardSource):
-    """PocketSphinx: words and phones."""
+    """PocketSphinx: words and phones.
+
+    Args:
+        config: has `align.pocketsphinx` and the cache.
+        loaded: the corpus.
+
+    Raises:
+        InputError: PocketSphinx is not installed, or the dictionary cannot be read.
+    """
 
     name = syllables = POCKETSPHINX
     title = "Aligning (pocketsphinx)"
@@ -187,7 +233,15 @@ class SphinxSource(HeardSource):
 
 
 class CtcSource(HeardSource):
-    """A CTC recogniser: words."""
+    """A CTC recogniser: words.
+
+    Args:
+        config: has `align.ctc`, the device and the cache.
+        loaded: the corpus.
+
+    Raises:
+        InputError: the model cannot be had.
+    """
 
     name = syllables = CTC
     title = "Aligning (ctc)"
@@ -212,12 +266,18 @@ class CtcSource(HeardSource):
 def make_source(name: str, config: AlignedConfig, loaded: Loaded) -> Source:
     """A source by name.
 
+    Args:
+        name: one of `NAMES`.
+        config: what it is made of.
+        loaded: the corpus.
+
     Raises:
         InputError: it is not known, or cannot be had as configured.
     """
     folder = config.align.mfa_dir
     if name == MFA and folder is None:
         raise InputError("align.sources names mfa; set align.mfa_dir=FOLDER with its TextGrids")
+    # Calls, not sources: only the one that is asked for may load a model.
     made: dict[str, Callable[[], Source]] = {
         CORPUS: lambda: CorpusSource(loaded.reader),
         MFA: lambda: MfaSource(str(folder)),

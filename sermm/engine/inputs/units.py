@@ -1,4 +1,10 @@
-"""Units of speech with their times, for every utterance, from the first source that has any."""
+"""Units of speech with their times, for every utterance, from the first source that has any.
+
+Sources are asked in the order of `align.sources`, each only for what those before it lack, and a
+level of an utterance comes from one source as a whole: boundaries of two aligners do not fit each
+other. The whole utterance as one unit is always the last, so that a system that reads units can
+read every utterance; where units come from is counted in the result.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -40,16 +46,27 @@ def units(config: AlignedConfig, loaded: Loaded, levels: Collection[Level]) -> d
         loaded: the corpus.
         levels: word, syllable, phone; one that is not asked for costs nothing.
 
+    Returns:
+        By level, for all utterances of the corpus.
+
     Raises:
         InputError: a level or a source is not known, or a source cannot be had.
     """
     names = sources_asked(config.align)
+    # Made when its turn comes: an aligner that nobody needs is not even loaded.
     sources = (make_source(name, config, loaded) for name in names)
     return units_from(sources, loaded, levels, config.align.alaska)
 
 
 def sources_asked(align: AlignConfig) -> list[str]:
     """The sources in their order, `whole` last.
+
+    Args:
+        align: `align` of the configuration.
+
+    Returns:
+        Names of `unit_sources.NAMES`; `whole` is moved to the end or added, since after it nothing
+        is left to ask for.
 
     Raises:
         InputError: one is not known or comes twice, or a setting is for one that is not named.
@@ -109,7 +126,20 @@ def _of_level(
     duration_s: float,
     alaska: bool,
 ) -> tuple[tuple[Span, ...], list[Problem]]:
-    """A source's units of a level; syllables are made of phones if it has none."""
+    """A source's units of a level; syllables are made of phones if it has none.
+
+    Args:
+        level: that is wanted.
+        utterance_id: whose units they are.
+        aligned: what the source says of the utterance.
+        source: names syllables that are made of its phones.
+        duration_s: of the utterance; what lies beyond is cut or left out.
+        alaska: how consonants between vowels go to syllables (`align.alaska`).
+
+    Returns:
+        Units in order of time, none if the source has none; and all that was wrong on the way.
+        Phones of another alphabet than ARPAbet make no syllables: the rules are of English.
+    """
     given = aligned.spans.get(level, ())
     spans, problems = mended(given, utterance_id, duration_s)
     if level == "syllable" and not spans:

@@ -1,4 +1,9 @@
-"""Which utterances are worked on, and what is known of them."""
+"""Which utterances are worked on, and what is known of them.
+
+Between a corpus and what is made of it: training, extraction of features and evaluation all take a
+`Work`. It holds the units of exactly the levels that are needed, so that a system of whole frames
+never asks an aligner.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -21,7 +26,7 @@ class Work:
         config: how they are worked on.
         utterances: by id.
         loaded: their corpus.
-        units: their units, by level and id.
+        units: their units by level and id, `[k 2]` in 10 ms.
         sources: how many utterances have their units from where, by level.
     """
 
@@ -42,20 +47,32 @@ class Work:
         return device_for(self.config.device)
 
     def heard_s(self, utterance_id: str) -> float:
-        """What is heard of an utterance, in seconds."""
+        """What is heard of an utterance, in seconds: all of it, or what is before the cut."""
         return min(self.loaded.durations[utterance_id], self.most_s)
 
 
 def work_of(
     config: WorkConfig, loaded: Loaded, ids: Collection[str], levels: Collection[Level]
 ) -> Work:
-    """Utterances with their units of these levels."""
+    """Utterances with their units of these levels.
+
+    Args:
+        config: how they are worked on.
+        loaded: the corpus.
+        ids: of the utterances; others of the corpus are left out.
+        levels: that are needed; none for systems of whole frames and texts.
+
+    Raises:
+        InputError: a source of units cannot be had.
+    """
     chosen = set(ids)
     utterances = {u.id: u for u in loaded.reading.utterances if u.id in chosen}
     if not levels:
         return Work(config, utterances, loaded)
+    # Aligners bring packages with them that a run without units does not need.
     from sermm.engine.inputs.units import units
 
+    # Of the whole corpus: what slow sources find is kept, and folds share it.
     found = units(config, loaded, levels)
     spans = {level: found[level].spans for level in levels}
     times = unit_times(spans, utterances, loaded.durations, config.trainer.max_seconds)
