@@ -1,1 +1,6 @@
-"""Hidden states of frozen encoders, computed once and stored."""
+"""Computes what the feature store lacks, and hands on streams of stored features.
+
+`streams` says which encoders of a system can be stored and what names their stores, `sources` what
+they read of each utterance, `one_pass` runs an encoder over what is missing, `extract` does so for
+all of them. Used by `sermm extract`, and by every run with `features=cached` before it trains.
+"""

@@ -1,4 +1,9 @@
-"""Fills the feature store with what is missing, and hands on streams that are whole."""
+"""Fills the feature store with what is missing, and hands on streams that are whole.
+
+A frozen encoder gives the same states in every epoch and every run, so they are computed once and
+read from then on. What is there and what is missing is asked of the store, by content; there is no
+list of what has been done that could be wrong. Stopped at any moment, the next call goes on.
+"""
 
 import json
 import sys
@@ -21,6 +26,10 @@ def features_root(cache_dir: str) -> Path:
 def wanted(streams: Sequence[Stream], work: Work) -> list[Wanted]:
     """The store and the keys of every stream; damaged parts of a store are named and left out.
 
+    Args:
+        streams: of a system, or of `sermm extract`.
+        work: the utterances.
+
     Raises:
         InputError: an encoder cannot be had, or a store is of a newer version.
     """
@@ -36,6 +45,17 @@ def wanted(streams: Sequence[Stream], work: Work) -> list[Wanted]:
 def extract(parts: Sequence[Wanted], work: Work, dry_run: bool = False) -> list[Extracted]:
     """Computes what is missing, one pass for each encoder; `dry_run` only counts and measures.
 
+    Streams of one encoder (frames, phones, words) share a pass: the encoder is what takes time, not
+    the means over its frames. Streams with the same store are computed once.
+
+    Args:
+        parts: of `wanted`.
+        work: the utterances.
+        dry_run: nothing is computed or written; the encoders are loaded to know their sizes.
+
+    Returns:
+        What came of each pass.
+
     Raises:
         InputError: it does not fit on the disk, or an encoder cannot be had.
     """
@@ -48,6 +68,13 @@ def extract(parts: Sequence[Wanted], work: Work, dry_run: bool = False) -> list[
 
 def ready(streams: Sequence[Stream], work: Work) -> dict[str, StoredStream]:
     """The streams by name, with every utterance stored, for training.
+
+    Args:
+        streams: of the system.
+        work: the utterances of all parts of the fold.
+
+    Returns:
+        Stores and keys, from which the data loaders read.
 
     Raises:
         InputError: an utterance has no features and cannot get any.

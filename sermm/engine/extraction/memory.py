@@ -1,4 +1,10 @@
-"""How the C library treats memory that has been freed."""
+"""How the C library treats memory that has been freed.
+
+An encoder on a CPU allocates and frees buffers of many megabytes in every layer. The settings here
+are those of the whole process, so they are put back when the pass is over.
+
+Source: mallopt(3) and malloc_trim(3).
+"""
 
 import ctypes
 from collections.abc import Iterator
@@ -28,4 +34,5 @@ def freed_memory_kept() -> Iterator[None]:
     finally:
         library.mallopt(_MMAP_MAX, _MMAP_DEFAULT)
         library.mallopt(_TRIM_THRESHOLD, _TRIM_DEFAULT)
+        # What was kept goes back now, not when the process ends.
         library.malloc_trim(0)

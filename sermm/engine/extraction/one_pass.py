@@ -4,6 +4,9 @@ A pass serves all levels (frames, phones, syllables, words) that are asked for. 
 length under a budget of seconds; the next one is decoded while the encoder works. Several
 processes share the work by the stores' claims: each takes what is neither stored nor claimed, and
 waits in the end for what others are still at.
+
+Batches depend on what is missing and who is at it, and change no result: sequences lie end to end
+(`Ragged`), so the states of an utterance are those that it would have alone.
 """
 
 import math
@@ -44,7 +47,13 @@ _BATCH_S = {"cpu": 20.0, "cuda": 120.0}
 
 @dataclass(frozen=True)
 class Wanted:
-    """One stream, its store, and the key of every utterance."""
+    """One stream, its store, and the key of every utterance.
+
+    Attributes:
+        stream: an encoder, and the positions that it is read at.
+        store: where its states are, or will be.
+        keys: by utterance id; utterances that sound the same have the same.
+    """
 
     stream: Stream
     store: FeatureStore
@@ -92,9 +101,9 @@ class SharedExtraction(SharedWork[Mine]):
 
     Args:
         parts: the stores.
-        writers: into each of them.
+        writers: into each of them, in their order.
         source: what the utterances cost.
-        budget_s: cost of a batch.
+        budget_s: cost of a batch, seconds of speech or what is worth as much.
     """
 
     def __init__(
@@ -110,7 +119,10 @@ class SharedExtraction(SharedWork[Mine]):
             yield [ids[index] for index in batch]
 
     def claim(self, batch: list[str]) -> Mine:
-        """Those of which one store or more lack the features."""
+        """Those of which one store or more lack the features.
+
+        An utterance of which another process has claimed one level is computed for the others here.
+        """
         keys = [
             set(writer.claim(list(dict.fromkeys(part.keys[i] for i in batch))))
             for part, writer in zip(self.parts, self.writers, strict=True)
@@ -119,7 +131,7 @@ class SharedExtraction(SharedWork[Mine]):
         return Mine([i for i in batch if any(part.keys[i] in k for part, k in pairs)], keys)
 
     def lacking(self, ids: list[str]) -> list[str]:
-        """Those that a store lacks."""
+        """Those that a store lacks, as the writers last saw it."""
         return lacking(self.parts, ids)
 
     def cost(self, item: str) -> float:
@@ -127,13 +139,18 @@ class SharedExtraction(SharedWork[Mine]):
         return self.source.cost(item)
 
     def hand_in(self) -> None:
-        """Writes what is buffered."""
+        """Writes what is buffered: another process may wait for it."""
         for writer in self.writers:
             writer.flush()
 
 
 def lacking(parts: Sequence[Wanted], ids: Iterable[str]) -> list[str]:
-    """Those of the utterances that a store lacks."""
+    """Those of the utterances that a store lacks, in their order.
+
+    Args:
+        parts: the stores; an utterance counts if any of them lacks it.
+        ids: of the utterances.
+    """
     ids = list(ids)
     lack = [set(part.store.missing(part.keys[i] for i in ids)) for part in parts]
     pairs = list(zip(parts, lack, strict=True))
@@ -146,6 +163,11 @@ class Pass:
     Args:
         parts: streams of the same encoder.
         work: utterances and configuration.
+
+    Attributes:
+        todo: an utterance for each sound or text that is missing somewhere, sorted by id.
+        kind: `speech`, `text` or another word of the encoder for itself, for messages.
+        done: what came of it so far.
     """
 
     def __init__(self, parts: Sequence[Wanted], work: Work) -> None:
@@ -158,7 +180,13 @@ class Pass:
         self.done = Extracted(parts, stored=len(distinct) - len(self.todo))
 
     def run(self, dry_run: bool) -> Extracted:
-        """Does the pass.
+        """Does the pass; if nothing is missing, the encoder is not even loaded.
+
+        Args:
+            dry_run: stop when it is known what would be computed and written.
+
+        Returns:
+            What came of it.
 
         Raises:
             InputError: it does not fit on the disk, or the encoder cannot be had.
@@ -176,7 +204,14 @@ class Pass:
         return self.done
 
     def _announce(self, encoder: Encoder, source: Source) -> None:
-        """Says what will be computed and what of the disk it takes; refuses what does not fit."""
+        """Says what will be computed and what of the disk it takes; refuses what does not fit.
+
+        The size is known before anything is computed, from lengths and the encoder's `positions`:
+        hours of work that end on a full disk would be worse than a refusal.
+
+        Raises:
+            InputError: it does not fit.
+        """
         self.done.bytes = sum(self._bytes(part, encoder, source) for part in self.parts)
         root = self.parts[0].store.folder.parent
         free = shutil.disk_usage(_existing(root)).free
@@ -200,6 +235,7 @@ class Pass:
             )
 
     def _bytes(self, part: Wanted, encoder: Encoder, source: Source) -> int:
+        """What a stream's missing states take: positions x layers x width x bytes of a value."""
         lack = set(part.store.missing(part.keys[i] for i in self.todo))
         units = self.work.units.get(part.stream.level, {})
         rows = {
@@ -209,7 +245,11 @@ class Pass:
         return n * encoder.n_layers * encoder.width * part.store.dtype.itemsize
 
     def _compute(self, encoder: Encoder, source: Source) -> set[str]:
-        """Runs the encoder over all batches; gives the utterances that were this process's."""
+        """Runs the encoder over all batches; gives the utterances that were this process's.
+
+        Left early, by Ctrl-C or an error, what was computed is written and what was claimed is
+        given back: the writers see to it when the stack is left.
+        """
         device = self.work.device
         precision = precision_for(str(self.options.precision), device)
         encoder.to(device)
@@ -234,6 +274,17 @@ class Pass:
         return shared.mine
 
     def _save(self, encoder: Encoder, batch: Batch, mine: Mine, writers: Sequence[Writer]) -> None:
+        """Runs the encoder over one batch and adds its states `[n layers d]` to each store.
+
+        Args:
+            encoder: on the device of the batch.
+            batch: of what could be read of `mine`.
+            mine: says which keys of which store are this process's.
+            writers: of the stores, in the order of `parts`.
+
+        Raises:
+            InputError: a state is not finite in the type of the store.
+        """
         hidden: Ragged = encoder(batch)
         for part, keys, writer in zip(self.parts, mine.keys, writers, strict=True):
             states = hidden
@@ -241,6 +292,7 @@ class Pass:
                 frame_s, literal = encoder.frame_s or 0.0, part.stream.literal
                 units = batch.units[part.stream.level]
                 states = segment_means(hidden, units, frame_s, literal)
+            # Cast on the device: half as much has to leave a GPU.
             values = states.values.to(part.store.dtype).cpu()
             _refuse_infinite(values, batch, part.store.dtype)
             pieces = torch.split(values, states.sizes)
@@ -254,7 +306,16 @@ def _ahead(
     shares: Iterator[Mine | None],
     read: Callable[[Mine], tuple[Batch | None, dict[str, str]]],
 ) -> Iterator[tuple[Mine, tuple[Batch | None, dict[str, str]]]]:
-    """Reads what is claimed, one batch ahead of who takes it; None calls that one in."""
+    """Reads what is claimed, one batch ahead of who takes it; None calls that one in.
+
+    A None of `shares` comes before a wait for other processes. What has been read by then is handed
+    on first, so that nobody waits for what this process holds and does not compute.
+
+    Args:
+        loader: of one thread, so that one batch is read at a time.
+        shares: what is claimed, batch by batch.
+        read: makes a batch of it; with the reasons for what cannot be read.
+    """
     waiting = None
     for mine in shares:
         upcoming = None if mine is None else (mine, loader.submit(read, mine))
@@ -267,6 +328,18 @@ def _ahead(
 
 def _refuse_infinite(values: Tensor, batch: Batch, dtype: torch.dtype) -> None:
     # Both are NaN if any value is; twenty times as quick as asking each.
+    """Finds states that are not finite, before they are kept for all runs to come.
+
+    float16 ends at 65504, which single states of large models can exceed.
+
+    Args:
+        values: of a batch, in the type of the store.
+        batch: for the message.
+        dtype: of the store.
+
+    Raises:
+        InputError: there is one.
+    """
     ends = torch.stack(torch.aminmax(values)) if values.numel() else values
     if not ends.isfinite().all():
         raise InputError(
@@ -276,5 +349,5 @@ def _refuse_infinite(values: Tensor, batch: Batch, dtype: torch.dtype) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above that is there."""
+    """The folder, or the nearest one above that is there: a new store has none yet."""
     return next(parent for parent in (folder, *folder.parents) if parent.exists())

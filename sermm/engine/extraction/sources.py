@@ -1,4 +1,9 @@
-"""What an encoder reads of each utterance while features are extracted: audio or text."""
+"""What an encoder reads of each utterance while features are extracted: audio or text.
+
+Both answer alike: what an utterance costs (for batches and progress), how many positions it will
+have (for the size on the disk), and a batch of some of them. They read what training would read,
+cut where it would be cut; varied audio or words are never stored.
+"""
 
 from collections.abc import Sequence
 
@@ -14,7 +19,12 @@ _SECONDS_A_TOKEN = 0.02
 
 
 class Spoken:
-    """Audio, decoded and cut."""
+    """Audio, decoded and cut.
+
+    Args:
+        work: the utterances and their units.
+        encoder: knows how many frames a number of samples gives.
+    """
 
     def __init__(self, work: Work, encoder: Encoder) -> None:
         self._work, self._encoder = work, encoder
@@ -24,11 +34,19 @@ class Spoken:
         return self._work.heard_s(utterance_id)
 
     def positions(self, utterance_id: str) -> int:
-        """Frames."""
+        """Frames: a number that the encoder tells without running."""
         return self._encoder.positions(round(self._work.heard_s(utterance_id) * SAMPLE_RATE_HZ))
 
     def batch(self, ids: Sequence[str]) -> tuple[Batch | None, dict[str, str]]:
-        """Waveforms and units."""
+        """Waveforms and units.
+
+        Args:
+            ids: of the utterances.
+
+        Returns:
+            A batch of those that could be read (None if none could), and the reasons for the others
+            by id.
+        """
         good, failures = {}, {}
         for i in ids:
             u = self._work.utterances[i]
@@ -46,14 +64,20 @@ class Spoken:
 
 
 class Written:
-    """Token ids of the texts, tokenized at once."""
+    """Token ids of the texts, tokenized at once.
+
+    Args:
+        work: has the texts.
+        encoder: tokenizes.
+        ids: of the utterances whose states are missing.
+    """
 
     def __init__(self, work: Work, encoder: TextEncoder, ids: Sequence[str]) -> None:
         rows = encoder.tokenize([work.loaded.texts[i] for i in ids])
         self._tokens = dict(zip(ids, rows, strict=True))
 
     def cost(self, utterance_id: str) -> float:
-        """What so many tokens cost."""
+        """What so many tokens cost, in seconds of speech, so that one budget serves both kinds."""
         return _SECONDS_A_TOKEN * len(self._tokens[utterance_id])
 
     def positions(self, utterance_id: str) -> int:

@@ -1,4 +1,10 @@
-"""The encoders of a system whose hidden states can be stored, and the names of what is stored."""
+"""The encoders of a system whose hidden states can be stored, and the names of what is stored.
+
+A store is named by a description: all that determines the values in it (weights, layers, level,
+precision, versions of the libraries). A value's key is a digest of what the encoder reads of the
+utterance. Both are of content: the same recording in another corpus, or under another id, is stored
+once, and whatever changes a value changes a name, so nothing stale can be read.
+"""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -36,6 +42,10 @@ class Stream:
     def description(self, config: WorkConfig) -> dict[str, Any]:
         """All that determines the stored values.
 
+        Args:
+            config: has the options of the features, and the device that `precision: auto` depends
+                on.
+
         Raises:
             InputError: the encoder cannot be had, or cannot be stored.
         """
@@ -51,10 +61,18 @@ class Stream:
         }
 
     def keys(self, work: Work) -> dict[str, str]:
-        """The store's key of each utterance: a digest of what the encoder reads of it."""
+        """The store's key of each utterance: a digest of what the encoder reads of it.
+
+        Args:
+            work: the utterances, with the units of the stream's level.
+        """
         return {i: digest(self._read(i, work)) for i in work.utterances}
 
     def _read(self, utterance_id: str, work: Work) -> list[Any]:
+        """What the encoder reads of an utterance: its text, or its samples and its units' times.
+
+        The cut enters only where it cuts: with a longer `trainer.max_seconds` most keys stay.
+        """
         if self.level == "token":
             return ["text", work.loaded.texts[utterance_id]]
         cut_s = work.most_s if work.loaded.durations[utterance_id] > work.most_s else None
@@ -66,6 +84,13 @@ class Stream:
 
 def streams(config: RunConfig) -> list[Stream]:
     """The encoders of the configured system that can be stored.
+
+    Args:
+        config: of a run with `features=cached`.
+
+    Returns:
+        A stream for each; encoders that nothing is stored of and that have no `trainable`, such as
+        spectra, run live and are left out.
 
     Raises:
         InputError: an encoder is there that is neither stored nor trained.
@@ -89,7 +114,13 @@ def streams(config: RunConfig) -> list[Stream]:
 
 
 def streams_asked(config: ExtractConfig) -> list[Stream]:
-    """The streams that `streams` and `levels` of `sermm extract` name."""
+    """The streams that `streams` and `levels` of `sermm extract` name.
+
+    Text has one level, its tokens, whatever `levels` says.
+
+    Args:
+        config: of the verb.
+    """
     encoders = {"speech": config.encoder.speech, "text": config.encoder.text}
     return [
         Stream(kind, encoders[kind], level, config.literal and level in LEVELS)
@@ -100,6 +131,12 @@ def streams_asked(config: ExtractConfig) -> list[Stream]:
 
 def described(encoder: Component, name: str) -> dict[str, Any]:
     """What determines the hidden states of an encoder by its configuration.
+
+    Read without loading the weights: asking what is stored must be quick.
+
+    Args:
+        encoder: without what is wrapped around it.
+        name: of the stream, for the message.
 
     Raises:
         InputError: they cannot be stored.
