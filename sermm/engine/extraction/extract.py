@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.data.dataset import StoredStream
-from sermm.engine.extraction.one_pass import Extracted, Pass, Wanted
+from sermm.engine.extraction.one_pass import Extracted, Pass
+from sermm.engine.extraction.shared import Wanted
 from sermm.engine.extraction.streams import Stream
 from sermm.engine.inputs.work import Work
 from sermm.store.features import FeatureStore

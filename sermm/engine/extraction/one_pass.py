@@ -13,7 +13,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,37 +27,20 @@ from sermm.core.errors import InputError
 from sermm.core.files import size_text
 from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
-from sermm.data.batching import BatchPlan
 from sermm.encoders.base import Encoder, TextEncoder
 from sermm.encoders.precision import computing, precision_for
 from sermm.encoders.segments import segment_means
 from sermm.engine.assembly.encoders import make_encoder
 from sermm.engine.extraction.memory import freed_memory_kept
+from sermm.engine.extraction.shared import Mine, SharedExtraction, Wanted, lacking
 from sermm.engine.extraction.sources import Source, Spoken, Written
-from sermm.engine.extraction.streams import Stream
 from sermm.engine.inputs.work import Work
-from sermm.store.features import FeatureStore, Writer
-from sermm.store.sharing import Share, SharedWork
+from sermm.store.features import Writer
 
 # What is to be written must leave this share of itself free.
 _SPARE = 0.02
 # Speech in one batch: a CPU's caches like it small, a GPU large.
 _BATCH_S = {"cpu": 20.0, "cuda": 120.0}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One stream, its store, and the key of every utterance.
-
-    Attributes:
-        stream: an encoder, and the positions that it is read at.
-        store: where its states are, or will be.
-        keys: by utterance id; utterances that sound the same have the same.
-    """
-
-    stream: Stream
-    store: FeatureStore
-    keys: dict[str, str]
 
 
 @dataclass
@@ -83,78 +66,6 @@ class Extracted:
     took_s: float = 0.0
     bytes: int = 0
     failures: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Mine(Share):
-    """Utterances that this process computes now.
-
-    Attributes:
-        keys: that it has claimed, by store.
-    """
-
-    keys: list[set[str]]
-
-
-class SharedExtraction(SharedWork[Mine]):
-    """Utterances whose features several stores lack.
-
-    Args:
-        parts: the stores.
-        writers: into each of them, in their order.
-        source: what the utterances cost.
-        budget_s: cost of a batch, seconds of speech or what is worth as much.
-    """
-
-    def __init__(
-        self, parts: Sequence[Wanted], writers: Sequence[Writer], source: Source, budget_s: float
-    ) -> None:
-        super().__init__()
-        self.parts, self.writers = parts, writers
-        self.source, self.budget_s = source, budget_s
-
-    def batches(self, ids: Sequence[str]) -> Iterator[list[str]]:
-        """Alike in length, longest first."""
-        for batch in BatchPlan([self.cost(i) for i in ids], seconds=self.budget_s):
-            yield [ids[index] for index in batch]
-
-    def claim(self, batch: list[str]) -> Mine:
-        """Those of which one store or more lack the features.
-
-        An utterance of which another process has claimed one level is computed for the others here.
-        """
-        keys = [
-            set(writer.claim(list(dict.fromkeys(part.keys[i] for i in batch))))
-            for part, writer in zip(self.parts, self.writers, strict=True)
-        ]
-        pairs = list(zip(self.parts, keys, strict=True))
-        return Mine([i for i in batch if any(part.keys[i] in k for part, k in pairs)], keys)
-
-    def lacking(self, ids: list[str]) -> list[str]:
-        """Those that a store lacks, as the writers last saw it."""
-        return lacking(self.parts, ids)
-
-    def cost(self, item: str) -> float:
-        """As its source says."""
-        return self.source.cost(item)
-
-    def hand_in(self) -> None:
-        """Writes what is buffered: another process may wait for it."""
-        for writer in self.writers:
-            writer.flush()
-
-
-def lacking(parts: Sequence[Wanted], ids: Iterable[str]) -> list[str]:
-    """Those of the utterances that a store lacks, in their order.
-
-    Args:
-        parts: the stores; an utterance counts if any of them lacks it.
-        ids: of the utterances.
-    """
-    ids = list(ids)
-    lack = [set(part.store.missing(part.keys[i] for i in ids)) for part in parts]
-    pairs = list(zip(parts, lack, strict=True))
-    return [i for i in ids if any(part.keys[i] in keys for part, keys in pairs)]
 
 
 class Pass:

@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sermm.engine.extraction.one_pass import Mine, _ahead
+from sermm.engine.extraction.one_pass import _ahead
+from sermm.engine.extraction.shared import Mine
 
 
 def test_one_batch_is_read_ahead_and_an_empty_claim_calls_it_in():
