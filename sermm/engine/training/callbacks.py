@@ -141,8 +141,8 @@ def overfit_at(folder: Path, number: int | None) -> Overfit | None:
     if not epochs:
         return None
     known = {f"overfit/{one.name}": one.name for one in fields(Overfit)}
-    said = epochs.get(number or 0)
-    return Overfit(**{known[n]: value for n, value in (said or {}).items() if n in known})
+    figures = epochs.get(number or 0)
+    return Overfit(**{known[n]: value for n, value in (figures or {}).items() if n in known})
 
 
 class EpochProgress(Callback):

@@ -67,5 +67,5 @@ def taught(config: RunConfig) -> Teacher | None:
     teacher = config.taught_by
     if teacher is None:
         return None
-    told = teacher.model_dump(include={"key", "model", "variant", "ua"})
-    return Teacher(**told, parameters=Parameters(**teacher.parameters))
+    fields = teacher.model_dump(include={"key", "model", "variant", "ua"})
+    return Teacher(**fields, parameters=Parameters(**teacher.parameters))

@@ -74,8 +74,8 @@ class MemoryNote(Callback):
         optimizer = type(trainer.optimizers[0]).__name__
         print(note(need, optimizer, largest_s, room), file=sys.stderr)
         if room is not None and need.total > room:
-            said = "; ".join(ways_out(self.task.config, device))
-            print(f"  warning: more than there is; if it runs out: {said}", file=sys.stderr)
+            settings = "; ".join(ways_out(self.task.config, device))
+            print(f"  warning: more than there is; if it runs out: {settings}", file=sys.stderr)
 
 
 def tunes(system: System) -> bool:

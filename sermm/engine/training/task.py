@@ -92,15 +92,15 @@ def announce(task: Task) -> None:
         file=sys.stderr,
     )
     for level, sources in task.unit_sources.items():
-        told = ", ".join(f"{source} {n}" for source, n in sources.items())
-        print(f"  {level}s from: {told}", file=sys.stderr)
+        counts = ", ".join(f"{source} {n}" for source, n in sources.items())
+        print(f"  {level}s from: {counts}", file=sys.stderr)
     announce_variation(task)
     if teacher := task.config.taught_by:
-        told = f"{teacher_name(teacher)} ({teacher.key}), test UA {teacher.ua:.3f}"
-        print(f"  teacher: {told}", file=sys.stderr)
+        description = f"{teacher_name(teacher)} ({teacher.key}), test UA {teacher.ua:.3f}"
+        print(f"  teacher: {description}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
-        told = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
-        print(f"  problems of the corpus, listed by `sermm data`: {told}", file=sys.stderr)
+        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
+        print(f"  problems of the corpus, listed by `sermm data`: {counts}", file=sys.stderr)
     if task.data.cut:
         most_s = task.config.trainer.max_seconds
         print(f"  {task.data.cut} utterances are cut at {most_s} s", file=sys.stderr)
@@ -110,14 +110,14 @@ def announce_variation(task: Task) -> None:
     """Says what is done against overfitting, and what of it this system cannot have."""
     name, asked = task.config.model.name, task.config.augment
     if varies_audio(asked):
-        told = str(task.data.augment or f"nothing, {name} reads no audio")
-        print(f"  augmented in training: {told}", file=sys.stderr)
+        audio = str(task.data.augment or f"nothing, {name} reads no audio")
+        print(f"  augmented in training: {audio}", file=sys.stderr)
     if asked.synonyms:
-        told = str(task.data.reworded or f"nothing, {name} learns from no text")
-        print(f"  reworded in training: {told}", file=sys.stderr)
+        words = str(task.data.reworded or f"nothing, {name} learns from no text")
+        print(f"  reworded in training: {words}", file=sys.stderr)
     if task.config.remedies != NONE:
-        told = described(task.remedies) or f"nothing, {name} counts and does not learn"
-        print(f"  remedies in training: {told}", file=sys.stderr)
+        remedies = described(task.remedies) or f"nothing, {name} counts and does not learn"
+        print(f"  remedies in training: {remedies}", file=sys.stderr)
 
 
 def varies_audio(asked: AugmentConfig) -> bool:

@@ -86,8 +86,10 @@ def teacher_folder(word: str, config: RunConfig) -> Path:
         if all(getattr(run.result, name) == value for name, value in place.items())
     ]
     # One that had a teacher is meant only if it is said.
-    said = "teacher=" in found.wanted
-    own = [run for run in here if run.result.parts is None and (said or not run.result.teacher)]
+    students_too = "teacher=" in found.wanted
+    own = [
+        run for run in here if run.result.parts is None and (students_too or not run.result.teacher)
+    ]
     return only(own, found, ", ".join(f"{name} {value}" for name, value in place.items())).folder
 
 

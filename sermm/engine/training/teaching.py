@@ -68,11 +68,11 @@ def predicted(task: Task, folder: Path) -> dict[str, list[float]]:
     restored.system.to(device)
     with Progress("asking the teacher", total_s) as progress, torch.inference_mode():
         for batch in ready.data.loader(task.fold.train):
-            said = logits_of(restored.system, batch, device, half).log_softmax(-1).cpu()
-            if not said.isfinite().all():
-                worst = batch.ids[int((~said.isfinite()).any(-1).nonzero()[0])]
+            logp = logits_of(restored.system, batch, device, half).log_softmax(-1).cpu()
+            if not logp.isfinite().all():
+                worst = batch.ids[int((~logp.isfinite()).any(-1).nonzero()[0])]
                 raise InputError(f"the teacher {folder} says no number of utterance {worst}")
-            found |= dict(zip(batch.ids, said.tolist(), strict=True))
+            found |= dict(zip(batch.ids, logp.tolist(), strict=True))
             progress.advance(sum(ready.work.heard_s(i) for i in batch.ids))
     return found
 
@@ -116,6 +116,6 @@ def read(path: Path) -> dict[str, list[float]]:
             found = {row[0]: [float(x) for x in row[1:]] for row in rows}
         except (ValueError, IndexError) as error:
             raise InputError(f"{path} is broken ({error}); delete it, it is made anew") from error
-    if any(len(said) != width - 1 for said in found.values()):
+    if any(len(logp) != width - 1 for logp in found.values()):
         raise InputError(f"{path} has rows of other lengths; delete it, it is made anew")
     return found
