@@ -73,22 +73,23 @@ class Board:
         self._drawn_s = now_s
         table = Table("running", "epoch", "val UA", "s", box=None)
         for job in running[:_MOST_ROWS]:
-            table.add_row(job.title, *_told(job.folder), f"{now_s - (job.started_s or now_s):.0f}")
+            runs_s = now_s - (job.started_s or now_s)
+            table.add_row(job.title, *_epoch_and_ua(job.folder), f"{runs_s:.0f}")
         self._live.update(Group(table, self.line(len(running))), refresh=True)
 
     def line(self, n_running: int) -> str:
         """Counts and time left in one line."""
         waiting = self.total - self.done - self.failed - n_running
-        said = f"{self.done} done, {self.failed} failed, {n_running} running, {waiting} waiting"
+        counts = f"{self.done} done, {self.failed} failed, {n_running} running, {waiting} waiting"
         if not self._durations_s:
-            return said
+            return counts
         each_s = sum(self._durations_s) / len(self._durations_s)
         # Those that run are taken to be half done.
         left_s = each_s * (waiting + n_running / 2) / self.n_slots
         left = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min"
-        return f"{said}; about {left} left"
+        return f"{counts}; about {left} left"
 
 
-def _told(folder: Path) -> tuple[str, str]:
+def _epoch_and_ua(folder: Path) -> tuple[str, str]:
     epoch, ua = progress(folder)
     return "" if epoch is None else str(epoch), "" if ua is None else f"{100 * ua:.1f}"

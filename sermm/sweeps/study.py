@@ -158,20 +158,20 @@ def _or_none(reading: Callable[[], _T]) -> _T | None:
         return None
 
 
-def as_plain(entry: Entry, study_dir: Path) -> dict[str, Any]:
+def as_json(entry: Entry, study_dir: Path) -> dict[str, Any]:
     """Entry and details as one record, for JSON."""
-    told = details(entry, study_dir)
+    more = details(entry, study_dir)
     return {
         "state": entry.state,
         "key": entry.folder.name if entry.folder else None,
         "job": entry.job.id if entry.job else None,
         "slurm": entry.slurm,
-        **{name: told.title.get(name) for name in ("model", "protocol", "fold", "seed")},
+        **{name: more.title.get(name) for name in ("model", "protocol", "fold", "seed")},
         "reason": entry.reason or None,
-        "log": str(told.log) if told.log else None,
-        "started": told.started.isoformat(timespec="seconds") if told.started else None,
+        "log": str(more.log) if more.log else None,
+        "started": more.started.isoformat(timespec="seconds") if more.started else None,
         "heartbeat": entry.heartbeat.isoformat(timespec="seconds") if entry.heartbeat else None,
-        "epoch": told.epoch,
-        "val_ua": told.val_ua,
-        "test_ua": told.test_ua,
+        "epoch": more.epoch,
+        "val_ua": more.val_ua,
+        "test_ua": more.test_ua,
     }

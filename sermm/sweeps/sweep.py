@@ -168,8 +168,8 @@ class Sweep:
     def _finished(self, config: RunConfig, result: Result) -> float | None:
         self._studies[config.study_dir].append(config.study_dir / result.key)
         ua = result.val_ua
-        told = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
-        print(f"{config.title}: {told}", flush=True)
+        figures = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
+        print(f"{config.title}: {figures}", flush=True)
         return None if ua is None else float(ua)
 
     def _note(self, config: RunConfig, error: Exception) -> None:
@@ -187,10 +187,10 @@ class Sweep:
         self._elsewhere.append(name)
         print(f"{name}: another process is at it", file=sys.stderr, flush=True)
 
-    def fail(self, said: str) -> None:
+    def fail(self, message: str) -> None:
         """Notes a failure."""
-        self._failures.append(said)
-        print(f"FAILED {said}", file=sys.stderr, flush=True)
+        self._failures.append(message)
+        print(f"FAILED {message}", file=sys.stderr, flush=True)
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""
