@@ -28,28 +28,28 @@ def main(words: Sequence[str]) -> int:
     if job is None:
         print("sermm.sweeps.slurm.end is for the scripts of Slurm jobs", file=sys.stderr)
         return 2
-    said = ask(job.name)
-    state, reason = verdict(job, status, said)
+    fields = ask(job.name)
+    state, reason = verdict(job, status, fields)
     for folder in left_running(study_dir, ids, job.name):
         folder.write_status(state, reason)
         print(f"{folder.path}: {state}: {reason}", file=sys.stderr, flush=True)
     warned = status - _DIED_OF in _WARNINGS
-    if warned and said.get("JobState") == "RUNNING" and said.get("Requeue") == "1":
+    if warned and fields.get("JobState") == "RUNNING" and fields.get("Requeue") == "1":
         problem = requeue(job)
         print(problem or f"requeued {job.name}", file=sys.stderr, flush=True)
     return 0
 
 
-def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[Reported, str]:
+def verdict(job: SlurmJob, status: int, fields: dict[str, str]) -> tuple[Reported, str]:
     """What a run came to whose process could not say it.
 
     Args:
         job: that the process belonged to.
         status: the exit status of srun.
-        said: what Slurm says of the job.
+        fields: what Slurm says of the job.
     """
-    if said.get("JobState") != "RUNNING":
-        return "interrupted", ending(job, said)
+    if fields.get("JobState") != "RUNNING":
+        return "interrupted", ending(job, fields)
     try:
         name = signal.Signals(status - _DIED_OF).name
     except ValueError:

@@ -69,7 +69,7 @@ def submit(study_dir: Path, written: Written) -> list[str]:
         made.append(sbatch(written, n_tasks, first))
         record = {
             "script": str(written.path),
-            "settings": written.settings.as_plain(),
+            "settings": written.settings.as_json(),
             "pack": pack,
             "jobs": [job.id for job in chunk],
         }
@@ -111,8 +111,8 @@ def _environment() -> dict[str, str]:
 def max_array() -> int:
     """One more than the largest index that the cluster lets an array have."""
     try:
-        said = scontrol("show", "config")
+        answer = scontrol("show", "config")
     except (OSError, subprocess.SubprocessError):
         return MAX_ARRAY
-    lines = [line.split("=") for line in said.splitlines() if line.startswith("MaxArraySize")]
+    lines = [line.split("=") for line in answer.splitlines() if line.startswith("MaxArraySize")]
     return int(lines[0][1]) if lines else MAX_ARRAY
