@@ -57,8 +57,7 @@ class Dashboard:
     columns: tuple[str, ...]
     sections: tuple[Section, ...]
 
-    @property
-    def plain(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 

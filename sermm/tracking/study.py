@@ -47,8 +47,8 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
     folders = sorted(path.parent for path in study_dir.glob(f"*/{CONFIG}"))
     if not folders:
         raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
-    told = (f for f in folders if TRACKER in (f / CONFIG).read_text(encoding="utf-8"))
-    config = RunConfig.load(next(told, folders[0]) / CONFIG)
+    to_wandb = (f for f in folders if TRACKER in (f / CONFIG).read_text(encoding="utf-8"))
+    config = RunConfig.load(next(to_wandb, folders[0]) / CONFIG)
     own = config.logger if config.logger.target == TRACKER else Component(TRACKER, {})
     return Project(
         config.study,

@@ -98,8 +98,8 @@ class Watched(Callback):
             name, broken, self._tracker = type(self._tracker).__name__, self._tracker, None
             with suppress(Exception):
                 broken.stop(1)
-            said = " ".join(str(error).split()) or type(error).__name__
-            print(f"  {name} is not told of this run any more: {said}", file=sys.stderr)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            print(f"  {name} is not told of this run any more: {reason}", file=sys.stderr)
 
 
 @contextmanager

@@ -78,8 +78,8 @@ class Wandb(Tracker):
             if (part := ended.part(split))
         }
         with staged(self._record.folder):
-            told = {**charts, tracked.PREDICTIONS: self._table(ended)}
-            self._record.log(told, self._record.next_step)
+            tables = {**charts, tracked.PREDICTIONS: self._table(ended)}
+            self._record.log(tables, self._record.next_step)
         self._record.run.summary.update(tracked.figures(ended.result))
 
     def stop(self, status: int) -> None:
@@ -167,8 +167,8 @@ def _started(given: dict[str, Any]) -> wandb.Run:
     except (wandb.Error, OSError) as error:
         if not online:
             raise
-        said = " ".join(str(error).split())
-        print(f"  W&B does not answer, so this run is kept offline: {said}", file=sys.stderr)
+        reason = " ".join(str(error).split())
+        print(f"  W&B does not answer, so this run is kept offline: {reason}", file=sys.stderr)
         # W&B holds on to the id of what failed.
         wandb.teardown()
         return wandb.init(**given, mode="offline")
