@@ -25,8 +25,8 @@ class SlurmLauncher(SweepLauncher):
     """
 
     def __init__(self, **settings: Any) -> None:
-        plain: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-        self.settings: Mapping[str, Any] = plain
+        resolved: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+        self.settings: Mapping[str, Any] = resolved
 
     def launch(
         self,
