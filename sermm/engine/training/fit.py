@@ -52,31 +52,60 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     validated = bool(task.fold.val) or task.config.select_on_test
     figure = monitored(options.monitor, task.loaded.protocol.headline)
     keeper = Keeper(task.folder, task.system, figure if validated else None, options.patience)
-    device = device_for(options.accelerator)
-    learner = Learner(
+    learner = learner_of(task)
+    callbacks = [
+        EpochSeeding(task.config.seed),
+        keeper,
+        EpochProgress(task.config.title),
+        MemoryNote(task),
+        KeepSignals(),
+        *watchers,
+    ]
+    trainer = trainer_of(task, callbacks, validated)
+    torch.manual_seed(seed_of(task.config.seed, "fit"))
+    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
+    task.system.train()
+    if task.config.features.checkpointing:
+        for encoder in transformers_in(task.system):
+            encoder.recompute()
+    run_trainer(trainer, learner, task)
+    return keeper
+
+
+def learner_of(task: Task) -> Learner:
+    """What Lightning trains: the system of a task, with the losses that the task adds to its own.
+
+    Raises:
+        InputError: a loss needs what the teacher's folder or the system does not have.
+    """
+    return Learner(
         task.system,
         task.config.model.learning,
         class_counts(task),
         {**distillation(task), **contrastive(task)},
         p_lost(task.remedies),
     )
-    trainer = Trainer(
+
+
+def trainer_of(task: Task, callbacks: list[Callback], validated: bool) -> Trainer:
+    """Lightning's trainer for a task, with all that Lightning would do by itself turned off.
+
+    Args:
+        task: that is to be trained.
+        callbacks: in the order in which they are called.
+        validated: whether there is a validation part to look at after each epoch.
+    """
+    options = task.config.trainer
+    return Trainer(
         accelerator=options.accelerator,
         devices=options.devices // nodes(),
         num_nodes=nodes(),
         plugins=[cluster()],
-        precision=precision_for(options.precision, device),
+        precision=precision_for(options.precision, device_for(options.accelerator)),
         max_epochs=options.max_epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip_norm,
-        callbacks=[
-            EpochSeeding(task.config.seed),
-            keeper,
-            EpochProgress(task.config.title),
-            MemoryNote(task),
-            KeepSignals(),
-            *watchers,
-        ],
+        callbacks=callbacks,
         logger=False,
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -87,15 +116,18 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         limit_val_batches=1.0 if validated else 0,
         default_root_dir=task.folder.path,
     )
+
+
+def run_trainer(trainer: Trainer, learner: Learner, task: Task) -> None:
+    """Trains to the end, from the last whole epoch of an interrupted run.
+
+    Raises:
+        InputError: memory ran out.
+        KeyboardInterrupt: Ctrl-C.
+    """
     resume = task.folder.last if task.folder.last.exists() else None
-    torch.manual_seed(seed_of(task.config.seed, "fit"))
-    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
-    task.system.train()
-    if task.config.features.checkpointing:
-        for encoder in transformers_in(task.system):
-            encoder.recompute()
     try:
-        with memory_watched(task.config, device):
+        with memory_watched(task.config, device_for(task.config.trainer.accelerator)):
             trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
     except SystemExit:
         if trainer.interrupted:
@@ -103,7 +135,6 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
         raise
-    return keeper
 
 
 def monitored(monitor: Literal["headline", "loss"], headline: str) -> str:

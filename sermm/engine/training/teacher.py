@@ -105,6 +105,17 @@ def refuse_teacher(
     Raises:
         InputError: it may not teach this student.
     """
+    _refuse_no_system(folder, result)
+    _refuse_other_classes(folder, result, config, classes)
+    _refuse_seen_test(folder, result, config, fold)
+    if run_key(config.changed({"teacher": None})) == result.key:
+        raise InputError(
+            f"teacher: {folder} is this very run, but for the teacher; choose another run, or "
+            "train another model"
+        )
+
+
+def _refuse_no_system(folder: Path, result: Result) -> None:
     if result.parts is not None:
         raise InputError(
             f"teacher: {folder} is a combination and has no weights; use one of its parts: "
@@ -112,6 +123,11 @@ def refuse_teacher(
         )
     if result.floor:
         raise InputError(f"teacher: {folder} is the floor {result.model}; choose a system")
+
+
+def _refuse_other_classes(
+    folder: Path, result: Result, config: RunConfig, classes: list[str]
+) -> None:
     if result.data != config.data.name:
         raise InputError(
             f"teacher: {folder} was trained on {result.data}, the student is on "
@@ -122,6 +138,9 @@ def refuse_teacher(
             f"teacher: {folder} knows the classes {list(result.classes)}, the student has "
             f"{classes}; choose a run with the same classes in the same order"
         )
+
+
+def _refuse_seen_test(folder: Path, result: Result, config: RunConfig, fold: Fold) -> None:
     if result.split_digest != fold.digest:
         theirs = f"{result.protocol} fold {result.fold}, seed {result.seed}"
         ours = f"{config.protocol.name} fold {config.fold}, seed {config.seed}"
@@ -134,11 +153,6 @@ def refuse_teacher(
         raise InputError(
             f"teacher: the epoch of {folder} was chosen on the test part, the student's is not; "
             "train the teacher with select_on_test=false"
-        )
-    if run_key(config.changed({"teacher": None})) == result.key:
-        raise InputError(
-            f"teacher: {folder} is this very run, but for the teacher; choose another run, or "
-            "train another model"
         )
 
 
