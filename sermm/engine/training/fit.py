@@ -1,4 +1,9 @@
-"""Trains the system of a task: by Lightning, or by counting."""
+"""Trains the system of a task: by Lightning, or by counting.
+
+`sermm.engine.run` calls `learn` in the first process of a run, and `fit` in the others that train
+on further devices. Lightning is left with the loop, devices, precision and gradients; what is kept,
+recorded and shown is ours (`callbacks`), so that a run folder looks the same however it was made.
+"""
 
 import logging
 import signal
@@ -29,7 +34,19 @@ from sermm.runs.stopping import KeepSignals
 
 
 def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
-    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on."""
+    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on.
+
+    Args:
+        task: as `prepare` made it.
+        watchers: called by Lightning after our own callbacks, such as trackers.
+
+    Returns:
+        Numbers of the chosen and of the last epoch.
+
+    Raises:
+        InputError: memory ran out, or a loss cannot be had.
+        KeyboardInterrupt: stopped; the same run again goes on after its last whole epoch.
+    """
     if isinstance(task.system, CountingSystem):
         return count(task.system, task)
     keeper = fit(task, watchers)
@@ -38,7 +55,7 @@ def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
 
 
 def count(system: CountingSystem, task: Task) -> Epochs:
-    """One look at every training utterance."""
+    """One look at every training utterance: nothing is learned by gradient, so one epoch is all."""
     for batch in task.data.train_dataloader():
         system.observe(batch)
     save_weights(system, task.folder.best)
@@ -46,7 +63,19 @@ def count(system: CountingSystem, task: Task) -> Epochs:
 
 
 def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
-    """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on."""
+    """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on.
+
+    Args:
+        task: as `prepare` made it.
+        watchers: called after our own callbacks.
+
+    Returns:
+        What was kept. The system has the weights of the last epoch, `best.ckpt` those of the best.
+
+    Raises:
+        InputError: as `learn`.
+        KeyboardInterrupt: as `learn`.
+    """
     quiet()
     options = task.config.trainer
     validated = bool(task.fold.val) or task.config.select_on_test
@@ -55,6 +84,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     learner = learner_of(task)
     callbacks = [
         EpochSeeding(task.config.seed),
+        # Before the watchers, which read what it writes of an epoch.
         keeper,
         EpochProgress(task.config.title),
         MemoryNote(task),
@@ -62,6 +92,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         *watchers,
     ]
     trainer = trainer_of(task, callbacks, validated)
+    # What is drawn before the first epoch, whatever building the system has drawn.
     torch.manual_seed(seed_of(task.config.seed, "fit"))
     # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
     task.system.train()
@@ -89,6 +120,9 @@ def learner_of(task: Task) -> Learner:
 
 def trainer_of(task: Task, callbacks: list[Callback], validated: bool) -> Trainer:
     """Lightning's trainer for a task, with all that Lightning would do by itself turned off.
+
+    Batches are shared among devices by `sermm.data.batching.BatchPlan`, so Lightning adds no
+    sampler. `trainer.devices` counts those of all nodes, Lightning's `devices` those of one.
 
     Args:
         task: that is to be trained.
@@ -138,7 +172,12 @@ def run_trainer(trainer: Trainer, learner: Learner, task: Task) -> None:
 
 
 def monitored(monitor: Literal["headline", "loss"], headline: str) -> str:
-    """The validation figure that chooses the epoch."""
+    """The validation figure that chooses the epoch, by the name under which it is logged.
+
+    Args:
+        monitor: `trainer.monitor`.
+        headline: of the protocol: ua, wa or f1_macro.
+    """
     return VAL_LOSS if monitor == "loss" else f"val/{headline}"
 
 
@@ -153,6 +192,9 @@ def quiet() -> None:
 
 
 def class_counts(task: Task) -> dict[str, int]:
-    """Training utterances of each class, in the order of the classes."""
+    """Training utterances of each class, in the order of the classes.
+
+    The order is that of the logits, and of the class weights made from these numbers.
+    """
     counts = Counter(task.loaded.targets[i] for i in task.fold.train)
     return {name: counts[name] for name in task.loaded.protocol.classes}

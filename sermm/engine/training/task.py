@@ -1,4 +1,9 @@
-"""What one run works with: its folder, corpus, fold, system and batches."""
+"""What one run works with: its folder, corpus, fold, system and batches.
+
+`prepare` is where a configuration becomes something that can be trained, anew or as an interrupted
+run left it. What may be refused is refused in the order of its cost: settings that do not go
+together first, then what has to be read, extracted or loaded.
+"""
 
 import sys
 from collections import Counter
@@ -27,7 +32,17 @@ from sermm.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class Task:
-    """All that one run works with."""
+    """All that one run works with.
+
+    Attributes:
+        config: resolved; a student's teacher has been found.
+        folder: of the run.
+        loaded: the corpus, its protocol and its texts.
+        fold: what is trained on, chosen on and tested on.
+        system: on the CPU; anew, or with the tokenizers that the run folder keeps.
+        data: batches of the fold, with what the system reads and no more.
+        unit_sources: how many utterances have their units from where, by level of units.
+    """
 
     config: RunConfig
     folder: RunFolder
@@ -39,7 +54,7 @@ class Task:
 
     @property
     def remedies(self) -> RemediesConfig:
-        """Those that are on."""
+        """Those that are on, as far as the system can have them."""
         return remedies_of(self.config)
 
     @property
@@ -55,13 +70,25 @@ def prepare(
 ) -> Task:
     """Builds system and data; a run that cannot be resumed is cleared and starts anew.
 
-    With `follows` another process of the same run has done that.
+    Weights of an interrupted run are not read here: Lightning takes them from `last.ckpt`.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        loaded: the corpus.
+        fold: of the corpus.
+        follows: another process of the same run has prepared the folder, and this one trains beside
+            it on another device.
+
+    Raises:
+        InputError: settings do not go together, or an encoder, features or units cannot be had.
     """
     resumed = follows or (folder.last.exists() and folder.assets.is_dir())
     if not resumed:
         folder.clear()
         folder.write_status("running")
     refuse_features(config.features)
+    # Called for what it refuses.
     remedies_of(config)
     augment, synonyms = augmentation(config), rewording(config)
     work = work_of(config, loaded, everything(fold), levels_of(config.model.system))
@@ -85,7 +112,7 @@ def prepare(
 
 
 def announce(task: Task) -> None:
-    """Says what is trained on, and what of the corpus is not as it should be."""
+    """Says what is trained on, and what of the corpus is not as it should be; to stderr."""
     fold = task.fold
     print(
         f"{task.config.title}: train {len(fold.train)}, val {len(fold.val)}, test {len(fold.test)}",
@@ -107,7 +134,10 @@ def announce(task: Task) -> None:
 
 
 def announce_variation(task: Task) -> None:
-    """Says what is done against overfitting, and what of it this system cannot have."""
+    """Says what is done against overfitting, and what of it this system cannot have.
+
+    A sweep over several systems has one setting for all: what one of them cannot use is no error.
+    """
     name, asked = task.config.model.name, task.config.augment
     if varies_audio(asked):
         audio = str(task.data.augment or f"nothing, {name} reads no audio")
