@@ -34,6 +34,9 @@ class SlurmSettings:
     def of(cls, kept: Mapping[str, Any]) -> "SlurmSettings":
         """What `as_json` gave.
 
+        Args:
+            kept: of a record in the study's folder.
+
         Raises:
             InputError: a value is of another type than expected.
         """
