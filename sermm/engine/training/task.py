@@ -16,6 +16,7 @@ from sermm.configuration.verbs import RunConfig, levels_of
 from sermm.core.records import Fold
 from sermm.data.augment.augment import OF_WORDS
 from sermm.data.datamodule import EmotionDataModule
+from sermm.data.dataset import StoredStream
 from sermm.engine.assembly.build import build, save_assets
 from sermm.engine.assembly.encoders import refuse_features
 from sermm.engine.assembly.remedies import NONE, described, remedies_of
@@ -93,6 +94,27 @@ def prepare(
     augment, synonyms = augmentation(config), rewording(config)
     work = work_of(config, loaded, everything(fold), levels_of(config.model.system))
     stored = ready(streams(config), work) if config.features.mode == "cached" else {}
+    system = _built(config, folder, loaded, fold, stored, resumed)
+    data = data_module(work, config, fold, system, stored, augment, synonyms)
+    observe_fold(system, data, work)
+    task = Task(config, folder, loaded, fold, system, data, work.sources)
+    if not follows:
+        announce(task)
+    return task
+
+
+def _built(
+    config: RunConfig,
+    folder: RunFolder,
+    loaded: Loaded,
+    fold: Fold,
+    stored: Mapping[str, StoredStream],
+    resumed: bool,
+) -> System:
+    """The system, with its tokenizers as an interrupted run left them, or saved for the next time.
+
+    A tokenizer of a vocabulary of its own learns from the training transcripts, once for each run.
+    """
     system = build(
         config,
         n_classes=len(loaded.protocol.classes),
@@ -103,12 +125,7 @@ def prepare(
     if not resumed:
         folder.assets.mkdir(parents=True)
         save_assets(system, folder.assets)
-    data = data_module(work, config, fold, system, stored, augment, synonyms)
-    observe_fold(system, data, work)
-    task = Task(config, folder, loaded, fold, system, data, work.sources)
-    if not follows:
-        announce(task)
-    return task
+    return system
 
 
 def announce(task: Task) -> None:
