@@ -1,6 +1,11 @@
 """The experiments of a paper lie in one file, `conf/experiment/_<paper>.yaml`.
 
 Hydra gets each key of it as if it were a file: `experiment=<paper>/<key>`, package `_global_`.
+
+A paper has many tables, and their experiments differ in a few lines; in one file they can be read
+side by side, and what they share is a key of its own (`_settings`) that their `defaults` name.
+Hydra imports this module when it looks for plugins, so that they are there before anything is
+composed.
 """
 
 from collections.abc import Iterator
@@ -14,7 +19,11 @@ _GROUP = "experiment"
 
 
 def experiments() -> Iterator[tuple[str, DictConfig]]:
-    """The experiments of all papers and the parts that they share, by `<paper>/<key>`."""
+    """The experiments of all papers and the parts that they share, by `<paper>/<key>`.
+
+    Yields:
+        Names, and bodies whose interpolations are left to Hydra.
+    """
     for path in sorted((conf_dir() / _GROUP).glob("_*.yaml")):
         bodies = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         for key, body in bodies.items() if isinstance(bodies, dict) else ():

@@ -1,4 +1,8 @@
-"""What the launchers of this project share."""
+"""What the launchers of this project share.
+
+Hydra looks for launchers in the modules of `hydra_plugins` without a leading underscore, and
+imports them whenever it starts: so what takes time is imported where it is used.
+"""
 
 from collections.abc import Sequence
 
@@ -13,7 +17,13 @@ class SweepLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keeps it."""
+        """Keeps it.
+
+        Args:
+            hydra_context: loads configurations.
+            task_function: `sermm.sweeps.sweep.Sweep.job`, whose `Sweep` takes in the results.
+            config: of the sweep; a job's own is composed from it and the job's words.
+        """
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def composed(self, words: Sequence[str]) -> DictConfig:

@@ -66,6 +66,13 @@ class GpuPoolLauncher(SweepLauncher):
     ) -> Sequence[JobReturn]:
         """Runs the jobs; one that fails does not stop the others.
 
+        Args:
+            job_overrides: the words of each job.
+            initial_job_idx: how many jobs came before; not used.
+
+        Returns:
+            Validation UA of each job, or of each trial with `folds`, for sweepers that search.
+
         Raises:
             KeyboardInterrupt: there was a signal to stop; every run can be resumed.
         """

@@ -25,8 +25,8 @@ class SlurmLauncher(SweepLauncher):
     """
 
     def __init__(self, **settings: Any) -> None:
-        plain: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-        self.settings: Mapping[str, Any] = plain
+        resolved: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+        self.settings: Mapping[str, Any] = resolved
 
     def launch(
         self,
@@ -34,6 +34,13 @@ class SlurmLauncher(SweepLauncher):
         initial_job_idx: int,  # noqa: ARG002 (Hydra's numbering; ours is by words)
     ) -> Sequence[JobReturn]:
         """Runs the jobs; one that fails does not stop the others.
+
+        Args:
+            job_overrides: the words of each job.
+            initial_job_idx: how many jobs came before; not used.
+
+        Returns:
+            Validation UA of each job, for sweepers that search.
 
         Raises:
             KeyboardInterrupt: the wait was ended; the jobs go on in Slurm.
@@ -53,6 +60,15 @@ class SlurmLauncher(SweepLauncher):
         return [_returned(value) for value in launch.values]
 
     def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
+        """Submits the jobs that are left, and waits for them.
+
+        Args:
+            study_dir: of the runs, absolute.
+            jobs: of `Launch`; their words for Hydra itself are not handed on: the script has its
+                own.
+            ended: called with each job that has left the queue.
+            watch: called now and then with the jobs that run.
+        """
         from sermm.configuration.groups import TrainerConfig
         from sermm.configuration.verbs import SubmitConfig
         from sermm.runs.plans import PlannedJob
@@ -75,6 +91,7 @@ class SlurmLauncher(SweepLauncher):
 
 
 def _returned(value: float | None) -> JobReturn:
+    """The value of a job, in the form that Hydra's sweepers read."""
     returned = JobReturn(status=JobStatus.COMPLETED)
     returned.return_value = value
     return returned

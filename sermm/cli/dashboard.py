@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
     else:
         print("offline, nothing was sent; this would be created:", file=sys.stderr)
     if output == "json" or not online:
-        print(json.dumps({**urls, "specification": board.plain}, indent=2, ensure_ascii=False))
+        print(json.dumps({**urls, "specification": board.as_json()}, indent=2, ensure_ascii=False))
     else:
         print("\n".join(f"{name}: {url}" for name, url in urls.items()))
     return 0

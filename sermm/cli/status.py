@@ -28,7 +28,7 @@ from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.runs.status import STATES, State
 from sermm.runs.studies import find_study
-from sermm.sweeps.study import Details, Entry, as_plain, details, entries
+from sermm.sweeps.study import Details, Entry, as_json, details, entries
 
 USAGE = "sermm status STUDY [state=failed,running] [format=table|json] [runs_dir=FOLDER]"
 # Ten thousand lines help nobody who has not asked for them.
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
         if counts[state]
     }
     if output == "json":
-        runs = [as_plain(entry, study_dir) for same in by_state.values() for entry in same]
+        runs = [as_json(entry, study_dir) for same in by_state.values() for entry in same]
         counted = {state: counts[state] for state in STATES}
         listing = {"study": study_dir.resolve().name, "counts": counted, "runs": runs}
         print(json.dumps(listing, indent=2, ensure_ascii=False))

@@ -1,4 +1,8 @@
-"""What a pool is doing, on a terminal: what runs, how far it is, how many are left."""
+"""What a pool is doing, on a terminal: what runs, how far it is, how many are left.
+
+It asks no process anything: epoch and validation UA are read from the run folders, as those of a
+run on another node would be.
+"""
 
 import time
 from collections.abc import Sequence
@@ -18,6 +22,8 @@ _DRAW_S = 0.5
 
 class Board:
     """A table of the running jobs; nothing where there is no terminal.
+
+    Used as a context: within, the table is drawn, and taken away at the end.
 
     Args:
         total: how many jobs there are.
@@ -57,7 +63,7 @@ class Board:
         self.failed += not finished
 
     def ended(self, job: Job) -> None:
-        """Counts a job."""
+        """Counts a job, and how long it took, from which follows the time that is left."""
         if job.state == "finished":
             self.done += 1
         else:
@@ -66,29 +72,31 @@ class Board:
             self._durations_s.append(job.ended_s - job.started_s)
 
     def show(self, running: Sequence[Job]) -> None:
-        """Draws, twice a second at most."""
+        """Draws, twice a second at most: the pool looks more often than anybody reads."""
         now_s = time.monotonic()
         if self._live is None or now_s - self._drawn_s < _DRAW_S:
             return
         self._drawn_s = now_s
         table = Table("running", "epoch", "val UA", "s", box=None)
         for job in running[:_MOST_ROWS]:
-            table.add_row(job.title, *_told(job.folder), f"{now_s - (job.started_s or now_s):.0f}")
+            runs_s = now_s - (job.started_s or now_s)
+            table.add_row(job.title, *_epoch_and_ua(job.folder), f"{runs_s:.0f}")
         self._live.update(Group(table, self.line(len(running))), refresh=True)
 
     def line(self, n_running: int) -> str:
-        """Counts and time left in one line."""
+        """Counts and time left in one line; no time before a job has ended."""
         waiting = self.total - self.done - self.failed - n_running
-        said = f"{self.done} done, {self.failed} failed, {n_running} running, {waiting} waiting"
+        counts = f"{self.done} done, {self.failed} failed, {n_running} running, {waiting} waiting"
         if not self._durations_s:
-            return said
+            return counts
         each_s = sum(self._durations_s) / len(self._durations_s)
         # Those that run are taken to be half done.
         left_s = each_s * (waiting + n_running / 2) / self.n_slots
         left = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min"
-        return f"{said}; about {left} left"
+        return f"{counts}; about {left} left"
 
 
-def _told(folder: Path) -> tuple[str, str]:
+def _epoch_and_ua(folder: Path) -> tuple[str, str]:
+    """Two cells of the table: the last whole epoch and its validation UA in percent."""
     epoch, ua = progress(folder)
     return "" if epoch is None else str(epoch), "" if ua is None else f"{100 * ua:.1f}"

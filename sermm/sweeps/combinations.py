@@ -1,4 +1,7 @@
-"""The combinations that a sweep asks for, of the runs that it has just made or found."""
+"""The combinations that a sweep asks for, of the runs that it has just made or found.
+
+`combine` in an experiment's YAML says which models; `sermm combine` makes the same by hand.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""The runs of a sweep as single runs, without running any."""
+"""The runs of a sweep as single runs, without running any.
+
+`sermm submit` hands all jobs to Slurm before the first one runs, so the list must be known. Hydra
+has no call for that, and so its own sweeper's parser is asked: whatever `sermm train -m` takes is
+taken here too.
+"""
 
 from collections.abc import Sequence
 
@@ -25,6 +30,11 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
         words: overrides, with sweeps such as `fold=1,2` where it is a multirun.
         multirun: whether `-m` was given; an experiment can say so too.
 
+    Returns:
+        One job for each combination of values, in Hydra's order; the only one where nothing is
+        swept. Words for Hydra itself (`hydra.launcher...`) are left out, as they are no part of a
+        run.
+
     Raises:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
@@ -49,7 +59,7 @@ def _is_hydras(word: str) -> bool:
 
 
 def _params(cfg: DictConfig) -> list[str]:
-    """What an experiment sweeps over.
+    """What an experiment sweeps over, as words; Hydra takes them before those that were typed.
 
     Raises:
         InputError: by another sweeper than Hydra's own.

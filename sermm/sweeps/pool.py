@@ -5,7 +5,11 @@ a fraction of a second. A job gets words, like a command typed by hand, and noth
 starts itself (the further ranks of a run on several devices) starts as it would by hand.
 
 The first signal to stop is handed on to the jobs, which leave their runs resumable; the second one
-kills them. Jobs die with the pool, however it dies.
+kills them. Jobs die with the pool, however it dies: each watches the end of a pipe that closes with
+the pool's process, as a process that is killed can tell nobody.
+
+The pool knows processes and no runs. What a job came to is read from its run folder by those who
+made the job (`sermm.sweeps.sweep`).
 """
 
 import multiprocessing
@@ -65,7 +69,7 @@ class Job:
 
     @property
     def state(self) -> State:
-        """Where it is."""
+        """Where it is, as far as its process tells; the run folder knows better why it ended."""
         if self.started_s is None:
             return "waiting"
         if self.exit_status is None:
@@ -100,7 +104,11 @@ class Slot:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this process, as CUDA_VISIBLE_DEVICES names them."""
+    """The GPUs of this process, as CUDA_VISIBLE_DEVICES names them.
+
+    A job's variable replaces this process's own, so the names must be those that the system knows,
+    not numbers counted from 0 within the share that this process was given.
+    """
     import torch
 
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -112,6 +120,9 @@ def slots(
     gpus: Sequence[str], gpus_per_job: int, jobs_per_gpu: int, cpu_slots: int | None
 ) -> list[Slot]:
     """The shares of a node.
+
+    A share of GPUs is a value of CUDA_VISIBLE_DEVICES, one of a node without GPUs a number of
+    threads. GPUs that are left over, as the third one of three for jobs of two, stay idle.
 
     Args:
         gpus: of the node.
@@ -148,6 +159,8 @@ def slots(
 class Pool:
     """Keeps every slot busy until all jobs have ended.
 
+    Used once: after `run` its pipe is closed.
+
     Args:
         command: what a job calls with its words; a function of a module, which returns an exit
             status.
@@ -175,7 +188,11 @@ class Pool:
     def run(self, jobs: Iterable[Job]) -> None:
         """Runs all jobs, in order as slots become free; none is started after a signal to stop.
 
-        A job is asked for when there is a slot for it.
+        A job is asked for when there is a slot for it, so that whoever makes the jobs can leave out
+        what another process has finished by then.
+
+        Args:
+            jobs: any number, made one by one.
 
         Raises:
             KeyboardInterrupt: there was a signal; the jobs have ended.
@@ -195,6 +212,7 @@ class Pool:
                     self._collect()
                     self._watch([job for job, _ in self._running.values()])
             finally:
+                # Only where something went wrong are there any left.
                 self._signal(signal.SIGKILL)
                 self._life.close()
                 self._own_end.close()
@@ -202,6 +220,7 @@ class Pool:
             raise KeyboardInterrupt
 
     def _start(self, job: Job) -> None:
+        """Gives the job a slot and a process."""
         slot = self._free.popleft()
         job.log.parent.mkdir(parents=True, exist_ok=True)
         given = (self._command, list(job.words), dict(slot.environment), str(job.log), self._life)
@@ -211,6 +230,7 @@ class Pool:
         self._running[process] = (job, slot)
 
     def _collect(self) -> None:
+        """Takes in the jobs whose processes have ended, and frees their slots."""
         for process in [p for p in self._running if not p.is_alive()]:
             job, slot = self._running.pop(process)
             # What it started and left, such as the ranks of a run on several devices.
@@ -221,12 +241,15 @@ class Pool:
             self._ended(job)
 
     def _signal(self, number: signal.Signals) -> None:
+        """Sends a signal to every running job and to all that it has started."""
         for process, (job, _) in self._running.items():
             job.stopped = True
             _kill_group(process, number)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
+        """Within, signals to stop go to the jobs; afterwards they act as before."""
+
         def stop(number: int, frame: Any) -> None:  # noqa: ARG001
             self._stops += 1
             self._signal(signal.SIGINT if self._stops == 1 else signal.SIGKILL)
@@ -240,6 +263,7 @@ class Pool:
 
 
 def _kill_group(process: ForkServerProcess, number: signal.Signals) -> None:
+    """Sends a signal to a job's process and to all that it has started."""
     if process.pid is None:
         return
     try:
@@ -269,8 +293,17 @@ def _work(
     log: str,
     pool: Connection,
 ) -> None:
-    """A job's process: its own group, its own output, and no life after the pool's."""
+    """A job's process: its own group, its own output, and no life after the pool's.
+
+    Args:
+        command: called with the words.
+        words: of the job.
+        environment: of its slot.
+        log: the file that everything printed is added to, by libraries and child processes too.
+        pool: one end of the pool's pipe.
+    """
     os.setpgid(0, 0)
+    # However the pool was started: a shell's background jobs ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with, args=(pool,), daemon=True).start()
     os.environ.update(environment)

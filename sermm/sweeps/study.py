@@ -1,4 +1,10 @@
-"""What became of the runs that a study was asked for; imports nothing that takes time."""
+"""What became of the runs that a study was asked for; imports nothing that takes time.
+
+Two things are joined here: the plans that sweeps have written (`sermm.runs.plans`) and the run
+folders. A run says in its status which planned job it was, so that no configuration is composed to
+find out what is left. `sermm status` prints it, `sermm retry` submits what is missing; both may ask
+while hundreds of runs write.
+"""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -90,12 +96,19 @@ def entries(study_dir: Path) -> list[Entry]:
 
 
 def missing(study_dir: Path) -> list[PlannedJob]:
-    """The planned jobs that are neither finished nor running, oldest plan first."""
+    """The planned jobs that are neither finished nor running, oldest plan first.
+
+    Those that cannot become runs are not missing: they found their run finished under other words,
+    or ask for a fold that their protocol does not have.
+    """
     return missing_and_running(study_dir)[0]
 
 
 def missing_and_running(study_dir: Path) -> tuple[list[PlannedJob], list[PlannedJob]]:
-    """As `missing`, and the planned jobs that run."""
+    """As `missing`, and the planned jobs that run.
+
+    Both from one look at the study: between two looks a run may begin or end.
+    """
     by_state: dict[str, set[PlannedJob | None]] = {"finished": set(), "running": set()}
     for entry in entries(study_dir):
         if entry.state in by_state:
@@ -130,6 +143,7 @@ def details(entry: Entry, study_dir: Path) -> Details:
 
 
 def _entry(folder: Path, planned: Mapping[str, PlannedJob]) -> Entry:
+    """How a run folder stands, and which planned job it was."""
     state, reason, status = standing(folder)
     if status is None:
         return Entry(state, reason, folder)
@@ -138,6 +152,7 @@ def _entry(folder: Path, planned: Mapping[str, PlannedJob]) -> Entry:
 
 
 def _words(job: PlannedJob | None) -> dict[str, str]:
+    """What a planned job's own words tell of its run."""
     pairs = [word.partition("=") for word in (job.words if job else ())]
     return {key: value for key, _, value in pairs if key in {"model", "protocol", "fold", "seed"}}
 
@@ -158,20 +173,24 @@ def _or_none(reading: Callable[[], _T]) -> _T | None:
         return None
 
 
-def as_plain(entry: Entry, study_dir: Path) -> dict[str, Any]:
-    """Entry and details as one record, for JSON."""
-    told = details(entry, study_dir)
+def as_json(entry: Entry, study_dir: Path) -> dict[str, Any]:
+    """Entry and details as one record, for JSON.
+
+    Returns:
+        Names and values of JSON, times in ISO 8601, None for what is not known.
+    """
+    more = details(entry, study_dir)
     return {
         "state": entry.state,
         "key": entry.folder.name if entry.folder else None,
         "job": entry.job.id if entry.job else None,
         "slurm": entry.slurm,
-        **{name: told.title.get(name) for name in ("model", "protocol", "fold", "seed")},
+        **{name: more.title.get(name) for name in ("model", "protocol", "fold", "seed")},
         "reason": entry.reason or None,
-        "log": str(told.log) if told.log else None,
-        "started": told.started.isoformat(timespec="seconds") if told.started else None,
+        "log": str(more.log) if more.log else None,
+        "started": more.started.isoformat(timespec="seconds") if more.started else None,
         "heartbeat": entry.heartbeat.isoformat(timespec="seconds") if entry.heartbeat else None,
-        "epoch": told.epoch,
-        "val_ua": told.val_ua,
-        "test_ua": told.test_ua,
+        "epoch": more.epoch,
+        "val_ua": more.val_ua,
+        "test_ua": more.test_ua,
     }

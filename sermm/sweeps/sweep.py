@@ -1,4 +1,10 @@
-"""What the jobs of one `sermm train` come to: one run or many, in this process or in a pool."""
+"""What the jobs of one `sermm train` come to: one run or many, in this process or in a pool.
+
+Hydra calls `Sweep.job` once for a single run, or through its own launcher for each of many. Our
+launchers (`hydra_plugins.sermm_launchers`) make a `Launch` instead: `Sweep.plan` finds out what is
+left of each job, a process makes the run, and `Sweep.ended` reads its folder. Whichever way, one
+failure is noted and the others go on, and `Sweep.status` prints the table in the end.
+"""
 
 import sys
 import traceback
@@ -42,6 +48,10 @@ class PlannedRun:
 class Sweep:
     """The runs that finished and those that did not, and what is made of them in the end.
 
+    A run counts as finished by its folder, not by who made it: one that was found finished stands
+    in the table of the sweep like one made now, and one that another process is making is nobody's
+    failure.
+
     Attributes:
         error: what the only run raised, where there is only one.
         searches: whether the runs are trials of a search: then only validation is shown.
@@ -65,6 +75,9 @@ class Sweep:
         """Makes a run here; if it is one of many a failure is noted and the others go on.
 
         Hydra calls it.
+
+        Args:
+            cfg: of the run, as Hydra has composed it.
 
         Returns:
             Validation UA, for sweepers that search; None if there is none.
@@ -95,6 +108,13 @@ class Sweep:
     def plan(self, config: RunConfig, words: Sequence[str]) -> PlannedRun | float | None:
         """What is left to be done for a run of a sweep.
 
+        Reads the corpus and finds the run's folder, but makes nothing: a fold that does not exist
+        or a refused teacher is noted here, without a process.
+
+        Args:
+            config: of the run.
+            words: of its job, for the notes of the study.
+
         Returns:
             A plan; or, if nothing is left, validation UA, or None where there is none.
         """
@@ -113,6 +133,14 @@ class Sweep:
 
     def ended(self, config: RunConfig, planned: PlannedRun, job: Job) -> float | None:
         """Takes in a run that a process of its own has made, or has left unfinished.
+
+        A process that was killed cannot say so, and its folder would still say that it runs: then
+        how the process ended is written there.
+
+        Args:
+            config: of the run.
+            planned: what `plan` gave.
+            job: whose process has ended.
 
         Returns:
             As `job`.
@@ -136,6 +164,10 @@ class Sweep:
     def status(self) -> int:
         """Prints the table of a sweep and what failed; returns the exit status.
 
+        Returns:
+            1 if a run failed or a fold does not exist, else 0. A fold that one of several protocols
+            lacks is left out and no failure: `fold=range(1,11)` is meant for those that have ten.
+
         Raises:
             Exception: what the only run raised.
         """
@@ -158,6 +190,7 @@ class Sweep:
         return 1 if self._failures or (self._no_folds and not several) else 0
 
     def _expect(self, config: RunConfig, many: bool) -> None:
+        """Notes what a run belongs to, before it can fail."""
         self._many = many
         study = config.study_dir
         self._studies.setdefault(study, [])
@@ -166,13 +199,19 @@ class Sweep:
             self._wishes[study] = config.combine
 
     def _finished(self, config: RunConfig, result: Result) -> float | None:
+        """Notes and prints a finished run.
+
+        Returns:
+            Its validation UA, a fraction; None where nothing was validated.
+        """
         self._studies[config.study_dir].append(config.study_dir / result.key)
         ua = result.val_ua
-        told = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
-        print(f"{config.title}: {told}", flush=True)
+        figures = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
+        print(f"{config.title}: {figures}", flush=True)
         return None if ua is None else float(ua)
 
     def _note(self, config: RunConfig, error: Exception) -> None:
+        """Sorts what stopped a run: no such fold, at work elsewhere, or a failure."""
         if isinstance(error, NoSuchFoldError):
             self._no_folds.append(str(error))
             return
@@ -184,13 +223,14 @@ class Sweep:
         self.fail(f"{config.title}: {type(error).__name__}: {error}")
 
     def _leave(self, name: str) -> None:
+        """Notes a run that another process is making."""
         self._elsewhere.append(name)
         print(f"{name}: another process is at it", file=sys.stderr, flush=True)
 
-    def fail(self, said: str) -> None:
-        """Notes a failure."""
-        self._failures.append(said)
-        print(f"FAILED {said}", file=sys.stderr, flush=True)
+    def fail(self, message: str) -> None:
+        """Notes a failure, and prints it at once: a sweep may go on for days."""
+        self._failures.append(message)
+        print(f"FAILED {message}", file=sys.stderr, flush=True)
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""
@@ -210,6 +250,9 @@ class Sweep:
 
 class Launch:
     """The jobs of a sweep on their way through a pool.
+
+    Making it writes the plan of the sweep into the study, so that what has not begun is known to
+    `sermm status`.
 
     Args:
         sweep: takes in what they come to.
@@ -232,7 +275,14 @@ class Launch:
         write_plan(folder, [PlannedJob(one) for one in self._words])
 
     def jobs(self, configs: Iterable[DictConfig]) -> Iterator[Job]:
-        """What is left to do, each found out when there is a slot for it."""
+        """What is left to do, each found out when there is a slot for it.
+
+        Args:
+            configs: of each job, in the order of their words.
+
+        Returns:
+            Jobs for a pool; those for which nothing is left are counted and passed over.
+        """
         for number, (words, cfg) in enumerate(zip(self._words, configs, strict=True)):
             try:
                 config = RunConfig.from_hydra(cfg)

@@ -1,6 +1,7 @@
 """What a W&B workspace and report show of a study: plain data, so that it can be read offline.
 
-Every key is one of `sermm.tracking.names`.
+Every key is one of `sermm.tracking.names`, so that a panel asks for nothing that runs do not log;
+`sermm.tracking.workspace` turns the data into W&B's own objects, and needs a further package.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ class Panel:
     Attributes:
         kind: curves over the epochs; bars: mean and standard deviation of a summary; matrix: a
             confusion matrix; table.
+        title: above it.
         keys: what runs have logged.
         by: the key of the configuration whose values are put together.
     """
@@ -43,9 +45,14 @@ class Dashboard:
     """What is created or updated.
 
     Attributes:
-        columns: summaries that stand beside each run.
+        name: of workspace and report, by which people find them.
+        project: of W&B.
+        entity: user or team; None = the default of whoever is logged in.
+        study: as the runs call it.
         study_key: the key of the configuration that chooses the runs, those with `study`.
         group_by: keys of the configuration that runs are grouped by.
+        columns: summaries that stand beside each run.
+        sections: from top to bottom.
     """
 
     name: str
@@ -57,14 +64,13 @@ class Dashboard:
     columns: tuple[str, ...]
     sections: tuple[Section, ...]
 
-    @property
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, as `sermm dashboard` prints them where nothing is sent."""
         return asdict(self)
 
     @property
     def keys(self) -> set[str]:
-        """Everything that it needs of history and summary."""
+        """Everything that it needs of history and summary; tests compare it with what runs log."""
         return {*self.columns, *(k for s in self.sections for p in s.panels for k in p.keys)}
 
     @property
@@ -89,6 +95,7 @@ def dashboard(where: Project) -> Dashboard:
 
 
 def _scores() -> Section:
+    """The study's own tables, and bars over its runs."""
     return Section(
         "Scores",
         (
@@ -102,6 +109,7 @@ def _scores() -> Section:
 
 
 def _curves() -> Section:
+    """One panel a figure, one line a fold."""
     shown = (*tracked.LOSSES, *tracked.SCORES, *tracked.RATIOS)
     return Section(
         "Curves by fold", tuple(Panel("curves", name, (name,), tracked.FOLD) for name in shown)
@@ -109,6 +117,7 @@ def _curves() -> Section:
 
 
 def _classes(classes: Sequence[str]) -> Section:
+    """Confusion matrices and recalls, and the predictions themselves."""
     matrices = (
         Panel("matrix", f"confusion, {split}", (tracked.chart_table(tracked.confusion(split)),))
         for split in tracked.SPLITS

@@ -1,7 +1,8 @@
 """The names under which runs and studies tell trackers what they know, in one list for all.
 
 A tracker is a view of the run folder, which stays the record: `history` is its epochs, `summary`
-its result, and the tables are its predictions.
+its result, and the tables are its predictions. W&B makes a group of panels of what stands before
+the first slash: train, val, test, overfit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,10 @@ def recalls(classes: Sequence[str], split: str) -> list[str]:
 
 
 def history(classes: Sequence[str]) -> list[str]:
-    """What a run with validation says at the end of every epoch; systems may add losses."""
+    """What a run with validation says at the end of every epoch, in `metrics.csv` and to trackers.
+
+    Systems and objectives may add losses.
+    """
     return [EPOCH, *LOSSES, *SCORES, *recalls(classes, "val"), *RATIOS]
 
 
@@ -62,7 +66,11 @@ def summary(classes: Sequence[str]) -> list[str]:
 
 
 def figures(result: Result) -> dict[str, float]:
-    """What a finished run says of itself in numbers."""
+    """What a finished run says of itself in numbers; what it does not know is left out.
+
+    Returns:
+        Metrics as fractions, epochs, seconds and numbers of parameters, by name.
+    """
     parts = {
         f"{part}/{name}": value
         for part in ("epochs", "seconds", "parameters")
@@ -72,7 +80,14 @@ def figures(result: Result) -> dict[str, float]:
 
 
 def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A configuration with one level: `model/learning/lr`; lists stay as they are."""
+    """A configuration with one level: `model/learning/lr`; lists stay as they are.
+
+    W&B filters and groups by single keys.
+
+    Args:
+        config: as JSON would have it.
+        above: keys above it, with a slash at the end.
+    """
     found: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
@@ -83,12 +98,20 @@ def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def group(config: RunConfig) -> str:
-    """What the folds and seeds of one system have in common: study/model/protocol."""
+    """What the folds and seeds of one system have in common: study/model/protocol.
+
+    W&B can show the runs of a group as one line, their mean and spread.
+    """
     return "/".join([config.study, config.model.name, config.protocol.name])
 
 
 def tags(config: RunConfig) -> list[str]:
-    """What runs are filtered by."""
+    """What runs are filtered by.
+
+    Returns:
+        Corpus, protocol and model, how features and texts are come by, and marks of what makes
+        scores too good to compare.
+    """
     named = [config.data.name, config.protocol.name, config.model.name]
     marks = ["leaky"] if config.protocol.name.endswith("_leaky") else []
     marks += ["selected_on_test"] if config.select_on_test else []

@@ -1,4 +1,8 @@
-"""The one W&B run of a whole study: its table, its folds, and UA with intervals."""
+"""The one W&B run of a whole study: its table, its folds, and UA with intervals.
+
+`sermm report STUDY wandb=true` writes it beside the runs: W&B can average runs, but knows no pooled
+scores and no bootstrap.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +32,7 @@ class Project:
 
     Attributes:
         study: as the runs call it.
+        project: of W&B, in characters that it takes.
         entity: None = the default of whoever is logged in.
         classes: of the first run, for recalls by class.
     """
@@ -41,14 +46,19 @@ class Project:
 def project_of(study_dir: Path, project: str | None, entity: str | None) -> Project:
     """The project that the runs of a study were told to, unless another one is given.
 
+    Args:
+        study_dir: whose run folders say it in their configurations.
+        project: in its place; None: the runs' own, or the study's name.
+        entity: in its place; None: the runs' own.
+
     Raises:
         InputError: the study has no run.
     """
     folders = sorted(path.parent for path in study_dir.glob(f"*/{CONFIG}"))
     if not folders:
         raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
-    told = (f for f in folders if TRACKER in (f / CONFIG).read_text(encoding="utf-8"))
-    config = RunConfig.load(next(told, folders[0]) / CONFIG)
+    to_wandb = (f for f in folders if TRACKER in (f / CONFIG).read_text(encoding="utf-8"))
+    config = RunConfig.load(next(to_wandb, folders[0]) / CONFIG)
     own = config.logger if config.logger.target == TRACKER else Component(TRACKER, {})
     return Project(
         config.study,
@@ -59,7 +69,15 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
 
 
 def tell(report: Report, study_dir: Path, where: Project) -> None:
-    """Writes the W&B run of the study, or writes it anew."""
+    """Writes the W&B run of the study, or writes it anew.
+
+    Its id follows from the study's name, so there is one for each study, however often it is told.
+
+    Args:
+        report: as the tables are printed.
+        study_dir: in whose report folder W&B keeps its files.
+        where: of `project_of`.
+    """
     folder = study_dir / REPORT_FOLDER
     record = begin(
         folder,
@@ -87,7 +105,12 @@ def tell(report: Report, study_dir: Path, where: Project) -> None:
 
 
 def folds(study_dir: Path) -> list[dict[str, object]]:
-    """UA on the test part, a row each system and a column each fold: mean over the seeds."""
+    """UA on the test part, a row each system and a column each fold: mean over the seeds.
+
+    Returns:
+        Rows with model, data, protocol and `fold <n>`, UA as a fraction; a fold without a run has
+        no column in its row.
+    """
     rows: list[dict[str, object]] = []
     for systems in by_table(read_study(study_dir).runs).values():
         names = labels(systems)
@@ -106,7 +129,10 @@ def folds(study_dir: Path) -> list[dict[str, object]]:
 
 
 def intervals(report: Report) -> list[dict[str, object]]:
-    """Pooled UA of each system with its 95 % bootstrap interval."""
+    """Pooled UA of each system with its 95 % bootstrap interval, as fractions.
+
+    Its ends are None where there is none.
+    """
     rows: list[dict[str, object]] = []
     for table in report.tables:
         for r in table.rows:
@@ -117,6 +143,7 @@ def intervals(report: Report) -> list[dict[str, object]]:
 
 
 def _table(rows: Sequence[Mapping[str, object]]) -> wandb.Table:
+    """A W&B table of rows that may lack columns."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     data = [[row.get(name) for name in names] for row in rows]
     return wandb.Table(columns=list(names), data=data, allow_mixed_types=True)

@@ -1,4 +1,8 @@
-"""TensorBoard: one folder of events for each run folder, written anew when a run goes on."""
+"""TensorBoard: one folder of events for each run folder, written anew when a run goes on.
+
+Events can only be added to, and the epochs of a run that goes on would stand there twice. So the
+folder is emptied and gets all epochs that `metrics.csv` has.
+"""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,13 +19,20 @@ from sermm.tracking.tracker import Ended, Tracker, since
 
 
 class TensorBoard(Tracker):
-    """`logger=tensorboard`: scalars by epoch, and at the end scores and confusion matrices."""
+    """`logger=tensorboard`: scalars by epoch, and at the end scores and confusion matrices.
+
+    `tensorboard --logdir runs/<study>` shows the runs of a study side by side.
+    """
 
     def __init__(self) -> None:
         self._next = 0
 
     def start(self, config: RunConfig, folder: Path) -> None:
         """Opens `tensorboard/` in the run folder, empty: all epochs so far are told again.
+
+        Args:
+            config: shown as text.
+            folder: of the run.
 
         Raises:
             InputError: the package tensorboard is missing.
@@ -60,7 +71,12 @@ class TensorBoard(Tracker):
 
 
 def markdown(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> str:
-    """The confusion matrix of predictions as a Markdown table: rows are labels."""
+    """The confusion matrix of predictions as a Markdown table: rows are labels.
+
+    Args:
+        rows: of one part, with the names of `label` and `predicted`.
+        classes: in the order of rows and columns.
+    """
     index = {name: i for i, name in enumerate(classes)}
     pairs = np.array([[index[row["label"]], index[row["predicted"]]] for row in rows])
     counts = confusion(pairs[:, 0], pairs[:, 1], len(classes))

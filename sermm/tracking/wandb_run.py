@@ -3,6 +3,10 @@
 A W&B step is an epoch, and steps never go back. `wandb sync` appends to what the server has, so:
 online, the server says which epochs it has; offline, a record that was not uploaded is written anew
 and whole in place of the old one, and one that was is followed by what came after.
+
+In the run folder: `wandb/run-<time>-<key>` of a run that was online, `offline-run-<time>-<key>` of
+one that was not, `.synced` files of what `wandb sync` has uploaded, and a note of ours in each that
+says what it has been told.
 """
 
 import os
@@ -78,16 +82,21 @@ class Wandb(Tracker):
             if (part := ended.part(split))
         }
         with staged(self._record.folder):
-            told = {**charts, tracked.PREDICTIONS: self._table(ended)}
-            self._record.log(told, self._record.next_step)
+            tables = {**charts, tracked.PREDICTIONS: self._table(ended)}
+            self._record.log(tables, self._record.next_step)
         self._record.run.summary.update(tracked.figures(ended.result))
 
     def stop(self, status: int) -> None:
-        """Ends the W&B run."""
+        """Ends the W&B run, which waits for what is not uploaded yet, for `UPLOADED_S` at most.
+
+        Args:
+            status: an exit status; W&B marks a run by it as finished or failed.
+        """
         if wandb.run is not None:
             wandb.finish(exit_code=status)
 
     def _table(self, ended: Ended) -> wandb.Table:
+        """A row an utterance: label, prediction, probabilities, and its sound if asked for."""
         names = [n for n in ended.predictions[0] if n in _NAMES or n.startswith("p_")]
         rows: list[list[Any]] = [
             [float(row[n]) if n.startswith("p_") else row[n] for n in names]
@@ -118,6 +127,7 @@ class Record:
     """A W&B run that is being told.
 
     Attributes:
+        run: of the package wandb.
         folder: below which its files lie.
         next_step: the first one that W&B has not got.
     """
@@ -128,7 +138,12 @@ class Record:
         self.next_step = next_step
 
     def log(self, what: Mapping[str, Any], step: int) -> None:
-        """Tells it, and notes that."""
+        """Tells it, and notes that.
+
+        Args:
+            what: figures, charts and tables by name.
+            step: an epoch, or one more than the last for what comes at the end.
+        """
         self.run.log(dict(what), step=step, commit=True)
         self.next_step = step + 1
         write_json(Path(self.run.dir).parent / NOTE, {"next_step": self.next_step})
@@ -137,7 +152,12 @@ class Record:
 def begin(folder: Path, **about: Any) -> Record:
     """Starts, or goes on with, a W&B run whose files lie in `folder`.
 
-    It is offline without a key or an answer.
+    It is offline without a key or an answer. Older records that the server has not got are deleted:
+    all that was in them is told again.
+
+    Args:
+        folder: of the run, or of a report.
+        about: further arguments of `wandb.init`; `id` among them.
     """
     wandb.setup(wandb.Settings(silent=True))
     wandb.finish()
@@ -159,6 +179,7 @@ def begin(folder: Path, **about: Any) -> Record:
 
 
 def _started(given: dict[str, Any]) -> wandb.Run:
+    """An online run if W&B can be reached within `REACHED_S`, else an offline one."""
     online = wandb.setup().settings.mode == "online"
     if online and not reachable():
         return wandb.init(**given, mode="offline")
@@ -167,15 +188,19 @@ def _started(given: dict[str, Any]) -> wandb.Run:
     except (wandb.Error, OSError) as error:
         if not online:
             raise
-        said = " ".join(str(error).split())
-        print(f"  W&B does not answer, so this run is kept offline: {said}", file=sys.stderr)
+        reason = " ".join(str(error).split())
+        print(f"  W&B does not answer, so this run is kept offline: {reason}", file=sys.stderr)
         # W&B holds on to the id of what failed.
         wandb.teardown()
         return wandb.init(**given, mode="offline")
 
 
 def uploaded(records: Sequence[Path]) -> list[Path]:
-    """The folders of W&B runs that the server has got: made online, or synchronised since."""
+    """The folders of W&B runs that the server has got: made online, or synchronised since.
+
+    Args:
+        records: folders of one run's id, in any order.
+    """
     online = (f for f in records if f.name.startswith("run-") and (f / NOTE).is_file())
     return [*online, *(f for f in records if any(f.glob("*.synced")))]
 
@@ -195,6 +220,7 @@ def staged(folder: Path) -> Iterator[None]:
 
 
 def _chart(rows: Sequence[Mapping[str, str]], classes: Sequence[str], split: str) -> Any:
+    """The confusion matrix of one part as a chart of W&B's own."""
     index = {name: i for i, name in enumerate(classes)}
     return wandb.plot.confusion_matrix(
         y_true=[index[row["label"]] for row in rows],
@@ -205,5 +231,6 @@ def _chart(rows: Sequence[Mapping[str, str]], classes: Sequence[str], split: str
 
 
 def _sound(utterance: Utterance) -> wandb.Audio:
+    """What was said, from the corpus's own file."""
     samples = load(utterance.path, utterance.start_s, utterance.end_s)
     return wandb.Audio(samples.numpy(), sample_rate=SAMPLE_RATE_HZ)

@@ -1,6 +1,8 @@
 """Puts a dashboard into W&B: a saved workspace and a report, created once and then updated.
 
-Needs the package wandb-workspaces.
+Needs the package wandb-workspaces, so only `sermm dashboard` imports this. W&B gives what it saves
+an address of its own; they are kept in the study's report folder, so that the next call updates
+what the first one made, under the name that it has by then.
 """
 
 import dataclasses
@@ -61,6 +63,11 @@ def report(board: Dashboard, text: str) -> wr.Report:
 def save(board: Dashboard, text: str, folder: Path) -> dict[str, str]:
     """Creates workspace and report, or updates those that `folder` knows; returns their addresses.
 
+    Args:
+        board: of a study.
+        text: of the report.
+        folder: of the study's report, where the addresses are kept by entity and project.
+
     Raises:
         InputError: W&B does not take them.
     """
@@ -99,6 +106,7 @@ def _kept(kind: Any, made: Any, url: str | None) -> str:
 
 
 def _panels(section: Section) -> list[Any]:
+    """W&B's panels of a section; workspaces and reports take the same."""
     return [_MAKERS[panel.kind](panel) for panel in section.panels]
 
 
@@ -111,6 +119,7 @@ def _bars(panel: Panel) -> Any:
 
 
 def _grouped(panel: Panel) -> dict[str, Any]:
+    """One line or bar for each value of the key, its mean and spread over the runs."""
     if panel.by is None:
         return {}
     by = wr.Config(panel.by)
@@ -118,6 +127,7 @@ def _grouped(panel: Panel) -> dict[str, Any]:
 
 
 def _matrix(panel: Panel) -> Any:
+    """W&B draws it from the table that a run's chart has left in its summary."""
     return wr.CustomChart(
         query={"summaryTable": {"tableKey": panel.keys[0]}},
         chart_name=CHART,

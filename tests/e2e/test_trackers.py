@@ -286,7 +286,7 @@ def test_the_dashboard_shows_only_what_runs_have_told(runs, reported, capsys, mo
     said = json.loads(capsys.readouterr().out)
     assert said["workspace"] is said["report"] is None
     board = dashboard(project_of(runs / "s", None, None))
-    assert said["specification"] == json.loads(json.dumps(board.plain))
+    assert said["specification"] == json.loads(json.dumps(board.as_json()))
     assert (board.project, board.entity, board.study) == ("p", "me", "s")
     run, study = told(folder_of(runs / "s")), told(reported)
     logged = {k for t in (run, study) for row in (*t.history, t.summary) for k in row}

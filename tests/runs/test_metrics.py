@@ -7,7 +7,7 @@ import pytest
 from sermm.core.errors import InputError
 from sermm.report.tables.learning_curves import _values
 from sermm.runs.metrics import Epoch, progress, read_epochs, write_epochs
-from sermm.sweeps.board import _told
+from sermm.sweeps.board import _epoch_and_ua
 from sermm.tracking.tracker import epochs_of
 
 
@@ -31,7 +31,7 @@ def test_a_torn_last_line_does_not_count_for_anybody(tmp_path):
     put(tmp_path, "epoch,val/ua,val/loss\n1,0.25,2.0\n2,0.5,1.5\n3,0.6")
     assert [epoch.number for epoch in read_epochs(tmp_path)] == [1, 2]
     assert progress(tmp_path) == (2, 0.5)
-    assert _told(tmp_path) == ("2", "50.0")
+    assert _epoch_and_ua(tmp_path) == ("2", "50.0")
     assert [row["epoch"] for row in epochs_of(tmp_path)] == [1, 2]
     assert _values(read_epochs(tmp_path))["val/loss"] == {1: 2.0, 2: 1.5}
 

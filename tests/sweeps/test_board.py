@@ -2,7 +2,7 @@
 
 import pytest
 
-from sermm.sweeps.board import Board, _told
+from sermm.sweeps.board import Board, _epoch_and_ua
 from sermm.sweeps.pool import Job
 
 
@@ -36,7 +36,7 @@ def test_counts_and_time_left(tmp_path):
 def test_how_far_a_run_is(tmp_path, text, said):
     if text is not None:
         (tmp_path / "metrics.csv").write_text(text)
-    assert _told(tmp_path) == said
+    assert _epoch_and_ua(tmp_path) == said
 
 
 def test_without_a_terminal_nothing_is_drawn(tmp_path, capsys):

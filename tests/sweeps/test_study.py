@@ -17,7 +17,7 @@ from sermm.runs.plans import (
     write_note,
     write_plan,
 )
-from sermm.sweeps.study import as_plain, details, entries, missing
+from sermm.sweeps.study import as_json, details, entries, missing
 
 
 def put(study, key, **status):
@@ -193,7 +193,7 @@ def test_details_of_what_has_hardly_begun(study):
 def test_plain_records_are_json(study):
     write_plan(study, [job(1)])
     put(study, "a", state="interrupted", slurm="7", heartbeat="2026-01-02T03:04:05+00:00")
-    run, waiting = json.loads(json.dumps([as_plain(entry, study) for entry in entries(study)]))
+    run, waiting = json.loads(json.dumps([as_json(entry, study) for entry in entries(study)]))
     assert (run["key"], run["job"], run["slurm"]) == ("a", None, "7")
     assert run["heartbeat"] == "2026-01-02T03:04:05+00:00"
     assert (waiting["key"], waiting["job"], waiting["fold"]) == (None, job(1).id, "1")

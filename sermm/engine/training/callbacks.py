@@ -1,4 +1,10 @@
-"""What happens between epochs: seeding, keeping the best, stopping early, recording, progress."""
+"""What happens between epochs: seeding, keeping the best, stopping early, recording, progress.
+
+Lightning's own checkpoints, loggers and bars are off (`fit.trainer_of`): a run folder has two
+checkpoints of fixed names, `best.ckpt` (weights of the chosen epoch) and `last.ckpt` (all that
+resuming needs), and `metrics.csv`, all of them written whole. So a run that is killed at any moment
+goes on after its last whole epoch and comes to the same result, bit for bit on a CPU.
+"""
 
 import math
 from collections.abc import Mapping
@@ -24,6 +30,10 @@ VAL_LOSS = "val/loss"
 class EpochSeeding(Callback):
     """Every epoch draws from a stream of its own, so that resuming gives the same numbers.
 
+    Torch's global generator serves what a system draws: dropout, lost modalities. Its state would
+    have to be saved for each device; a seed made of the epoch's number needs no state. Batches and
+    augmentation have streams of their own and draw nothing from it.
+
     Args:
         seed: of the run.
     """
@@ -32,21 +42,28 @@ class EpochSeeding(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Seeds torch for this epoch and rank."""
+        """Seeds torch for this epoch and rank, as each rank trains on other utterances."""
         torch.manual_seed(seed_of(self.seed, "epoch", trainer.current_epoch, trainer.global_rank))
 
 
 class Keeper(Callback):
     """Keeps the best epoch and the last one; stops when validation gains no more.
 
-    Without a validation figure the last epoch is the chosen one.
+    Of two equally good epochs the earlier one is kept. Without a validation figure the last epoch
+    is the chosen one, and training goes on to `max_epochs`.
 
     Args:
-        folder: of the run.
+        folder: of the run; gets `best.ckpt`, `last.ckpt` and `metrics.csv` after every epoch.
         system: whose weights are kept.
         monitor: the validation figure, of which more is better, or `val/loss`; None = there is
             none.
         patience: epochs without a better figure before stopping; None = never.
+
+    Attributes:
+        best: the figure of the chosen epoch, `val/loss` negated; None before the first one, and
+            without a figure.
+        best_epoch: its number, from 1; 0 before the first one.
+        rows: number and figures of every epoch so far, those of earlier attempts included.
     """
 
     def __init__(
@@ -61,11 +78,11 @@ class Keeper(Callback):
         self.rows: list[dict[str, float | int]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """What a resumed run must know; Lightning puts it into `last.ckpt`."""
         return {"best": self.best, "best_epoch": self.best_epoch, "rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes it back."""
+        """Takes it back, before the first epoch of a resumed run."""
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
         self.rows = state_dict["rows"]
 
@@ -76,7 +93,7 @@ class Keeper(Callback):
 
     @property
     def spent(self) -> bool:
-        """Whether patience has run out."""
+        """Whether patience has run out: so many epochs have come after the best one."""
         return (
             self.monitor is not None
             and self.patience is not None
@@ -84,14 +101,19 @@ class Keeper(Callback):
         )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Records the epoch, keeps the best weights and the state to go on from."""
+        """Records the epoch, keeps the best weights and the state to go on from.
+
+        Lightning has validated by now, so the figures are those of both parts.
+        """
         figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
         ratios = overfit(figures)
+        # Lightning counts from 0, files and people from 1.
         self.rows.append({EPOCH: trainer.current_epoch + 1, **figures, **ratios})
         value = self._value(figures)
         if value is None or self.best is None or value > self.best:
             self.best, self.best_epoch = value, self.last_epoch
             if trainer.is_global_zero:
+                # Before the state to go on from: a run killed in between trains this epoch again.
                 save_weights(self.system, self.folder.best)
         self._save_last(trainer)
         if trainer.is_global_zero:
@@ -100,11 +122,12 @@ class Keeper(Callback):
             trainer.should_stop = True
 
     def _value(self, figures: Mapping[str, float]) -> float | None:
-        """What is better the higher it is."""
+        """What is better the higher it is; None where there is nothing to choose by."""
         value = figures.get(self.monitor) if self.monitor else None
         return -value if value is not None and self.monitor == VAL_LOSS else value
 
     def _save_last(self, trainer: Trainer) -> None:
+        """Writes optimiser, schedule, epochs and weights in the place of those before."""
         if not trainer.is_global_zero:
             # Every rank must take part; only the first one writes.
             trainer.save_checkpoint(self.folder.last, weights_only=False)
@@ -114,7 +137,10 @@ class Keeper(Callback):
 
 
 def as_epoch(row: Mapping[str, float | int]) -> Epoch:
-    """An epoch out of a row that a checkpoint holds, which may hold plain values only."""
+    """An epoch out of a row that a checkpoint holds, which may hold plain values only.
+
+    A checkpoint is read with `weights_only`, which executes nothing and knows no class of ours.
+    """
     figures = {name: float(value) for name, value in row.items() if name != EPOCH}
     return Epoch(int(row[EPOCH]), figures)
 
@@ -124,6 +150,12 @@ def overfit(figures: Mapping[str, float]) -> dict[str, float]:
 
     WA of training / WA of validation, and loss of validation / loss of training (of the labels,
     with dropout, class weights and smoothing); a quotient that does not exist is left out.
+
+    Args:
+        figures: of one epoch by the names that the `Learner` logs; WA as fractions.
+
+    Returns:
+        `overfit/wa_ratio` and `overfit/loss_ratio`, as far as they exist and are finite.
     """
     trained_on = "train/label_loss" if "train/label_loss" in figures else "train/loss"
     above_below = {
@@ -136,17 +168,24 @@ def overfit(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def overfit_at(folder: Path, number: int | None) -> Overfit | None:
-    """Both ratios of an epoch of a run; None where the run has no epochs, as floors have none."""
+    """Both ratios of an epoch of a run; None where the run has no epochs, as floors have none.
+
+    Args:
+        folder: of the run, whose `metrics.csv` is read.
+        number: of the epoch, from 1.
+    """
     epochs = {epoch.number: epoch.figures for epoch in read_epochs(folder)}
     if not epochs:
         return None
     known = {f"overfit/{one.name}": one.name for one in fields(Overfit)}
-    said = epochs.get(number or 0)
-    return Overfit(**{known[n]: value for n, value in (said or {}).items() if n in known})
+    figures = epochs.get(number or 0)
+    return Overfit(**{known[n]: value for n, value in (figures or {}).items() if n in known})
 
 
 class EpochProgress(Callback):
     """Shows where training is: epochs, their figures, the time left if none of them is the last.
+
+    Early stopping cannot be foreseen, so the time left is an upper bound. The first rank shows it.
 
     Args:
         title: of the run.
@@ -157,13 +196,13 @@ class EpochProgress(Callback):
         self.progress: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Starts the clock."""
+        """Starts the clock; a resumed run counts the epochs that are left."""
         if trainer.is_global_zero:
             left = (trainer.max_epochs or 0) - trainer.current_epoch
             self.progress = Progress(self.title, left, "epoch")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Shows loss and validation figure."""
+        """Shows loss and validation figure, as far as there are any."""
         if self.progress is None:
             return
         figures = [

@@ -11,8 +11,16 @@ v_i = U y_i + d of unit length, t the temperature, and s_ij = z_i . v_j / t:
   2020, equation 2, L_out: the sum lies outside of the logarithm). Anchor and the rest are of
   different modalities, so nothing is left out of the softmax.
 
+| equation | code |
+| --- | --- |
+| x, y | `output.pooled["speech"]`, `output.pooled["text"]` |
+| W, c / U, d | `Contrastive.speech`, `Contrastive.text` |
+| s | `scores` |
+| P(i) | the utterances of the same `groups` |
+
 Utterances that have lost a modality (`Batch.absent`) take no part. Fewer than two left give 0.
-With several devices each looks at its own part of the batch.
+With several devices each looks at its own part of the batch. W and U are parameters of the
+`Learner`, not of the system: they lie in `last.ckpt`, and are gone when training is over.
 """
 
 from typing import Any
@@ -33,9 +41,11 @@ from sermm.models.base import labels_of
 class Contrastive(Objective):
     """The loss of a batch, in float32 whatever the precision.
 
+    In half precision scores divided by a small temperature would be too coarse to tell apart.
+
     Args:
-        speech: size of the pooled speech.
-        text: size of the pooled text.
+        speech: size of the pooled speech x.
+        text: size of the pooled text y.
         kind: infonce or supervised.
         weight: of the loss in the sum.
         temperature: t.
@@ -50,7 +60,12 @@ class Contrastive(Objective):
         self.kind, self.weight, self.temperature = kind, weight, temperature
 
     def forward(self, batch: Batch, output: Output) -> Float[Tensor, ""]:
-        """The loss times its weight."""
+        """The loss times its weight.
+
+        Args:
+            batch: says labels (for `supervised`) and which utterances have lost a modality.
+            output: of the system, with `pooled` `[b speech]` and `[b text]`.
+        """
         speech, text = output.pooled["speech"], output.pooled["text"]
         with torch.autocast(speech.device.type, enabled=False):
             z = F.normalize(self.speech(speech.float()), dim=-1)
@@ -62,7 +77,15 @@ class Contrastive(Objective):
 
 
 def between(scores: Float[Tensor, "b b"], groups: Int[Tensor, " b"]) -> Float[Tensor, ""]:
-    """(L(s) + L(s^T)) / 2, the positives of an utterance being those of its group."""
+    """(L(s) + L(s^T)) / 2, the positives of an utterance being those of its group.
+
+    Args:
+        scores: s, rows are speech and columns text of the same b utterances.
+        groups: of each utterance; one that is alone in its group has only itself as a positive.
+
+    Returns:
+        The loss; 0, with gradients that are 0, where there is nothing to tell apart.
+    """
     if len(scores) < 2:
         return 0.0 * scores.sum()
     alike = (groups[:, None] == groups).float()
@@ -82,6 +105,12 @@ def _whole(batch: Batch) -> Int[Tensor, " n"]:
 def contrastive(task: Task) -> dict[str, Objective]:
     """The loss of a task, if it has one; nothing else is initialised otherwise for it.
 
+    Args:
+        task: whose system is asked what its modalities come to.
+
+    Returns:
+        The loss by its name in `metrics.csv`; empty where `remedies.contrastive` is off.
+
     Raises:
         InputError: the system does not say what its modalities came to.
     """
@@ -89,6 +118,7 @@ def contrastive(task: Task) -> dict[str, Objective]:
     if asked is None:
         return {}
     pooled = _pooled_sizes(task)
+    # Drawn apart, so that all else is drawn as in a run without this loss.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(task.config.seed, "init", "contrastive"))
         one = Contrastive(
@@ -104,7 +134,13 @@ def contrastive(task: Task) -> dict[str, Objective]:
 
 @torch.no_grad()
 def _pooled_sizes(task: Task) -> dict[str, int]:
-    """What one training utterance is pooled to, by modality."""
+    """What one training utterance is pooled to, by modality.
+
+    Only a forward pass tells: systems have no common attribute of these widths.
+
+    Raises:
+        InputError: the system's output says nothing of both modalities.
+    """
     dataset: Any = task.data.loader(task.fold.train[:1]).dataset
     output: Output = task.system.eval()(dataset[0])
     if set(output.pooled) != {"speech", "text"}:

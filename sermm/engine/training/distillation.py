@@ -1,6 +1,9 @@
 """Distillation: what a student learns of the softened classes of a finished run, its teacher.
 
 Source: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
+
+The loss, and what result and report say of a teacher. Which run may teach stands in `teacher`, what
+it says of the training utterances in `teaching`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +27,15 @@ class Distillation(Objective):
     1 - w. T^2 undoes that gradients through softened classes shrink with 1 / T^2.
 
     Args:
-        teacher: log-probabilities `[k]` at T = 1 by utterance id; they are logits less a constant,
-            which a softmax does not see.
+        teacher: log-probabilities `[k]` at T = 1 by utterance id, in the order of the student's
+            classes; they are logits less a constant, which a softmax does not see.
         weight: w, 0..1.
         temperature: T, above 0.
+
+    Attributes:
+        takes: w, which the loss of the labels gives up.
+        targets: log softmax(z_t / T), `[n k]` of the n training utterances.
+        rows: where in `targets` an utterance is, by id.
     """
 
     targets: Tensor
@@ -44,7 +52,12 @@ class Distillation(Objective):
         self.register_buffer("targets", softened.log_softmax(-1), persistent=False)
 
     def forward(self, batch: Batch, output: Output) -> Float[Tensor, ""]:
-        """The weighted loss of a training batch."""
+        """The weighted loss of a training batch, in float32 whatever the precision.
+
+        Args:
+            batch: training utterances, whose ids the teacher knows.
+            output: of the student, logits `[b k]`.
+        """
         rows = torch.tensor([self.rows[i] for i in batch.ids], device=self.targets.device)
         student = (output.logits.float() / self.temperature).log_softmax(-1)
         divergence = F.kl_div(student, self.targets[rows], reduction="batchmean", log_target=True)
@@ -57,15 +70,19 @@ def teacher_name(teacher: TeacherRecord) -> str:
 
 
 def teacher_setting(config: RunConfig) -> dict[str, str]:
-    """The teacher as a setting, so that rows of students are told from those without one."""
+    """The teacher as a setting, so that rows of students are told from those without one.
+
+    Returns:
+        One entry beside the user's overrides in the result's `settings`; empty without a teacher.
+    """
     teacher = config.taught_by
     return {} if teacher is None else {"teacher": teacher_name(teacher)}
 
 
 def taught(config: RunConfig) -> Teacher | None:
-    """What the result says of the teacher."""
+    """What the result says of the teacher, whether or not its folder is still there."""
     teacher = config.taught_by
     if teacher is None:
         return None
-    told = teacher.model_dump(include={"key", "model", "variant", "ua"})
-    return Teacher(**told, parameters=Parameters(**teacher.parameters))
+    fields = teacher.model_dump(include={"key", "model", "variant", "ua"})
+    return Teacher(**fields, parameters=Parameters(**teacher.parameters))

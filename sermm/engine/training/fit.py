@@ -1,4 +1,9 @@
-"""Trains the system of a task: by Lightning, or by counting."""
+"""Trains the system of a task: by Lightning, or by counting.
+
+`sermm.engine.run` calls `learn` in the first process of a run, and `fit` in the others that train
+on further devices. Lightning is left with the loop, devices, precision and gradients; what is kept,
+recorded and shown is ours (`callbacks`), so that a run folder looks the same however it was made.
+"""
 
 import logging
 import signal
@@ -29,7 +34,19 @@ from sermm.runs.stopping import KeepSignals
 
 
 def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
-    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on."""
+    """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on.
+
+    Args:
+        task: as `prepare` made it.
+        watchers: called by Lightning after our own callbacks, such as trackers.
+
+    Returns:
+        Numbers of the chosen and of the last epoch.
+
+    Raises:
+        InputError: memory ran out, or a loss cannot be had.
+        KeyboardInterrupt: stopped; the same run again goes on after its last whole epoch.
+    """
     if isinstance(task.system, CountingSystem):
         return count(task.system, task)
     keeper = fit(task, watchers)
@@ -38,7 +55,7 @@ def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
 
 
 def count(system: CountingSystem, task: Task) -> Epochs:
-    """One look at every training utterance."""
+    """One look at every training utterance: nothing is learned by gradient, so one epoch is all."""
     for batch in task.data.train_dataloader():
         system.observe(batch)
     save_weights(system, task.folder.best)
@@ -46,37 +63,83 @@ def count(system: CountingSystem, task: Task) -> Epochs:
 
 
 def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
-    """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on."""
+    """Trains by Lightning, from `last.ckpt` if there is one; `watchers` look on.
+
+    Args:
+        task: as `prepare` made it.
+        watchers: called after our own callbacks.
+
+    Returns:
+        What was kept. The system has the weights of the last epoch, `best.ckpt` those of the best.
+
+    Raises:
+        InputError: as `learn`.
+        KeyboardInterrupt: as `learn`.
+    """
     quiet()
     options = task.config.trainer
     validated = bool(task.fold.val) or task.config.select_on_test
     figure = monitored(options.monitor, task.loaded.protocol.headline)
     keeper = Keeper(task.folder, task.system, figure if validated else None, options.patience)
-    device = device_for(options.accelerator)
-    learner = Learner(
+    learner = learner_of(task)
+    callbacks = [
+        EpochSeeding(task.config.seed),
+        # Before the watchers, which read what it writes of an epoch.
+        keeper,
+        EpochProgress(task.config.title),
+        MemoryNote(task),
+        KeepSignals(),
+        *watchers,
+    ]
+    trainer = trainer_of(task, callbacks, validated)
+    # What is drawn before the first epoch, whatever building the system has drawn.
+    torch.manual_seed(seed_of(task.config.seed, "fit"))
+    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
+    task.system.train()
+    if task.config.features.checkpointing:
+        for encoder in transformers_in(task.system):
+            encoder.recompute()
+    run_trainer(trainer, learner, task)
+    return keeper
+
+
+def learner_of(task: Task) -> Learner:
+    """What Lightning trains: the system of a task, with the losses that the task adds to its own.
+
+    Raises:
+        InputError: a loss needs what the teacher's folder or the system does not have.
+    """
+    return Learner(
         task.system,
         task.config.model.learning,
         class_counts(task),
         {**distillation(task), **contrastive(task)},
         p_lost(task.remedies),
     )
-    trainer = Trainer(
+
+
+def trainer_of(task: Task, callbacks: list[Callback], validated: bool) -> Trainer:
+    """Lightning's trainer for a task, with all that Lightning would do by itself turned off.
+
+    Batches are shared among devices by `sermm.data.batching.BatchPlan`, so Lightning adds no
+    sampler. `trainer.devices` counts those of all nodes, Lightning's `devices` those of one.
+
+    Args:
+        task: that is to be trained.
+        callbacks: in the order in which they are called.
+        validated: whether there is a validation part to look at after each epoch.
+    """
+    options = task.config.trainer
+    return Trainer(
         accelerator=options.accelerator,
         devices=options.devices // nodes(),
         num_nodes=nodes(),
         plugins=[cluster()],
-        precision=precision_for(options.precision, device),
+        precision=precision_for(options.precision, device_for(options.accelerator)),
         max_epochs=options.max_epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip_norm,
-        callbacks=[
-            EpochSeeding(task.config.seed),
-            keeper,
-            EpochProgress(task.config.title),
-            MemoryNote(task),
-            KeepSignals(),
-            *watchers,
-        ],
+        callbacks=callbacks,
         logger=False,
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -87,15 +150,18 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         limit_val_batches=1.0 if validated else 0,
         default_root_dir=task.folder.path,
     )
+
+
+def run_trainer(trainer: Trainer, learner: Learner, task: Task) -> None:
+    """Trains to the end, from the last whole epoch of an interrupted run.
+
+    Raises:
+        InputError: memory ran out.
+        KeyboardInterrupt: Ctrl-C.
+    """
     resume = task.folder.last if task.folder.last.exists() else None
-    torch.manual_seed(seed_of(task.config.seed, "fit"))
-    # Lightning leaves modes as they are, and pre-trained encoders come in evaluation mode.
-    task.system.train()
-    if task.config.features.checkpointing:
-        for encoder in transformers_in(task.system):
-            encoder.recompute()
     try:
-        with memory_watched(task.config, device):
+        with memory_watched(task.config, device_for(task.config.trainer.accelerator)):
             trainer.fit(learner, datamodule=task.data, ckpt_path=resume, weights_only=True)
     except SystemExit:
         if trainer.interrupted:
@@ -103,11 +169,15 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
         raise
-    return keeper
 
 
 def monitored(monitor: Literal["headline", "loss"], headline: str) -> str:
-    """The validation figure that chooses the epoch."""
+    """The validation figure that chooses the epoch, by the name under which it is logged.
+
+    Args:
+        monitor: `trainer.monitor`.
+        headline: of the protocol: ua, wa or f1_macro.
+    """
     return VAL_LOSS if monitor == "loss" else f"val/{headline}"
 
 
@@ -122,6 +192,9 @@ def quiet() -> None:
 
 
 def class_counts(task: Task) -> dict[str, int]:
-    """Training utterances of each class, in the order of the classes."""
+    """Training utterances of each class, in the order of the classes.
+
+    The order is that of the logits, and of the class weights made from these numbers.
+    """
     counts = Counter(task.loaded.targets[i] for i in task.fold.train)
     return {name: counts[name] for name in task.loaded.protocol.classes}

@@ -1,4 +1,16 @@
-"""The one LightningModule: trains any system that maps a `Batch` to an `Output`."""
+"""The one LightningModule: trains any system that maps a `Batch` to an `Output`.
+
+With z the logits `[b k]`, or `[p b k]` of parts that are trained each by itself (`Output.apart`):
+
+    loss = (1 - sum_o takes_o) sum_p CE(z_p, label) + sum_l l + sum_o o
+
+l are the system's own losses (`Output.losses`), o the `Objective`s beside it, which may take the
+place of a share of the labels. CE is weighted by class and smoothed as `model.learning` says;
+on validation it is neither, so that losses of different settings can be compared.
+
+Parameters learn at different rates: pre-trained encoders gently (`encoder_lr`, less the deeper the
+layer), residuals of word embeddings at `embedding_lr`, all else at `lr`.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -36,6 +48,11 @@ class Learner(LightningModule):
         class_counts: training utterances of each of the k classes, in their order.
         objectives: further losses by name.
         p_lost: how likely an utterance loses a modality in training.
+
+    Attributes:
+        class_weight: `[k]`, n / (k n_c) of n training utterances and n_c of the class; None: all
+            classes weigh alike.
+        label_share: what the objectives leave to the loss of the labels, 0..1.
     """
 
     class_weight: Tensor | None
@@ -63,12 +80,15 @@ class Learner(LightningModule):
         self.label_share = 1.0 - sum(one.takes for one in (objectives or {}).values())
 
     def forward(self, batch: Batch) -> Output:
-        """The system's output."""
+        """The system's output, in the precision of Lightning's context."""
         output: Output = self.system(batch)
         return output
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:  # noqa: ARG002
-        """The loss of one batch."""
+        """The loss of one batch; logs it, its parts, and the share that is right.
+
+        With several devices Lightning averages the gradients, and the figures too.
+        """
         if self.p_lost:
             absent = {k: v.to(self.device) for k, v in lost(len(batch), self.p_lost).items()}
             batch = replace(batch, absent=absent)
@@ -92,6 +112,7 @@ class Learner(LightningModule):
         return loss
 
     def _loss(self, logits: Float[Tensor, "b k"], labels: Tensor) -> Float[Tensor, ""]:
+        """Cross-entropy in float32; the mean over the batch, weighted by class."""
         return F.cross_entropy(
             logits.float(),
             labels,
@@ -107,7 +128,10 @@ class Learner(LightningModule):
         self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Recalls of the classes that occur, UA, WA and macro F1 of the whole validation part."""
+        """Recalls of the classes that occur, UA, WA and macro F1 of the whole validation part.
+
+        From the matrix of all devices together: scores of batches or devices are never averaged.
+        """
         found = scores(self.confusion.compute().cpu().numpy())
         self.confusion.reset()
         recalls = zip(self.classes, found.recall, strict=True)
@@ -116,7 +140,10 @@ class Learner(LightningModule):
         self.log_dict(values, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """One optimiser with a group per part, and its schedule by step."""
+        """One optimiser with a group per part, and its schedule by step.
+
+        A step is one of the optimiser, after `trainer.accumulate` batches on every device.
+        """
         options = self.learning
         groups = list(parameter_groups(self.system, options, self.objectives.parameters()))
         optimizer = options.optimizer.make()(groups, lr=options.lr)
@@ -129,19 +156,27 @@ class Learner(LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Checkpoints hold the weights to keep only."""
+        """Checkpoints hold the weights to keep only.
+
+        A frozen encoder can be had again from where it came from; without it a checkpoint is small.
+        """
         kept = {f"system.{key}": value for key, value in weights(self.system).items()}
         own = self.objectives.state_dict(prefix="objectives.")
         checkpoint["state_dict"] = {**kept, **own}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes them back; anything missing or left over is an error."""
+        """Takes them back; anything missing or left over is an error.
+
+        Raises:
+            InputError: the weights are of another system.
+        """
         state = _below("system.", checkpoint["state_dict"])
         load_weights(self.system, state, source="the checkpoint")
         self.objectives.load_state_dict(_below("objectives.", checkpoint["state_dict"]))
 
 
 def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a state whose key begins so, without that beginning."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
@@ -150,10 +185,16 @@ def parameter_groups(
 ) -> Iterable[dict[str, Any]]:
     """Trained parameters by part (pre-trained encoders, rest), depth, and whether they decay.
 
+    The order of the groups follows from rates and kinds, not from that of modules. Only matrices
+    decay: biases, norms and scalars have no weight decay.
+
     Args:
         system: the recogniser.
         options: how it learns.
         others: parameters that belong to no system, and learn as what starts from random weights.
+
+    Returns:
+        Groups as torch's optimisers take them, each with a rate and a decay of its own.
 
     Raises:
         InputError: nothing is to be trained, or no such layer decay.
@@ -178,7 +219,11 @@ def tuned_rates(system: System, options: LearningConfig) -> dict[int, float]:
     """The rate of each parameter that does not learn with `lr`, by its id().
 
     Those are the parameters of pre-trained encoders, and residuals of word embeddings if they have
-    a rate of their own.
+    a rate of their own. Layer l of L learns with encoder_lr * layer_decay^(L - l).
+
+    Args:
+        system: the recogniser.
+        options: how it learns.
 
     Raises:
         InputError: the decay is not above 0 and at most 1.

@@ -3,6 +3,10 @@
 Weights, gradients and the optimiser's state are counted. Activations are measured: what a forward
 pass keeps for the backward pass of the shortest and of the longest clip, from which follows what
 it keeps whatever the length (weights in half precision) and by second of speech.
+
+It is a note and not a limit: what the backward pass itself takes, and what the allocator cannot
+use, is not in it. Nothing that it does changes the run. Systems that train no pre-trained encoder
+are small, and get no note.
 """
 
 import sys
@@ -24,13 +28,22 @@ from sermm.engine.training.out_of_memory import ways_out
 from sermm.engine.training.task import Task
 from sermm.models.base import System
 
+# Epochs whose batches are looked at for the largest one.
 _EPOCHS = 10
+# Parameters that the optimiser's state is measured with.
 _PROBE = 1024
 
 
 @dataclass(frozen=True)
 class Need:
-    """Memory that training takes, in bytes; activations of the largest batch."""
+    """Memory that training takes, in bytes; activations of the largest batch.
+
+    Attributes:
+        weights: all parameters and buffers, frozen ones too.
+        gradients: of what is trained.
+        state: what the optimiser keeps of what is trained, such as AdamW's two moments.
+        activations: what the forward pass keeps for the backward pass.
+    """
 
     weights: int
     gradients: int
@@ -54,7 +67,10 @@ class MemoryNote(Callback):
         self.task = task
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the note. What is drawn here counts for nothing: every epoch seeds afresh."""
+        """Prints the note. What is drawn here counts for nothing: every epoch seeds afresh.
+
+        Lightning calls it when the system is on its device and a resumed run has its state again.
+        """
         system = self.task.system
         if not (tunes(system) and trainer.is_global_zero and isinstance(pl_module, Learner)):
             return
@@ -74,8 +90,8 @@ class MemoryNote(Callback):
         optimizer = type(trainer.optimizers[0]).__name__
         print(note(need, optimizer, largest_s, room), file=sys.stderr)
         if room is not None and need.total > room:
-            said = "; ".join(ways_out(self.task.config, device))
-            print(f"  warning: more than there is; if it runs out: {said}", file=sys.stderr)
+            settings = "; ".join(ways_out(self.task.config, device))
+            print(f"  warning: more than there is; if it runs out: {settings}", file=sys.stderr)
 
 
 def tunes(system: System) -> bool:
@@ -85,7 +101,14 @@ def tunes(system: System) -> bool:
 
 
 def note(need: Need, optimizer: str, largest_s: float, room: int | None) -> str:
-    """The need in one line, for people."""
+    """The need in one line, for people.
+
+    Args:
+        need: in bytes.
+        optimizer: its class.
+        largest_s: seconds of speech in the largest batch.
+        room: bytes that the run can have; None where nothing tells.
+    """
     size, unit = (1e9, "GB") if need.total >= 1e9 else (1e6, "MB")
     of = "" if room is None else f" of {room / 1e9:.1f} GB"
     return (
@@ -96,7 +119,11 @@ def note(need: Need, optimizer: str, largest_s: float, room: int | None) -> str:
 
 
 def largest_batch_s(task: Task) -> float:
-    """Seconds of speech in the largest batch of the first epochs."""
+    """Seconds of speech in the largest batch of the first epochs, each clip cut at `max_seconds`.
+
+    Plans follow from seed and epoch, so they can be looked at before; more than a few epochs would
+    find little more.
+    """
     seconds = [_seconds(task, i) for i in task.fold.train]
     plan: Any = task.data.train_dataloader().batch_sampler
     most = 0.0
@@ -107,11 +134,21 @@ def largest_batch_s(task: Task) -> float:
 
 
 def _seconds(task: Task, utterance_id: str) -> float:
+    """What is heard of an utterance."""
     return float(min(task.loaded.durations[utterance_id], task.config.trainer.max_seconds))
 
 
 def activations(learner: Learner, trainer: Trainer, task: Task, largest_s: float) -> int:
-    """Bytes that the backward pass of a batch of so many seconds needs."""
+    """Bytes that the backward pass of a batch of so many seconds needs.
+
+    Two batches of one clip each are measured, which have room where the largest batch may not.
+
+    Args:
+        learner: on its device.
+        trainer: for its precision.
+        task: that is trained.
+        largest_s: seconds of speech in the batch that is asked about.
+    """
     ids = sorted(task.fold.train, key=lambda i: _seconds(task, i))
     points = []
     for utterance_id in (ids[0], ids[-1]):
@@ -124,7 +161,13 @@ def activations(learner: Learner, trainer: Trainer, task: Task, largest_s: float
 
 
 def extrapolated(short: tuple[float, int], long: tuple[float, int], seconds: float) -> int:
-    """Bytes at so many seconds, on the line through two points (seconds, bytes)."""
+    """Bytes at so many seconds, on the line through two points (seconds, bytes).
+
+    Args:
+        short: of the shortest clip.
+        long: of the longest clip; where all are as long, the line goes through zero.
+        seconds: asked about.
+    """
     if long[0] <= short[0]:
         return round(long[1] * seconds / long[0])
     slope = max(0.0, (long[1] - short[1]) / (long[0] - short[0]))
@@ -152,7 +195,10 @@ def _undisturbed(task: Task) -> Iterator[None]:
 
 
 def saved_bytes(module: nn.Module, given: object) -> int:
-    """Bytes that a forward pass keeps for the backward pass, less the module's own weights."""
+    """Bytes that a forward pass keeps for the backward pass, less the module's own weights.
+
+    Tensors that share a storage, such as views, count once.
+    """
     own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
     found: dict[int, int] = {}
 
@@ -170,7 +216,11 @@ def saved_bytes(module: nn.Module, given: object) -> int:
 
 
 def state_bytes(learning: LearningConfig, device: torch.device) -> float:
-    """Bytes of the optimiser's state for one parameter, from a step with a few."""
+    """Bytes of the optimiser's state for one parameter, from a step with a few.
+
+    Only a step tells, as `model.learning.optimizer` may be any class. Single numbers, such as a
+    count of steps, are kept once for a tensor and left out.
+    """
     probe = nn.Parameter(torch.zeros(_PROBE, device=device))
     probe.grad = torch.zeros_like(probe)
     optimizer = learning.optimizer.make()([probe], lr=learning.lr)
@@ -179,6 +229,7 @@ def state_bytes(learning: LearningConfig, device: torch.device) -> float:
 
 
 def _tensor_bytes(state: Any) -> int:
+    """Bytes of all tensors in an optimiser's state."""
     return sum(t.nbytes for t in _tensors(state))
 
 
@@ -187,7 +238,12 @@ def _tensors(state: Any) -> Iterator[Tensor]:
 
 
 def room_for(device: torch.device, held: int) -> int | None:
-    """Bytes that the run can have: what is free and what it holds; None where none can say."""
+    """Bytes that the run can have: what is free and what it holds; None where none can say.
+
+    Args:
+        device: that it trains on.
+        held: bytes that the run has on it already. Of a GPU the allocator knows that itself.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     free = available_bytes()

@@ -1,4 +1,9 @@
-"""Settings that save memory in training, and what is said when it runs out."""
+"""Settings that save memory in training, and what is said when it runs out.
+
+torch says how many bytes it could not get, which helps nobody to go on. Which settings help depends
+on the run: a smaller batch accumulated to the same effective one, checkpointing, half precision,
+fewer trained layers.
+"""
 
 import gc
 import traceback
@@ -18,6 +23,10 @@ _SIGNS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory"
 @contextmanager
 def memory_watched(config: WorkConfig, device: torch.device) -> Iterator[None]:
     """Within, running out of memory ends in one message that names the settings to change.
+
+    Args:
+        config: of the run, to say what of it can change.
+        device: that it trains on.
 
     Raises:
         InputError: that message.
@@ -39,18 +48,24 @@ def memory_watched(config: WorkConfig, device: torch.device) -> Iterator[None]:
 
 
 def ran_out(error: RuntimeError) -> bool:
-    """Whether that is what the error says."""
+    """Whether that is what the error says; other errors of torch go on as they are."""
     return isinstance(error, torch.OutOfMemoryError) or any(s in str(error) for s in _SIGNS)
 
 
 def _give_back() -> None:
+    """Frees what nothing refers to any more, in Python and in torch's allocator."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def ways_out(config: WorkConfig, device: torch.device) -> list[str]:
-    """The three settings that save most memory, best first, and how much each saves."""
+    """The three settings that save most memory, best first, and how much each saves.
+
+    Args:
+        config: of the run; what it has set already is not proposed.
+        device: that it trains on.
+    """
     trainer, features = config.trainer, config.features
     tuned = features.mode == "finetune"
     found = [_smaller_batch(trainer)]

@@ -1,4 +1,11 @@
-"""Learning-rate schedules as factors of the step."""
+"""Learning-rate schedules as factors of the step.
+
+With r steps of warmup out of n, step i from 0, and f a shape:
+
+    factor(i) = (i + 1) / r  for i < r,  f((i - r) / (n - r))  from there on
+
+A factor multiplies the rate of every parameter group alike, so their proportions stay.
+"""
 
 import math
 from collections.abc import Callable
@@ -18,7 +25,10 @@ def schedule(shape: str, warmup: float, steps: int) -> Callable[[int], float]:
     Args:
         shape: constant, linear or cosine; the latter two end at zero.
         warmup: share of `steps` in which the factor rises linearly to one.
-        steps: of the whole training.
+        steps: of the optimiser in the whole training; early stopping does not shorten the schedule.
+
+    Returns:
+        The factor, 0..1, by step from 0.
 
     Raises:
         InputError: no such shape, or the share is not in 0..1.

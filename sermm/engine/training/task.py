@@ -1,4 +1,9 @@
-"""What one run works with: its folder, corpus, fold, system and batches."""
+"""What one run works with: its folder, corpus, fold, system and batches.
+
+`prepare` is where a configuration becomes something that can be trained, anew or as an interrupted
+run left it. What may be refused is refused in the order of its cost: settings that do not go
+together first, then what has to be read, extracted or loaded.
+"""
 
 import sys
 from collections import Counter
@@ -11,6 +16,7 @@ from sermm.configuration.verbs import RunConfig, levels_of
 from sermm.core.records import Fold
 from sermm.data.augment.augment import OF_WORDS
 from sermm.data.datamodule import EmotionDataModule
+from sermm.data.dataset import StoredStream
 from sermm.engine.assembly.build import build, save_assets
 from sermm.engine.assembly.encoders import refuse_features
 from sermm.engine.assembly.remedies import NONE, described, remedies_of
@@ -27,7 +33,17 @@ from sermm.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class Task:
-    """All that one run works with."""
+    """All that one run works with.
+
+    Attributes:
+        config: resolved; a student's teacher has been found.
+        folder: of the run.
+        loaded: the corpus, its protocol and its texts.
+        fold: what is trained on, chosen on and tested on.
+        system: on the CPU; anew, or with the tokenizers that the run folder keeps.
+        data: batches of the fold, with what the system reads and no more.
+        unit_sources: how many utterances have their units from where, by level of units.
+    """
 
     config: RunConfig
     folder: RunFolder
@@ -39,7 +55,7 @@ class Task:
 
     @property
     def remedies(self) -> RemediesConfig:
-        """Those that are on."""
+        """Those that are on, as far as the system can have them."""
         return remedies_of(self.config)
 
     @property
@@ -55,17 +71,50 @@ def prepare(
 ) -> Task:
     """Builds system and data; a run that cannot be resumed is cleared and starts anew.
 
-    With `follows` another process of the same run has done that.
+    Weights of an interrupted run are not read here: Lightning takes them from `last.ckpt`.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        loaded: the corpus.
+        fold: of the corpus.
+        follows: another process of the same run has prepared the folder, and this one trains beside
+            it on another device.
+
+    Raises:
+        InputError: settings do not go together, or an encoder, features or units cannot be had.
     """
     resumed = follows or (folder.last.exists() and folder.assets.is_dir())
     if not resumed:
         folder.clear()
         folder.write_status("running")
     refuse_features(config.features)
+    # Called for what it refuses.
     remedies_of(config)
     augment, synonyms = augmentation(config), rewording(config)
     work = work_of(config, loaded, everything(fold), levels_of(config.model.system))
     stored = ready(streams(config), work) if config.features.mode == "cached" else {}
+    system = _built(config, folder, loaded, fold, stored, resumed)
+    data = data_module(work, config, fold, system, stored, augment, synonyms)
+    observe_fold(system, data, work)
+    task = Task(config, folder, loaded, fold, system, data, work.sources)
+    if not follows:
+        announce(task)
+    return task
+
+
+def _built(
+    config: RunConfig,
+    folder: RunFolder,
+    loaded: Loaded,
+    fold: Fold,
+    stored: Mapping[str, StoredStream],
+    resumed: bool,
+) -> System:
+    """The system, with its tokenizers as an interrupted run left them, or saved for the next time.
+
+    A tokenizer of a vocabulary of its own learns from the training transcripts, once for each run.
+    """
     system = build(
         config,
         n_classes=len(loaded.protocol.classes),
@@ -76,48 +125,46 @@ def prepare(
     if not resumed:
         folder.assets.mkdir(parents=True)
         save_assets(system, folder.assets)
-    data = data_module(work, config, fold, system, stored, augment, synonyms)
-    observe_fold(system, data, work)
-    task = Task(config, folder, loaded, fold, system, data, work.sources)
-    if not follows:
-        announce(task)
-    return task
+    return system
 
 
 def announce(task: Task) -> None:
-    """Says what is trained on, and what of the corpus is not as it should be."""
+    """Says what is trained on, and what of the corpus is not as it should be; to stderr."""
     fold = task.fold
     print(
         f"{task.config.title}: train {len(fold.train)}, val {len(fold.val)}, test {len(fold.test)}",
         file=sys.stderr,
     )
     for level, sources in task.unit_sources.items():
-        told = ", ".join(f"{source} {n}" for source, n in sources.items())
-        print(f"  {level}s from: {told}", file=sys.stderr)
+        counts = ", ".join(f"{source} {n}" for source, n in sources.items())
+        print(f"  {level}s from: {counts}", file=sys.stderr)
     announce_variation(task)
     if teacher := task.config.taught_by:
-        told = f"{teacher_name(teacher)} ({teacher.key}), test UA {teacher.ua:.3f}"
-        print(f"  teacher: {told}", file=sys.stderr)
+        description = f"{teacher_name(teacher)} ({teacher.key}), test UA {teacher.ua:.3f}"
+        print(f"  teacher: {description}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
-        told = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
-        print(f"  problems of the corpus, listed by `sermm data`: {told}", file=sys.stderr)
+        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
+        print(f"  problems of the corpus, listed by `sermm data`: {counts}", file=sys.stderr)
     if task.data.cut:
         most_s = task.config.trainer.max_seconds
         print(f"  {task.data.cut} utterances are cut at {most_s} s", file=sys.stderr)
 
 
 def announce_variation(task: Task) -> None:
-    """Says what is done against overfitting, and what of it this system cannot have."""
+    """Says what is done against overfitting, and what of it this system cannot have.
+
+    A sweep over several systems has one setting for all: what one of them cannot use is no error.
+    """
     name, asked = task.config.model.name, task.config.augment
     if varies_audio(asked):
-        told = str(task.data.augment or f"nothing, {name} reads no audio")
-        print(f"  augmented in training: {told}", file=sys.stderr)
+        audio = str(task.data.augment or f"nothing, {name} reads no audio")
+        print(f"  augmented in training: {audio}", file=sys.stderr)
     if asked.synonyms:
-        told = str(task.data.reworded or f"nothing, {name} learns from no text")
-        print(f"  reworded in training: {told}", file=sys.stderr)
+        words = str(task.data.reworded or f"nothing, {name} learns from no text")
+        print(f"  reworded in training: {words}", file=sys.stderr)
     if task.config.remedies != NONE:
-        told = described(task.remedies) or f"nothing, {name} counts and does not learn"
-        print(f"  remedies in training: {told}", file=sys.stderr)
+        remedies = described(task.remedies) or f"nothing, {name} counts and does not learn"
+        print(f"  remedies in training: {remedies}", file=sys.stderr)
 
 
 def varies_audio(asked: AugmentConfig) -> bool:

@@ -1,4 +1,10 @@
-"""Which finished run teaches a student, and whether it may."""
+"""Which finished run teaches a student, and whether it may.
+
+`sermm.engine.run.place` asks before there is a run folder, as the student's key depends on its
+teacher: a word such as a study's name becomes a record of one run in the student's configuration.
+What has to be refused here is a leak: a teacher that has seen the student's test part would hand on
+what it knows of it.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +32,11 @@ def with_teacher(config: RunConfig, classes: Sequence[str], fold: Fold) -> RunCo
 
     The run's key follows from the teacher's key and split, so that the folder may be named in any
     way, and may be gone once the student has what it needs of it.
+
+    Args:
+        config: of the student; without a teacher, or with one that was found before, it stays.
+        classes: of the student's protocol, in the order of its logits.
+        fold: of the student.
 
     Raises:
         InputError: there is no such run, several are meant, or this one may not teach it.
@@ -63,7 +74,13 @@ def _taught_by(config: RunConfig, teacher: TeacherRecord) -> RunConfig:
 def teacher_folder(word: str, config: RunConfig) -> Path:
     """The run folder that a word names (see `sermm.runs.find`), at the student's place.
 
-    Without words it is the one that neither is a floor nor had a teacher itself.
+    The place is corpus, protocol, fold and seed, so that a sweep names a study once and each of
+    its runs finds its own teacher. Without words it is the one that neither is a floor nor had a
+    teacher itself.
+
+    Args:
+        word: `teacher=`, a run, a study, or a study and what of it.
+        config: of the student.
 
     Raises:
         InputError: there is no such run, or several are meant.
@@ -86,8 +103,10 @@ def teacher_folder(word: str, config: RunConfig) -> Path:
         if all(getattr(run.result, name) == value for name, value in place.items())
     ]
     # One that had a teacher is meant only if it is said.
-    said = "teacher=" in found.wanted
-    own = [run for run in here if run.result.parts is None and (said or not run.result.teacher)]
+    students_too = "teacher=" in found.wanted
+    own = [
+        run for run in here if run.result.parts is None and (students_too or not run.result.teacher)
+    ]
     return only(own, found, ", ".join(f"{name} {value}" for name, value in place.items())).folder
 
 
@@ -100,9 +119,28 @@ def refuse_teacher(
 ) -> None:
     """A teacher must know the student's classes, and nothing of its validation and test parts.
 
+    Args:
+        folder: of the teacher, for errors.
+        result: of the teacher.
+        config: of the student.
+        classes: of the student, in their order.
+        fold: of the student.
+
     Raises:
         InputError: it may not teach this student.
     """
+    _refuse_no_system(folder, result)
+    _refuse_other_classes(folder, result, config, classes)
+    _refuse_seen_test(folder, result, config, fold)
+    if run_key(config.changed({"teacher": None})) == result.key:
+        raise InputError(
+            f"teacher: {folder} is this very run, but for the teacher; choose another run, or "
+            "train another model"
+        )
+
+
+def _refuse_no_system(folder: Path, result: Result) -> None:
+    """There must be one system with weights that has learned more than frequencies."""
     if result.parts is not None:
         raise InputError(
             f"teacher: {folder} is a combination and has no weights; use one of its parts: "
@@ -110,6 +148,12 @@ def refuse_teacher(
         )
     if result.floor:
         raise InputError(f"teacher: {folder} is the floor {result.model}; choose a system")
+
+
+def _refuse_other_classes(
+    folder: Path, result: Result, config: RunConfig, classes: list[str]
+) -> None:
+    """Log-probabilities are matched by position, so classes must agree in their order too."""
     if result.data != config.data.name:
         raise InputError(
             f"teacher: {folder} was trained on {result.data}, the student is on "
@@ -120,6 +164,10 @@ def refuse_teacher(
             f"teacher: {folder} knows the classes {list(result.classes)}, the student has "
             f"{classes}; choose a run with the same classes in the same order"
         )
+
+
+def _refuse_seen_test(folder: Path, result: Result, config: RunConfig, fold: Fold) -> None:
+    """Nothing of what the student is chosen and tested on may have formed the teacher."""
     if result.split_digest != fold.digest:
         theirs = f"{result.protocol} fold {result.fold}, seed {result.seed}"
         ours = f"{config.protocol.name} fold {config.fold}, seed {config.seed}"
@@ -133,14 +181,10 @@ def refuse_teacher(
             f"teacher: the epoch of {folder} was chosen on the test part, the student's is not; "
             "train the teacher with select_on_test=false"
         )
-    if run_key(config.changed({"teacher": None})) == result.key:
-        raise InputError(
-            f"teacher: {folder} is this very run, but for the teacher; choose another run, or "
-            "train another model"
-        )
 
 
 def _refuse_counting(config: RunConfig) -> None:
+    """A student must learn by gradient."""
     if issubclass(config.model.system.object, CountingSystem):
         raise InputError(
             f"model {config.model.name} counts and has no loss that a teacher could enter; "
@@ -149,7 +193,11 @@ def _refuse_counting(config: RunConfig) -> None:
 
 
 def _recorded(config: RunConfig) -> TeacherRecord | None:
-    """The teacher of the student's run of an earlier time, if the same words began it."""
+    """The teacher of the student's run of an earlier time, if the same words began it.
+
+    So a finished or half-trained student needs no teacher's folder any more. The run is recognised
+    by its key: with this teacher, the configuration must come to the name of the run's folder.
+    """
     for path in sorted(config.study_dir.glob(f"*/{CONFIG}")):
         kept = read_yaml(path).get("teacher")
         if not isinstance(kept, Mapping) or kept.get("asked") != config.teacher:

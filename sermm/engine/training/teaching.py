@@ -1,4 +1,10 @@
-"""What a teacher says of the training utterances: predicted once, and kept in the student's run."""
+"""What a teacher says of the training utterances: predicted once, and kept in the student's run.
+
+The file `teacher.csv` has a row for each training utterance: its id, and the log-probability of
+each class. It outlives a restart of the student, and the teacher's folder. So each epoch costs no
+pass of the teacher, which may be many times as large as its student; in return the teacher hears
+utterances as they are, while the student's may be augmented.
+"""
 
 import csv
 import io
@@ -28,6 +34,9 @@ WHERE = ("root", "manifest", "partial")
 def distillation(task: Task) -> dict[str, Objective]:
     """The loss against the teacher, if the task has one.
 
+    Returns:
+        The loss by its name in `metrics.csv`; empty without a teacher.
+
     Raises:
         InputError: the teacher's folder is needed, and gone or broken.
     """
@@ -49,6 +58,13 @@ def distillation(task: Task) -> dict[str, Objective]:
 def predicted(task: Task, folder: Path) -> dict[str, list[float]]:
     """The teacher's log-probabilities of the training utterances, un-augmented.
 
+    Args:
+        task: of the student, whose device, workers and corpus are used.
+        folder: of the teacher's run.
+
+    Returns:
+        Natural logarithms at temperature 1 by utterance id, in the order of the classes.
+
     Raises:
         InputError: it cannot be restored, or says what is no number.
     """
@@ -68,17 +84,24 @@ def predicted(task: Task, folder: Path) -> dict[str, list[float]]:
     restored.system.to(device)
     with Progress("asking the teacher", total_s) as progress, torch.inference_mode():
         for batch in ready.data.loader(task.fold.train):
-            said = logits_of(restored.system, batch, device, half).log_softmax(-1).cpu()
-            if not said.isfinite().all():
-                worst = batch.ids[int((~said.isfinite()).any(-1).nonzero()[0])]
+            logp = logits_of(restored.system, batch, device, half).log_softmax(-1).cpu()
+            if not logp.isfinite().all():
+                worst = batch.ids[int((~logp.isfinite()).any(-1).nonzero()[0])]
                 raise InputError(f"the teacher {folder} says no number of utterance {worst}")
-            found |= dict(zip(batch.ids, said.tolist(), strict=True))
+            found |= dict(zip(batch.ids, logp.tolist(), strict=True))
             progress.advance(sum(ready.work.heard_s(i) for i in batch.ids))
     return found
 
 
 def as_today(teacher: RunConfig, student: RunConfig) -> RunConfig:
-    """The teacher's own configuration, with the places and devices of the student's."""
+    """The teacher's own configuration, with the places and devices of the student's.
+
+    What the teacher hears and reads stays its own: features, units, texts, `max_seconds`.
+
+    Args:
+        teacher: as its run folder has it, perhaps from another machine.
+        student: whose corpus, cache and device are there now.
+    """
     where = {f"data.{key}": student.data.given(key) for key in WHERE if student.data.has(key)}
     return teacher.changed(
         {
@@ -95,7 +118,13 @@ def as_today(teacher: RunConfig, student: RunConfig) -> RunConfig:
 
 
 def write(path: Path, found: Mapping[str, Sequence[float]], classes: Sequence[str]) -> None:
-    """Writes log-probabilities, sorted by id; nine digits give a 32-bit number back exactly."""
+    """Writes log-probabilities, sorted by id; nine digits give a 32-bit number back exactly.
+
+    Args:
+        path: of the file, which appears whole or not at all.
+        found: `[k]` by utterance id.
+        classes: k names, for the header.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["utterance_id", *(f"logp_{c}" for c in classes)])
@@ -105,6 +134,9 @@ def write(path: Path, found: Mapping[str, Sequence[float]], classes: Sequence[st
 
 def read(path: Path) -> dict[str, list[float]]:
     """Reads them back.
+
+    Returns:
+        `[k]` by utterance id, in the order of the file's columns.
 
     Raises:
         InputError: the file is not as it was written.
@@ -116,6 +148,6 @@ def read(path: Path) -> dict[str, list[float]]:
             found = {row[0]: [float(x) for x in row[1:]] for row in rows}
         except (ValueError, IndexError) as error:
             raise InputError(f"{path} is broken ({error}); delete it, it is made anew") from error
-    if any(len(said) != width - 1 for said in found.values()):
+    if any(len(logp) != width - 1 for logp in found.values()):
         raise InputError(f"{path} has rows of other lengths; delete it, it is made anew")
     return found

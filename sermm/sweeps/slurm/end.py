@@ -3,6 +3,9 @@
 A process that is killed cannot say so. When srun has ended with a failure, this marks the run
 folders of the job that still say that they run. A job that got its warning before Python was ready
 for it goes back into the queue.
+
+Scripts that were submitted call this module by its name, perhaps weeks later: it cannot move
+without leaving them behind.
 """
 
 import signal
@@ -22,34 +25,45 @@ _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 def main(words: Sequence[str]) -> int:
-    """Marks the folders; returns the exit status."""
+    """Marks the folders; returns the exit status.
+
+    Args:
+        words: the study's folder, the exit status of srun, and the ids of the jobs
+            (`sermm.runs.plans.job_id`) that ran in this task.
+    """
     study_dir, status, ids = Path(words[0]), int(words[1]), set(words[2:])
     job = current_job()
     if job is None:
         print("sermm.sweeps.slurm.end is for the scripts of Slurm jobs", file=sys.stderr)
         return 2
-    said = ask(job.name)
-    state, reason = verdict(job, status, said)
+    fields = ask(job.name)
+    state, reason = verdict(job, status, fields)
     for folder in left_running(study_dir, ids, job.name):
         folder.write_status(state, reason)
         print(f"{folder.path}: {state}: {reason}", file=sys.stderr, flush=True)
     warned = status - _DIED_OF in _WARNINGS
-    if warned and said.get("JobState") == "RUNNING" and said.get("Requeue") == "1":
+    if warned and fields.get("JobState") == "RUNNING" and fields.get("Requeue") == "1":
         problem = requeue(job)
         print(problem or f"requeued {job.name}", file=sys.stderr, flush=True)
     return 0
 
 
-def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[Reported, str]:
+def verdict(job: SlurmJob, status: int, fields: dict[str, str]) -> tuple[Reported, str]:
     """What a run came to whose process could not say it.
 
     Args:
         job: that the process belonged to.
-        status: the exit status of srun.
-        said: what Slurm says of the job.
+        status: the exit status of srun; 128 and the number of a signal for a process that died of
+            it.
+        fields: what Slurm says of the job (`sermm.runs.slurm_job.ask`); empty where it cannot be
+            asked.
+
+    Returns:
+        The state to be written, and the reason for people. Where Slurm is ending the job the run
+        can go on later, and is interrupted; where its process died alone it has failed.
     """
-    if said.get("JobState") != "RUNNING":
-        return "interrupted", ending(job, said)
+    if fields.get("JobState") != "RUNNING":
+        return "interrupted", ending(job, fields)
     try:
         name = signal.Signals(status - _DIED_OF).name
     except ValueError:
@@ -59,7 +73,13 @@ def verdict(job: SlurmJob, status: int, said: dict[str, str]) -> tuple[Reported,
 
 
 def left_running(study_dir: Path, ids: set[str], name: str) -> list[RunFolder]:
-    """The run folders of these jobs that say that this Slurm job is running them."""
+    """The run folders of these jobs that say that this Slurm job is running them.
+
+    Args:
+        study_dir: of the runs.
+        ids: of the jobs.
+        name: of the Slurm job; a run that has gone on in another one is not this one's to mark.
+    """
     found = []
     for path in run_folders(study_dir):
         # what is damaged does not say so

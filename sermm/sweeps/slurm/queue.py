@@ -1,4 +1,8 @@
-"""What of a study Slurm has, and what is missing."""
+"""What of a study Slurm has, and what is missing.
+
+Each submitted array has a record `.sweeps/slurm/<array id>.json` that lists its jobs; `squeue`
+knows array and index, and together they tell which job of the study waits or runs.
+"""
 
 import subprocess
 from pathlib import Path
@@ -66,6 +70,6 @@ def queued(study_dir: Path) -> set[str]:
 
 
 def _records(study_dir: Path) -> list[Path]:
-    """What was submitted, oldest first."""
+    """What was submitted, oldest first: a file for each array, named by Slurm's id of it."""
     paths = (study_dir / FOLDER / "slurm").glob("*.json")
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))

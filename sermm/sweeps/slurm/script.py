@@ -1,4 +1,9 @@
-"""The script that `sermm submit` hands to sbatch: a job array of single runs."""
+"""The script that `sermm submit` hands to sbatch: a job array of single runs.
+
+It is written to be read, and to be submitted by hand. An index of the array is a line of the table,
+or `pack` lines that run side by side. srun starts the runs, so that Slurm's signals reach them, and
+the script itself outlives them to say what they could not (`sermm.sweeps.slurm.end`).
+"""
 
 import re
 import shlex
@@ -30,6 +35,10 @@ def script(study_dir: Path, table_path: Path, settings: SlurmSettings) -> str:
         study_dir: of the runs, absolute.
         table_path: what `table` made, absolute.
         settings: of the array.
+
+    Returns:
+        Bash with `#SBATCH` lines. Its first argument is how many lines of the table belong to
+        arrays before this one, none if left out.
 
     Raises:
         InputError: pack, nodes and devices do not go together.
@@ -71,7 +80,11 @@ def check(settings: SlurmSettings) -> None:
 
 
 def options(study_dir: Path, settings: SlurmSettings) -> list[str]:
-    """The options of sbatch, one for each `#SBATCH` line."""
+    """The options of sbatch, one for each `#SBATCH` line.
+
+    A run of several devices has one process for each, which srun starts on all nodes. What is None
+    is left to the cluster; the user's own options come last, after those that they may replace.
+    """
     devices, asked = settings.devices, settings.asked
     gpus = (devices if asked.gpus is None else asked.gpus) // asked.nodes
     given = {
@@ -99,7 +112,7 @@ def options(study_dir: Path, settings: SlurmSettings) -> list[str]:
 
 
 def quoted(path: Path) -> str:
-    """A path as an `#SBATCH` line takes it.
+    """A path as an `#SBATCH` line takes it: no shell reads these lines, only sbatch.
 
     Raises:
         InputError: it holds what such a line cannot.

@@ -26,13 +26,16 @@ class SlurmSettings:
         no_gpus = asked.gpus is None and trainer.accelerator == "cpu"
         return cls(trainer.devices, asked.changed({"gpus": 0}) if no_gpus else asked)
 
-    def as_plain(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """For a JSON file."""
         return {"devices": self.devices, "asked": dict(self.asked.plain)}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "SlurmSettings":
-        """What `as_plain` gave.
+        """What `as_json` gave.
+
+        Args:
+            kept: of a record in the study's folder.
 
         Raises:
             InputError: a value is of another type than expected.

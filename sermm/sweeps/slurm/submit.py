@@ -1,4 +1,8 @@
-"""Hands the runs of a study to Slurm, and remembers which."""
+"""Hands the runs of a study to Slurm, and remembers which.
+
+The record of an array is written once Slurm has given it an id, so that no record names what Slurm
+has never had.
+"""
 
 import os
 import subprocess
@@ -37,6 +41,13 @@ class Written:
 def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: SlurmSettings) -> Written:
     """Writes script and table into the study's folder.
 
+    Both are named by a digest of the jobs: the same jobs again replace their own files.
+
+    Args:
+        study_dir: may be relative; the script names it by its absolute path.
+        jobs: one line of the table each.
+        settings: of the array.
+
     Raises:
         InputError: the settings do not go together.
     """
@@ -55,6 +66,10 @@ def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: SlurmSettings) 
 def submit(study_dir: Path, written: Written) -> list[str]:
     """Submits a script, as several arrays where one would be too long.
 
+    Args:
+        study_dir: gets a record of each array.
+        written: by `write`.
+
     Returns:
         The ids of the arrays.
 
@@ -69,7 +84,7 @@ def submit(study_dir: Path, written: Written) -> list[str]:
         made.append(sbatch(written, n_tasks, first))
         record = {
             "script": str(written.path),
-            "settings": written.settings.as_plain(),
+            "settings": written.settings.as_json(),
             "pack": pack,
             "jobs": [job.id for job in chunk],
         }
@@ -79,6 +94,11 @@ def submit(study_dir: Path, written: Written) -> list[str]:
 
 def sbatch(written: Written, n_tasks: int, before: int) -> str:
     """Submits one array of `n_tasks`, after `before` lines of the table; returns its id.
+
+    Args:
+        written: by `write`.
+        n_tasks: indices 1..n_tasks, each with `pack` lines.
+        before: lines of the table that belong to arrays before this one.
 
     Raises:
         InputError: there is no sbatch, or it refuses.
@@ -109,10 +129,10 @@ def _environment() -> dict[str, str]:
 
 
 def max_array() -> int:
-    """One more than the largest index that the cluster lets an array have."""
+    """One more than the largest index of an array on this cluster; Slurm's default if unknown."""
     try:
-        said = scontrol("show", "config")
+        answer = scontrol("show", "config")
     except (OSError, subprocess.SubprocessError):
         return MAX_ARRAY
-    lines = [line.split("=") for line in said.splitlines() if line.startswith("MaxArraySize")]
+    lines = [line.split("=") for line in answer.splitlines() if line.startswith("MaxArraySize")]
     return int(lines[0][1]) if lines else MAX_ARRAY

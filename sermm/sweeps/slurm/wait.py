@@ -1,4 +1,8 @@
-"""Waits for runs that were handed to Slurm."""
+"""Waits for runs that were handed to Slurm.
+
+For `hydra/launcher=slurm`, which must return results as a pool does: what `sermm.sweeps.pool.Pool`
+learns from its processes is learned here from the queue and the run folders.
+"""
 
 import sys
 import time

@@ -214,7 +214,7 @@ def test_missing_is_what_is_neither_finished_nor_running_nor_queued(study, tmp_p
     jobs = [PlannedJob((f"fold={n}",)) for n in range(1, 6)]
     write_plan(study, jobs)
     made = write(study, jobs[:4], settings(pack=2, memory="3G"))
-    monkey = {"script": "s", "settings": made.settings.as_plain(), "pack": 2}
+    monkey = {"script": "s", "settings": made.settings.as_json(), "pack": 2}
     record = study / ".sweeps" / "slurm" / "77.json"
     record.write_text(json.dumps({**monkey, "jobs": [job.id for job in jobs[:4]]}))
     for job, state in zip(jobs, ("finished", "failed", "running", "interrupted"), strict=False):
@@ -245,7 +245,7 @@ def test_without_a_submission_there_is_nothing_to_retry(tmp_path):
 
 def test_settings_read_back_what_was_kept():
     found = settings(devices=2, setup=["a"], options=["--b"], time="1:00:00")
-    assert SlurmSettings.of(json.loads(json.dumps(found.as_plain()))) == found
+    assert SlurmSettings.of(json.loads(json.dumps(found.as_json()))) == found
     assert (found.devices, found.asked.nodes, found.asked.cpus) == (2, 1, 4)
     assert (found.asked.time, found.asked.options, found.asked.setup) == (
         "1:00:00",
