@@ -6,20 +6,22 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache
-from math import gcd
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torchaudio.functional import resample
 
 from sermm.core.errors import InputError
 from sermm.demo.prosody import Prosody
 
 SAMPLE_RATE_HZ: Final = 16_000
-_TAPS: Final = 48
+# Zero crossings of the filter on either side, and where it cuts, of the lower Nyquist frequency.
+_ZEROS: Final = 16
+_ROLLOFF: Final = 0.94
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +124,10 @@ class Synthesiser:
 
 
 def resampled(samples: Float[np.ndarray, " t"], rate_hz: int) -> Float[np.ndarray, " u"]:
-    """At 16 kHz, by a windowed sinc in polyphase form; the first sample stays where it is."""
-    bank, up, down = _filters(rate_hz)
-    n = -(-len(samples) * up // down)
-    places = np.arange(n) * down
-    padded = np.pad(samples, (_TAPS // 2 - 1, _TAPS // 2 + 1))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _TAPS)
-    shaped: np.ndarray = (windows[places // up] * bank[places % up]).sum(axis=1)
+    """At 16 kHz, by a windowed sinc; the first sample stays where it is."""
+    found = resample(torch.from_numpy(samples), rate_hz, SAMPLE_RATE_HZ, _ZEROS, _ROLLOFF)
+    shaped: np.ndarray = found.numpy()
     return shaped
-
-
-@cache
-def _filters(rate_hz: int) -> tuple[Float[np.ndarray, "up taps"], int, int]:
-    """One filter for each place between two samples, and the ratio of the rates."""
-    common = gcd(rate_hz, SAMPLE_RATE_HZ)
-    up, down = SAMPLE_RATE_HZ // common, rate_hz // common
-    cutoff = 0.94 * min(1.0, up / down)
-    fraction = np.arange(up)[:, None] / up
-    t = np.arange(_TAPS)[None] - (_TAPS // 2 - 1) - fraction
-    window = np.cos(np.pi * t / _TAPS) ** 2
-    bank = cutoff * np.sinc(cutoff * t) * window
-    return bank / bank.sum(axis=1, keepdims=True), up, down
 
 
 def _tilted(samples: Float[np.ndarray, " t"], tilt: float) -> Float[np.ndarray, " t"]:
