@@ -31,7 +31,7 @@ from sermm.runs.result import Counts, Epochs, Parameters, Published, Result, Sec
 from sermm.runs.versions import git_state, versions
 
 
-class Place(TypedDict):
+class EvaluationSetting(TypedDict):
     """Corpus, protocol and fold, by the names of `Result`.
 
     Runs are only compared where these agree. A `TypedDict` and not a dictionary, so that the fields
@@ -123,7 +123,7 @@ def outcome(
         floor=task.system.floor,
         variant=model.variant,
         settings={**overrides, **chosen_streams(model), **teacher_setting(config)},
-        **place_of(task),
+        **setting_of(task),
         metrics=metrics,
         parameters=parameters(task.system),
         seconds=seconds,
@@ -159,7 +159,7 @@ def with_options(result: Result, task: Task) -> Result:
     )
 
 
-def place_of(task: Task) -> Place:
+def setting_of(task: Task) -> EvaluationSetting:
     """Where the scores of a task belong in a report.
 
     `leaky` and `protocol_notes` are the protocol's own words, so that a table can warn of what it

@@ -42,7 +42,7 @@ class DamagedDescriptionError(InputError):
         )
 
 
-class Place(NamedTuple):
+class ItemRows(NamedTuple):
     """Where an item is: file name of its shard, first row, number of rows."""
 
     shard: str
@@ -108,7 +108,7 @@ class Index:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.shards: dict[str, Shard] = {}
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, ItemRows] = {}
         self.damaged: dict[str, str] = {}
         self.refresh()
 
@@ -186,7 +186,7 @@ class Index:
             )
         self.shards[name] = shard
         for key, length in zip(shard.keys, shard.lengths, strict=True):
-            self.places[key] = Place(name, start, length)
+            self.places[key] = ItemRows(name, start, length)
             start += length
 
     def _forget(self, names: Iterable[str]) -> None:
