@@ -62,14 +62,13 @@ def restored_fold(
     Raises:
         InputError: units of an utterance cannot be had.
     """
-    by_talker = observers(restored.system, "talker")
+    by_talker = bool(observers(restored.system, "talker"))
     heard = of_talkers(loaded, fold, ids) if by_talker else tuple(ids)
     work = work_of(config, loaded, heard, levels_of(config.model.system))
     # No part of it is chosen on or trained on: all that is asked for is served as it is.
     served = dataclasses.replace(fold, train=(), val=(), test=heard)
     data = data_module(work, config, served, restored.system)
-    if by_talker:
-        observe(by_talker, data.loader(heard), work.device)
+    observe(restored.system, "talker", data.loader(heard), work.device)
     return RestoredFold(config, loaded, fold, work, data)
 
 
@@ -197,5 +196,4 @@ def observe_fold(system: System, data: EmotionDataModule, work: Work) -> None:
     """
     by_training: Sequence[str] = data.fold.train
     for over, ids in (("global", by_training), ("talker", everything(data.fold))):
-        if parts := observers(system, over):
-            observe(parts, data.loader(ids), work.device)
+        observe(system, over, data.loader(ids), work.device)

@@ -17,7 +17,7 @@ from sermm.core.transcripts import spoken
 from sermm.data.audio import load
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
-from sermm.engine.assembly.normalisation import observe, observers
+from sermm.engine.assembly.normalisation import observe
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.inputs.batches import as_ids, unit_times
 from sermm.runs.predictions import Prediction
@@ -62,9 +62,8 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
     def batches() -> Iterator[Batch]:
         return (batch_of(restored, path, text, options.max_seconds) for path in paths)
 
-    if parts := observers(restored.system, "talker"):
-        # All files of one call are taken for one talker's.
-        observe(parts, batches(), device)
+    # All files of one call are taken for one talker's.
+    observe(restored.system, "talker", batches(), device)
     found = predict(restored.system, batches(), device, options.precision)
     classes = restored.result.classes
     return [labelled(path, p, classes) for path, p in zip(paths, found, strict=True)]

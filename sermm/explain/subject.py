@@ -21,7 +21,7 @@ from sermm.core.records import Fold
 from sermm.core.transcripts import spoken
 from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
-from sermm.engine.assembly.normalisation import observe, observers
+from sermm.engine.assembly.normalisation import observe
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.fold_data import corpus_and_fold, restored_fold
 from sermm.engine.inputs.corpus import Loaded
@@ -66,8 +66,7 @@ def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
     """
     options = restored.config.trainer
     batch = batch_of(restored, path, text, options.max_seconds)
-    if parts := observers(restored.system, "talker"):
-        observe(parts, [batch], device_for(options.accelerator))
+    observe(restored.system, "talker", [batch], device_for(options.accelerator))
     return Subject(
         name=path.name,
         folder=f"{_as_folder(path.stem)}-{digest([digest_file(path), text])[:8]}",
