@@ -1,5 +1,6 @@
 """Where the configuration lies, and how Hydra composes it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.papers import with_papers
+from sermm.configuration.schema import near
 from sermm.core.errors import InputError
 
 VERSION_BASE = "1.3"
+_UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
 def conf_dir() -> Path:
@@ -37,7 +40,24 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
             return hydra_compose(name, list(overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
+        explained = explain(error)
+        if (unknown := _UNKNOWN.search(str(error))) is not None:
+            # Hydra advises to add it with a plus, and then nothing would read it.
+            explained = _unknown_key(name, overrides, unknown[1])
+        raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+
+
+def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
+    """That there is no such key, and which come near it."""
+    parent, _, leaf = key.rpartition(".")
+    others = [word for word in overrides if word.split("=", 1)[0].lstrip("+~") != key]
+    try:
+        whole = compose(name, others)
+    except InputError as error:
+        return f"{key}: there is no such key, and {error}"
+    inside = OmegaConf.select(whole, parent) if parent else whole
+    known = [str(one) for one in inside] if isinstance(inside, DictConfig) else []
+    return f"{key}: there is no such key; {near(leaf, known)}"
 
 
 def explain(error: Exception) -> str:

@@ -83,8 +83,8 @@ def _reasons(error: ValidationError, kind: type[Record], where: str) -> str:
         path = [str(part) for part in one["loc"] if not _is_alternative(str(part))]
         key = ".".join([where, *path] if where else path)
         if one["type"] == "extra_forbidden":
-            near = _near(path[-1], known_keys(kind, path[:-1]))
-            found.setdefault(f"{key}: there is no such key; {near}", [])
+            hint = near(path[-1], known_keys(kind, path[:-1]))
+            found.setdefault(f"{key}: there is no such key; {hint}", [])
         elif one["type"] == "missing":
             found.setdefault(f"{key} is missing: give it a value", [])
         else:
@@ -113,7 +113,8 @@ def _is_alternative(part: str) -> bool:
     return "[" in part or part in {"int", "float", "str", "bool", "none", "constrained-int"}
 
 
-def _near(name: str, known: Sequence[str]) -> str:
+def near(name: str, known: Sequence[str]) -> str:
+    """What comes near a name that is not known; all that are, where nothing does."""
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"close to it: {', '.join(close)}" if close else f"known are {', '.join(sorted(known))}"
 

@@ -147,7 +147,15 @@ def test_folds_and_seeds_of_a_system_share_its_key():
     ("overrides", "says"),
     [
         (["modle=late_fusion"], "modle"),
-        (["model.system.branch.widht=3"], "widht"),
+        (
+            ["model.system.branch.widht=3"],
+            "branch.widht: there is no such key; close to it: width ",
+        ),
+        (
+            ["trainer.max_epoch=1"],
+            "trainer.max_epoch: there is no such key; close to it: max_epochs",
+        ),
+        (["callbacks=[1]"], "callbacks: there is no such key; known are align, augment"),
         (["model=no_such"], "no_such"),
         (["trainer.devices=0"], "trainer.devices"),
     ],
