@@ -9,7 +9,8 @@ RUN/evaluations/<digest>/.
   sermm evaluate 0123456789abcdef fold=2 split=val
   sermm evaluate 0123456789abcdef data=emodb data.root=/corpora/emodb protocol=groups5 format=json
 
-Keys: split (train | val | test | all), format (table | json), runs_dir, and all of data, protocol,
+Keys: split (train | val | test | all), trust (packages of own code that the run may name),
+format (table | json), runs_dir, and all of data, protocol,
 trainer, fold, seed, cache_dir.
 """
 
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     """Evaluates; returns the exit status."""
     usage = "sermm evaluate RUN [split=test] [key=value ...]"
     words, own, overrides = parse_own(
-        arguments, {"split": None, "format": "table", "runs_dir": None}, usage
+        arguments, {"split": None, "trust": None, "format": "table", "runs_dir": None}, usage
     )
     output = choice(own["format"], "format", ("table", "json"))
     if len(words) != 1:
@@ -39,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.evaluate import evaluate
     from sermm.runs.find import find_run
 
-    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
+    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])), own["trust"])
     evaluation, folder = evaluate(restored, overrides, own["split"])
     record = {**evaluation.as_json(), "folder": str(folder)}
     print(json.dumps(record, indent=2) if output == "json" else text(evaluation, folder))

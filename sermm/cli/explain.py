@@ -14,7 +14,8 @@ words are those of the English VADER lexicon, or of lexicon=FILE (UTF-8, one wor
   sermm explain 0123456789abcdef call.wav text="I told you so!" format=json
   sermm explain 0123456789abcdef utterance=03a01Fa lexicon=negativ.txt to=pictures
 
-Keys: utterance, text, lexicon, to, format (table | json), runs_dir.
+Keys: utterance, text, lexicon, to, trust (packages of own code that the run may name),
+format (table | json), runs_dir.
 """
 
 import json
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sermm.explain.subject import Subject
 
 USAGE = 'sermm explain RUN utterance=ID | FILE.wav [text="..."] [lexicon=FILE] [to=FOLDER]'
-_KEYS = ("utterance", "text", "lexicon", "to", "runs_dir")
+_KEYS = ("utterance", "text", "lexicon", "to", "trust", "runs_dir")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -56,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.runs.find import find_run
 
     negative = negative_words(Path(own["lexicon"]) if own["lexicon"] else None)
-    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
+    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])), own["trust"])
     subject = _subject(restored, words[1:], own)
     explained = explain(restored, subject, negative)
     default = restored.folder.path / "explanations" / subject.folder

@@ -8,7 +8,7 @@ transcript, and says so.
   sermm predict runs/first/0123456789abcdef call.wav
   sermm predict 0123456789abcdef call.wav text="I told you so" format=json
 
-Keys: text, format (table | json), runs_dir.
+Keys: text, trust (packages of own code that the run may name), format (table | json), runs_dir.
 """
 
 import json
@@ -24,7 +24,9 @@ from sermm.core.errors import InputError
 def run(arguments: Sequence[str]) -> int:
     """Predicts; returns the exit status."""
     usage = 'sermm predict RUN FILE... [text="..."] [format=table|json]'
-    words, own = parse(arguments, {"text": None, "format": "table", "runs_dir": None}, usage)
+    words, own = parse(
+        arguments, {"text": None, "trust": None, "format": "table", "runs_dir": None}, usage
+    )
     output = choice(own["format"], "format", ("table", "json"))
     if len(words) < 2:
         raise InputError(f"give a run and at least one file. Usage: {usage}")
@@ -34,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     from sermm.engine.predict import label_files
     from sermm.runs.find import find_run
 
-    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])))
+    restored = restore(find_run(words[0], runs_folder(own["runs_dir"])), own["trust"])
     if restored.system.text_encoder is not None and own["text"] is None:
         print("no text= given: the system sees an empty transcript", file=sys.stderr)
     if restored.system.needs.intersection(LEVELS):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -19,6 +20,7 @@ from sermm.configuration.schema import near
 from sermm.core.errors import InputError
 
 VERSION_BASE = "1.3"
+_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -135,15 +137,22 @@ def as_yaml(plain: Mapping[str, Any]) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads back what `as_yaml` gave.
+    """Reads back what `as_yaml` gave; a file by somebody else takes no more time than its length.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is damaged, or holds what `as_yaml` never writes.
     """
     try:
-        return _as_mapping(OmegaConf.to_container(OmegaConf.load(path)))
+        text = path.read_text(encoding="utf-8")
+        # A few lines of aliases to aliases stand for billions of values.
+        if any(isinstance(one, yaml.AliasEvent) for one in yaml.parse(text, _PARSER)):
+            raise InputError(f"{path} holds YAML aliases, which no run writes; it is not read")
+        return _as_mapping(OmegaConf.to_container(OmegaConf.create(text)))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; is this a run folder?") from error
+    except (UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is damaged ({reason}); train the run again") from error
 
 
 def _as_mapping(container: Any) -> dict[str, Any]:

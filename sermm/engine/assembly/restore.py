@@ -11,6 +11,7 @@ from pathlib import Path
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.assembly.build import build, read_weights
+from sermm.engine.assembly.trust import refuse_untrusted, trusted_packages
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 from sermm.runs.layout import CONFIG
@@ -34,14 +35,16 @@ class Restored:
     system: System
 
 
-def restore(path: Path) -> Restored:
+def restore(path: Path, trust: str | None = None) -> Restored:
     """Builds the run's system with its chosen weights.
 
     Args:
         path: of a run folder.
+        trust: packages of own code that it may name, separated by commas, beside $SERMM_TRUST.
 
     Raises:
-        InputError: the run is not finished, or its files are broken, or it is a combination.
+        InputError: the run is not finished, or its files are broken, or it is a combination, or it
+            names what a run is not made of.
     """
     folder = RunFolder(path)
     result = folder.finished()
@@ -51,6 +54,7 @@ def restore(path: Path) -> Restored:
             f"{path} is a combination and has no weights; use its parts: {', '.join(result.parts)}"
         )
     config = RunConfig.load(path / CONFIG)
+    refuse_untrusted(config, trusted_packages(trust))
     system = build(config, len(result.classes), folder.assets, transcripts=())
     read_weights(system, folder.best)
     return Restored(folder, config, result, system.eval())
