@@ -86,8 +86,10 @@ class Sweep:
             InputError: the configuration is wrong.
         """
         hydra = HydraConfig.get()
-        config, words = RunConfig.from_hydra(cfg), list(hydra.overrides.task)
-        many = hydra.mode == RunMode.MULTIRUN
+        many, words = hydra.mode == RunMode.MULTIRUN, list(hydra.overrides.task)
+        config = self._composed(cfg, words, many)
+        if config is None:
+            return None
         self._expect(config, many)
         if many and config.trainer.devices != 1:
             raise InputError(
@@ -104,6 +106,21 @@ class Sweep:
                 self.error = error
             return None
         return self._finished(config, result)
+
+    def _composed(self, cfg: DictConfig, words: Sequence[str], many: bool) -> RunConfig | None:
+        """The configuration of a run; None for one of many that is refused.
+
+        It gets no run folder, so a note says why: `sermm status` would have it wait for ever.
+        """
+        try:
+            return RunConfig.from_hydra(cfg)
+        except InputError as error:
+            write_note(Path(str(cfg.runs_dir)) / str(cfg.study), words, Note(error=str(error)))
+            if not many:
+                raise
+            self._many = True
+            self.fail(f"{' '.join(words)}: {error}")
+            return None
 
     def plan(self, config: RunConfig, words: Sequence[str]) -> PlannedRun | float | None:
         """What is left to be done for a run of a sweep.

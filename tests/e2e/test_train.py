@@ -74,6 +74,23 @@ def test_one_failing_job_does_not_stop_the_others(train_words, tmp_path, capsys)
     assert "fold 6 of 5" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("launcher", ["basic", "gpu_pool"])
+def test_a_value_that_is_refused_stops_no_other_run_of_a_sweep(
+    launcher, train_words, tmp_path, capsys
+):
+    words = [word for word in train_words if not word.startswith("hydra/launcher")]
+    words += [f"hydra/launcher={launcher}", "model=majority", "trainer.precision=auto,half"]
+    assert main([*words, "fold=1,2", "-m"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("trainer.precision=half: expected auto, 32-true") >= 2
+    results = list((tmp_path / "runs/default").glob("*/result.json"))
+    assert len(results) == 2
+    assert not list((tmp_path / "runs/default").glob("*/status.json"))[2:]
+    if launcher == "gpu_pool":
+        assert main(["status", "default", f"runs_dir={tmp_path / 'runs'}"]) == 1
+        assert "trainer.precision=half: expected" in capsys.readouterr().out
+
+
 def test_evaluate_says_what_was_trained_on(train_words, tmp_path, capsys):
     assert main([*train_words, "model=lookup"]) == 0
     run = str(next((tmp_path / "runs/default").glob("*")))
