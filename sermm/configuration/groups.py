@@ -17,6 +17,8 @@ from sermm.configuration.schema import (
 )
 
 HUMAN: Final = "human"
+# What `sermm.encoders.precision` knows, and auto: by the device.
+PrecisionWord = Literal["auto", "32-true", "bf16-mixed", "bf16-true"]
 _SEMITONES: Final = 12.0
 
 
@@ -33,7 +35,7 @@ class TrainerConfig(Record):
     max_seconds: Positive
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
     devices: Count
-    precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true"]
+    precision: PrecisionWord
     num_workers: Natural
     keep_audio_mb: Natural
 
@@ -46,7 +48,7 @@ class FeaturesConfig(Record):
     normalise: Literal["none", "global", "utterance", "talker"]
     checkpointing: bool
     dtype: Literal["float16", "bfloat16", "float32"] | None = None
-    precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true"] | None = None
+    precision: PrecisionWord | None = None
     batch_seconds: Positive | None = None
 
 
