@@ -28,6 +28,7 @@ from sermm.configuration.compose import (
     conf_dir,
     explain,
     first_of_sweep,
+    set_whole,
 )
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
@@ -71,7 +72,8 @@ def launch(arguments: Sequence[str], job: Callable[[DictConfig], float | None]) 
     # Lightning starts further processes of a run by the path in argv[0], unless there is a module.
     started.__spec__ = None
     sweeps = [a for a in arguments if a in {"-m", "--multirun"}]
-    sys.argv = [__file__, *sweeps[:1], *(a for a in arguments if a not in sweeps)]
+    words = set_whole([a for a in arguments if a not in sweeps])
+    sys.argv = [__file__, *sweeps[:1], *words]
     try:
         hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="train")(
             job

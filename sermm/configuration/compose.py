@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sermm.core.errors import InputError
 
 VERSION_BASE = "1.3"
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Maps and rules that a word sets as a whole. Hydra would merge it into what is there.
+_WHOLE = ("protocol.labels", "protocol.fold_rule", "protocol.validation_rule")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -40,13 +43,45 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            return hydra_compose(name, list(overrides))
+            return hydra_compose(name, set_whole(overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
         if (unknown := _UNKNOWN.search(str(error))) is not None:
             # Hydra advises to add it with a plus, and then nothing would read it.
             explained = _unknown_key(name, overrides, unknown[1])
         raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+
+
+def set_whole(overrides: Sequence[str]) -> list[str]:
+    """The overrides with what makes Hydra set some mappings (`_WHOLE`) instead of merging them.
+
+    `protocol.labels={calm: calm}` takes the place of the map; with a plus Hydra adds to it. Done
+    again, it changes nothing: a job of a sweep is known by its words.
+    """
+    words: list[str] = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        emptied = f"{key}=null"
+        if key in _WHOLE and value.lstrip().startswith("{") and emptied not in overrides:
+            words.append(emptied)
+        words.append(word)
+    return words
+
+
+@cache
+def each_of(group: str) -> dict[str, dict[str, Any]]:
+    """What every file of a group gives, by its name; those with an underscore are parts of others.
+
+    For those who look for another one, maybe in the middle of a run that Hydra has started.
+    """
+    names = sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
+    hydra = GlobalHydra.instance()
+    started, hydra.hydra = hydra.hydra, None
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+            return {one: resolved(hydra_compose(f"{group}/{one}"))[group] for one in names}
+    finally:
+        hydra.hydra = started
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:

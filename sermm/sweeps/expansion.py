@@ -16,7 +16,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sermm.configuration.compose import VERSION_BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.compose import (
+    VERSION_BASE,
+    conf_dir,
+    explain,
+    first_of_sweep,
+    set_whole,
+)
 from sermm.core.errors import InputError
 from sermm.runs.plans import PlannedJob
 
@@ -38,6 +44,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
     Raises:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
+    words = set_whole(words)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
