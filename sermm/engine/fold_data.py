@@ -19,7 +19,7 @@ from sermm.data.dataset import StoredStream
 from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.inputs.batches import inputs_of
-from sermm.engine.inputs.corpus import Loaded, load
+from sermm.engine.inputs.corpus import Loaded, fold_of, load
 from sermm.engine.inputs.work import Work, work_of
 from sermm.models.base import CountingSystem, System
 
@@ -86,7 +86,7 @@ def corpus_and_fold(config: RunConfig) -> tuple[Loaded, Fold]:
         InputError: the corpus cannot be read, or the protocol has no such fold.
     """
     loaded = load(config)
-    return loaded, loaded.protocol.fold(loaded.reading.utterances, config.fold, config.seed)
+    return loaded, fold_of(config, loaded, config.fold, config.seed)
 
 
 def of_talkers(loaded: Loaded, fold: Fold, ids: Collection[str]) -> tuple[str, ...]:
