@@ -127,11 +127,12 @@ class Iemocap:
             return ()
         found = Counts.of(utterances)
         differing = self._expected.differing(found)
+        # First, and below the long tables once more.
+        wrong = f"missing or wrong:{_listed(problems) or ' no file, as far as names tell'}"
         if differing and not self._partial:
             raise InputError(
                 f"corpus {self.name}: {self.root} does not hold what a whole copy holds\n"
-                f"{compared(self._expected, found)}\n"
-                f"missing or wrong:{_listed(problems) or ' no file, as far as names tell'}\n"
+                f"{wrong}\n{compared(self._expected, found)}\n{wrong}\n"
                 "complete the copy, or set data.partial=true to use a part"
             )
         return tuple(_incomplete(table, self._expected, found) for table in differing)
