@@ -8,7 +8,7 @@ corpus that made the run even when these have changed since.
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
 import torch
@@ -48,6 +48,7 @@ class EvaluationSetting(TypedDict):
     n_folds: int
     seed: int
     split_digest: str
+    balance: dict[str, Any]
 
 
 def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
@@ -177,6 +178,7 @@ def setting_of(task: Task) -> EvaluationSetting:
         "n_folds": protocol.n_folds(task.loaded.reading.utterances),
         "seed": task.config.seed,
         "split_digest": fold.digest,
+        "balance": asdict(task.loaded.balance),
     }
 
 

@@ -104,6 +104,7 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
     config, folder = placed.config, placed.folder
     # From here on the run can be seen, and resumed by the same command.
     folder.start(config.as_yaml())
+    print(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}", flush=True)
     with tracked(config, folder.path) as tracker:
         with stoppable(folder):
             tracker.start()

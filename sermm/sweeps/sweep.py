@@ -70,6 +70,8 @@ class Sweep:
         # Runs that another sweep of the same study is making.
         self._elsewhere: list[str] = []
         self._protocols: set[str] = set()
+        # What has been said of the corpus under each protocol.
+        self._balances: set[str] = set()
 
     def job(self, cfg: DictConfig) -> float | None:
         """Makes a run here; if it is one of many a failure is noted and the others go on.
@@ -138,6 +140,7 @@ class Sweep:
         self._expect(config, many=True)
         try:
             placed = place(config, words)
+            self._say(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}")
             if placed.result is not None:
                 return self._finished(config, placed.result)
             if placed.folder.busy:
@@ -239,6 +242,12 @@ class Sweep:
             traceback.print_exception(error)
         self.fail(f"{config.title}: {type(error).__name__}: {error}")
 
+    def _say(self, balance: str) -> None:
+        """Prints which rows of the corpus take part, once for each protocol."""
+        if balance not in self._balances:
+            self._balances.add(balance)
+            print(balance, flush=True)
+
     def _leave(self, name: str) -> None:
         """Notes a run that another process is making."""
         self._elsewhere.append(name)
@@ -327,7 +336,9 @@ class Launch:
 def summary(result: Result) -> str:
     """A finished run in one line."""
     metrics, epochs, took_s = result.metrics, result.epochs, result.seconds.total or 0.0
+    absent = ", ".join(result.untested)
     return (
-        f"test UA {result.test_ua:.3f}, WA {metrics['test/wa']:.3f}; "
+        f"test UA {result.test_ua:.3f}{f' (no {absent} there)' if absent else ''}, "
+        f"WA {metrics['test/wa']:.3f}; "
         f"epoch {epochs.best} of {epochs.last}, {took_s:.0f} s, {result.key}"
     )
