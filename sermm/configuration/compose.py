@@ -15,12 +15,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sermm.configuration.groups import ModelConfig
 from sermm.configuration.papers import with_papers
 from sermm.configuration.schema import near
 from sermm.core.errors import InputError
 
 VERSION_BASE = "1.3"
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What an interpolation reads of the model.
+_READ = re.compile(r"\{model\.(\w+)")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -99,6 +102,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         InputError: something is missing, such as the encoder that a model asks for.
     """
+    _refuse_unread(cfg)
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -110,6 +114,20 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     if "model" in resolved:
         resolved["model"] = with_papers(with_streams(resolved["model"]))
     return resolved
+
+
+def _refuse_unread(cfg: DictConfig) -> None:
+    """Refuses a key of the model that is none of a model's and that no interpolation reads.
+
+    A model's file may have keys of its own (`step` of deberta_bilstm), so the record cannot tell.
+    """
+    model = cfg.get("model")
+    if not isinstance(model, DictConfig):
+        return
+    known = {*ModelConfig.model_fields, "available", *_READ.findall(OmegaConf.to_yaml(cfg))}
+    for key in map(str, model):
+        if key not in known:
+            raise InputError(f"model.{key}: there is no such key; {near(key, sorted(known))}")
 
 
 def with_streams(model: dict[str, Any]) -> dict[str, Any]:
