@@ -31,6 +31,7 @@ from sermm.configuration.compose import (
 )
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
+from sermm.core.failures import TRACEBACK
 from sermm.runs.folder import make_folder
 
 
@@ -50,9 +51,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def execute(words: list[str]) -> int:
-    """`sermm train` as a process of a pool calls it."""
+    """`sermm train` as a process of a pool calls it: what it says goes into a log."""
     from sermm.cli.main import main
 
+    os.environ.setdefault(TRACEBACK, "1")
     return main(["train", *words])
 
 

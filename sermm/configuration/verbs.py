@@ -26,6 +26,7 @@ from sermm.configuration.schema import (
     Format,
     Items,
     Natural,
+    Place,
     Positive,
     Record,
     Word,
@@ -49,7 +50,7 @@ class CorpusConfig(Composed):
 
     data: NamedField
     protocol: NamedField
-    cache_dir: str
+    cache_dir: Place
     text: TextConfig = TextConfig(source=HUMAN)
 
 

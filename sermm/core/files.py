@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sermm.core.errors import InputError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -21,6 +23,28 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def place(path: Path, what: str, key: str, variable: str) -> Iterator[None]:
+    """Within, a folder that cannot be made or written is one message that names its key.
+
+    Args:
+        path: of the folder.
+        what: is kept there, for the message.
+        key: of the configuration, by which another place is chosen.
+        variable: of the environment, likewise.
+
+    Raises:
+        InputError: that message.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write the {what} {path}: {error.strerror}; choose another place with "
+            f"{key}= or {variable}"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -158,11 +158,14 @@ def test_folds_and_seeds_of_a_system_share_its_key():
         (["callbacks=[1]"], "callbacks: there is no such key; known are align, augment"),
         (["model=no_such"], "no_such"),
         (["trainer.devices=0"], "trainer.devices"),
+        (["+model.stpe=1"], "model.stpe: there is no such key; close to it: step"),
+        (["+model.papers.x=1"], r"model\.papers\.x=1"),
+        (["cache_dir="], "cache_dir=: expected a folder"),
     ],
 )
 def test_a_misspelt_key_or_value_is_named(overrides, says):
     with pytest.raises(InputError, match=says):
-        RunConfig.of(overrides)
+        RunConfig.of([*overrides, "model=deberta_bilstm"] if "stpe" in says else overrides)
 
 
 def test_a_model_without_its_encoder_says_which_key_is_missing():

@@ -17,6 +17,7 @@ from sermm.configuration.component import Component
 from sermm.configuration.groups import HUMAN
 from sermm.configuration.verbs import CorpusConfig
 from sermm.core.errors import InputError
+from sermm.core.files import place
 from sermm.core.records import Reading, Utterance
 from sermm.core.transcripts import spoken
 from sermm.data.checks import check
@@ -78,6 +79,9 @@ def load(config: CorpusConfig) -> Loaded:
         InputError: the corpus cannot be read, the protocol selects nothing of it, or there are no
             machine transcripts by the name that `text.source` gives.
     """
+    # It may be somebody else's to write in: what is kept there can be read all the same.
+    with place(Path(config.cache_dir), "cache", "cache_dir", "SERMM_CACHE"):
+        Path(config.cache_dir).mkdir(parents=True, exist_ok=True)
     protocol: EvaluationProtocol = config.protocol.make()
     reader, reading = _read(json.dumps(config.data.as_plain(), sort_keys=True))
     selected = protocol.select(reading.utterances)
