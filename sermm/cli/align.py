@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sermm.core.errors import InputError
+from sermm.core.transcripts import composed
 from sermm.report.output.console import problem_parts, simple_table
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from sermm.engine.inputs.corpus import Loaded
     from sermm.engine.inputs.units import Units
 
-_NO_FILE_NAME = re.compile(r"[/\\\0]")
+_NO_FILE_NAME = re.compile(r"[\\\0]|^\.{1,2}$")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,7 +69,8 @@ def only(loaded: "Loaded", utterance_id: str) -> "Loaded":
     Raises:
         InputError: it is not there.
     """
-    members = tuple(u for u in loaded.reading.utterances if u.id == utterance_id)
+    wanted = composed(utterance_id)
+    members = tuple(u for u in loaded.reading.utterances if composed(u.id) == wanted)
     if not members:
         raise InputError(
             f"utterance={utterance_id}: protocol {loaded.protocol.name} selects no utterance of "
@@ -109,13 +111,14 @@ def summarise(
 
 
 def write(folder: Path, loaded: "Loaded", found: "Mapping[Level, Units]") -> None:
-    """One TextGrid an utterance."""
+    """One TextGrid an utterance, in the folders of its id: `align.mfa_dir` finds them again."""
     from sermm.units.textgrid import write_textgrid
 
     for u in loaded.reading.utterances:
         units = {level: known.spans[u.id] for level, known in found.items()}
-        name = f"{_NO_FILE_NAME.sub('_', u.id)}.TextGrid"
-        write_textgrid(folder / name, units, loaded.durations[u.id])
+        parts = [_NO_FILE_NAME.sub("_", part) for part in u.id.split("/") if part]
+        path = folder.joinpath(*parts[:-1], f"{parts[-1]}.TextGrid")
+        write_textgrid(path, units, loaded.durations[u.id])
 
 
 def render(summary: Mapping[str, Any]) -> str:
