@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed, percent
 from sermm.core.transcripts import composed
 from sermm.report.output.console import problem_parts, simple_table
 
@@ -126,7 +127,8 @@ def render(summary: Mapping[str, Any]) -> str:
     from rich.console import Console
 
     parts: list[RenderableType] = [
-        f"{summary['data']}: {summary['utterances']} utterances, {summary['seconds'] / 3600:.2f} h",
+        f"{summary['data']}: {summary['utterances']} utterances, "
+        f"{fixed(summary['seconds'] / 3600, 2)} h",
         _level_table(summary["levels"]),
     ]
     if "units" in summary:
@@ -144,7 +146,7 @@ def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
     table = simple_table("units", "utterances by source", "number", "a second", "mean", "median")
     for level, row in levels.items():
         sources = ", ".join(f"{source} {n}" for source, n in row["utterances"].items())
-        rate = "-" if row["per_second"] is None else f"{row['per_second']:.2f}"
+        rate = "-" if row["per_second"] is None else fixed(row["per_second"], 2)
         lengths = (_ms(row[key]) for key in ("mean_s", "median_s"))
         table.add_row(f"{level}s", sources, str(row["units"]), rate, *lengths)
     return table
@@ -153,7 +155,7 @@ def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
 def _unit_table(units: Sequence[Mapping[str, Any]]) -> "Table":
     table = simple_table("level", "start", "end", "symbol", "source")
     for unit in units:
-        times = (f"{unit[key]:.3f} s" for key in ("start_s", "end_s"))
+        times = (f"{fixed(unit[key], 3)} s" for key in ("start_s", "end_s"))
         table.add_row(unit["level"], *times, unit["symbol"], unit["source"])
     return table
 
@@ -167,10 +169,10 @@ def _agreement_parts(against: Mapping[str, Any]) -> list["RenderableType"]:
             cells = ["-"] * 5
             if (found := row[side]) is not None:
                 cells = [_ms(found["median_s"]), _ms(found["mean_s"])]
-                cells += [f"{100 * v:.1f} %" for k, v in found.items() if k.startswith("within")]
+                cells += [f"{percent(v)} %" for k, v in found.items() if k.startswith("within")]
             table.add_row(f"{level} {side}", str(row["units"]), str(row["matched"]), *cells)
     return [f"Boundaries, how far from those of source {against['source']}:", table]
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1000 * seconds:.0f} ms"
+    return "-" if seconds is None else f"{fixed(seconds, 0, 1000)} ms"
