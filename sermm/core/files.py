@@ -2,10 +2,11 @@
 
 import json
 import os
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from sermm.core.errors import InputError
@@ -66,6 +67,20 @@ def read_json(path: Path) -> Any:
         json.JSONDecodeError: it is not JSON.
     """
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def on_disk(folder: Path, name: str) -> Path:
+    """`folder / name`, its parts in the Unicode form that the disk has them in.
+
+    macOS decomposes the names of files (ü is u and a mark), tables have them composed. Where there
+    is no such file in either form, the path as it was asked for.
+    """
+    at = folder
+    for part in PurePath(name).parts:
+        forms = dict.fromkeys((part, *(unicodedata.normalize(f, part) for f in ("NFC", "NFD"))))
+        there = (at / form for form in forms if len(forms) > 1 and (at / form).exists())
+        at = next(there, at / part)
+    return at
 
 
 def size_text(n_bytes: int) -> str:

@@ -67,7 +67,7 @@ class EmoDb:
 
     def spans(self, utterance: Utterance, level: Level) -> tuple[Span, ...]:
         """The hand labels of phones or syllables; empty where there are none, as for words."""
-        return label_spans(utterance.path, utterance.id, level)
+        return label_spans(utterance.path, utterance.id, level, self.root)
 
     def _parse(self, path: Path) -> Utterance | Problem:
         match = _NAME.fullmatch(path.stem)

@@ -7,7 +7,9 @@ from math import isfinite
 from pathlib import Path, PurePath
 
 from sermm.core.errors import InputError
+from sermm.core.files import on_disk
 from sermm.core.records import Act, Problem, Reading, Utterance
+from sermm.core.transcripts import composed
 from sermm.corpora.clips import map_label
 from sermm.corpora.tables import Row, read_table
 
@@ -50,7 +52,7 @@ class Manifest:
         """
         self.manifest = None if manifest is None else Path(manifest)
         self.root = None if root is None else Path(root)
-        self.labels = dict(labels) if labels else None
+        self.labels = {composed(word): code for word, code in labels.items()} if labels else None
         self.name = name
         given = dict(columns or {})
         if unknown := sorted(set(given) - {*REQUIRED, *OPTIONAL}):
@@ -98,7 +100,7 @@ class Manifest:
         for row in read_table(manifest, self.columns, self._asked_for):
             try:
                 cells = _Cells(row)
-                path = root / cells.required("path")
+                path = on_disk(root, cells.path)
                 if not is_file(path):
                     raise _BadRow(f"no such audio file: {path}", "missing_wav")
                 label, troubles = self._label(row)
@@ -108,7 +110,7 @@ class Manifest:
                 yield row, None, [Problem(row.where, what, error.kind)]
 
     def _label(self, row: Row) -> tuple[str | None, list[Problem]]:
-        word = row.cells["label"] or None
+        word = composed(row.cells["label"] or "") or None
         labels = self.labels if self.labels is not None or word is None else {word: word}
         return map_label(word, labels or {}, where=row.where)
 
@@ -148,8 +150,14 @@ class _Cells:
     row: Row
 
     def optional(self, column: str) -> str | None:
-        """The text of a cell, None if empty."""
-        return (self.row.cells[column] or "").strip() or None
+        """The text of a cell in Unicode's composed form, None if empty: a talker is one."""
+        return composed((self.row.cells[column] or "").strip()) or None
+
+    @property
+    def path(self) -> str:
+        """The path as it stands: files are looked for in both forms of their names."""
+        self.required("path")
+        return (self.row.cells["path"] or "").strip()
 
     def required(self, column: str) -> str:
         """The text of a cell that must not be empty."""

@@ -9,6 +9,7 @@ from typing import Any
 import polars
 
 from sermm.core.errors import InputError
+from sermm.core.transcripts import composed
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -38,6 +39,8 @@ def read_table(path: Path, columns: Mapping[str, str], required: Collection[str]
         InputError: the format is unknown, the file cannot be read, has no row, or lacks a column.
     """
     frame = _frame(path)
+    frame = frame.rename({name: composed(name) for name in frame.columns})
+    columns = {ours: composed(theirs) for ours, theirs in columns.items()}
     names = [columns[ours] for ours in columns if ours in required]
     if missing := [name for name in names if name not in frame.columns]:
         raise InputError(

@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from pathlib import Path
 
 import polars
@@ -231,3 +232,25 @@ def test_configured_from_the_command_line(folder):
         config = compose("manifest", overrides)
     (one,) = instantiate(config).read().utterances
     assert one.label == "hap"
+
+
+@pytest.mark.parametrize(("cell", "disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_in_either_form_of_unicode(folder, cell, disk):
+    def row(form, name):
+        cells = (f"Jürgen/{name}.wav", "Ärger", "Jürgen")
+        return ",".join(unicodedata.normalize(form, text) for text in cells)
+
+    for name in ("für", "über"):
+        path = folder / unicodedata.normalize(disk, f"Jürgen/{name}.wav")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    header = unicodedata.normalize(cell, "path,Gefühl,speaker")
+    table = write(folder, "\n".join((header, row(cell, "für"), row("NFC", "über"))))
+    columns, labels = {"label": "Gefühl"}, {unicodedata.normalize("NFD", "Ärger"): "ang"}
+    reading = Manifest(table, columns=columns, labels=labels).read()
+    assert reading.problems == ()
+    assert [(u.id, u.speaker, u.label) for u in reading.utterances] == [
+        ("Jürgen/für", "Jürgen", "ang"),
+        ("Jürgen/über", "Jürgen", "ang"),
+    ]
+    assert all(u.path.is_file() for u in reading.utterances)

@@ -49,6 +49,7 @@ class Loaded:
         digests: of the audio of each utterance.
         texts: what text encoders read of each utterance.
         text_source: where the texts come from (`text.source`), as the result records it.
+        listed: all utterances that the corpus lists, also those that the protocol leaves out.
     """
 
     reader: Reader
@@ -58,6 +59,7 @@ class Loaded:
     digests: dict[str, str]
     texts: dict[str, str]
     text_source: dict[str, Any]
+    listed: tuple[Utterance, ...] = ()
 
     @cached_property
     def targets(self) -> dict[str, str]:
@@ -104,6 +106,7 @@ def load(config: CorpusConfig) -> Loaded:
         digests,
         texts,
         source,
+        reading.utterances,
     )
 
 
