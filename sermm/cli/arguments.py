@@ -92,4 +92,4 @@ def choice(value: str | None, key: str, among: Sequence[str]) -> str:
 
 def runs_folder(value: str | None) -> Path:
     """Where studies are: `runs_dir=`, else SERMM_RUNS, else `runs`."""
-    return Path(value or os.environ.get("SERMM_RUNS") or "runs")
+    return Path(value or os.environ.get("SERMM_RUNS") or "runs").expanduser()
