@@ -78,6 +78,6 @@ def test_only_the_start_of_a_text_is_a_home(home):
     assert at_home("~nobody-here/x") == "~nobody-here/x"
 
 
-@pytest.mark.parametrize("word", ["runs_dir=~/elsewhere", "cache_dir=~/elsewhere"])
+@pytest.mark.parametrize("word", ["text.allow_empty=true", "cache_dir=~/elsewhere"])
 def test_neither_changes_a_key(word):
     assert run_key(RunConfig.of([*DEMO, word])) == run_key(RunConfig.of(DEMO))
