@@ -54,7 +54,8 @@ def parse_own(
             continue
         key, value = argument.split("=", 1)
         if key in known:
-            own[key] = value
+            # A shell leaves it alone after an equals sign.
+            own[key] = str(Path(value).expanduser()) if value.startswith("~/") else value
         else:
             others.append(argument)
     return words, own, others
