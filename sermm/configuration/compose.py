@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sermm.configuration.groups import ModelConfig
 from sermm.configuration.papers import with_papers
 from sermm.configuration.schema import near
+from sermm.configuration.words import at_home, readable
 from sermm.core.errors import InputError
 
 VERSION_BASE = "1.3"
@@ -25,6 +26,8 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What an interpolation reads of the model.
 _READ = re.compile(r"\{model\.(\w+)")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
+# For what Hydra itself makes folders of, before `resolved`.
+OmegaConf.register_new_resolver("at_home", at_home, replace=True)
 
 
 def conf_dir() -> Path:
@@ -41,9 +44,10 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
         InputError: a key or a value is not known, with Hydra's own explanation.
     """
     GlobalHydra.instance().clear()
+    overrides = readable(overrides)
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            return hydra_compose(name, list(overrides))
+            return hydra_compose(name, overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
         if (unknown := _UNKNOWN.search(str(error))) is not None:
@@ -80,7 +84,7 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
         InputError: an override cannot be read.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(readable(overrides))
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
@@ -97,7 +101,7 @@ def _first(override: Override) -> str:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values with every interpolation resolved.
+    """The configuration as plain values with every interpolation and every `~/` resolved.
 
     Raises:
         InputError: something is missing, such as the encoder that a model asks for.
@@ -110,7 +114,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             f"{explain(error)}. A model takes its encoders from encoder/speech and encoder/text: "
             "choose one of each that it needs (encoder/text=hf), and give every value marked ???"
         ) from error
-    resolved = _as_mapping(plain)
+    resolved = _as_mapping(at_home(plain))
     if "model" in resolved:
         resolved["model"] = with_papers(with_streams(resolved["model"]))
     return resolved

@@ -78,7 +78,8 @@ def on_disk(folder: Path, name: str) -> Path:
     at = folder
     for part in PurePath(name).parts:
         forms = dict.fromkeys((part, *(unicodedata.normalize(f, part) for f in ("NFC", "NFD"))))
-        there = (at / form for form in forms if len(forms) > 1 and (at / form).exists())
+        # `os.path`: what is too long for a name is not there, and no error.
+        there = (at / form for form in forms if len(forms) > 1 and os.path.exists(at / form))  # noqa: PTH110
         at = next(there, at / part)
     return at
 

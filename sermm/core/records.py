@@ -103,19 +103,29 @@ class Problem:
         where: the file (with line) or the utterance id.
         what: what is wrong.
         kind: a short slug that problems are counted by, e.g. "missing_wav".
+        kept: True: the utterance stays in; something about it wants a look.
     """
 
     where: str
     what: str
     kind: str
+    kept: bool = False
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a corpus reader found: utterances sorted by id, and the problems."""
+    """What a corpus reader found.
+
+    Attributes:
+        utterances: sorted by id.
+        problems: what could not be used, and what was kept but wants a look.
+        rows: how many rows (clips, turns) were read: utterances, and problems that are not kept;
+            0 = unknown.
+    """
 
     utterances: tuple[Utterance, ...]
     problems: tuple[Problem, ...] = ()
+    rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ decoded, and what cannot is a `Problem`, counted and listed and in no fold.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from sermm.configuration.groups import HUMAN
 from sermm.configuration.verbs import CorpusConfig
 from sermm.core.errors import InputError
 from sermm.core.files import place
-from sermm.core.records import Reading, Utterance
+from sermm.core.records import Problem, Reading, Utterance
 from sermm.core.transcripts import spoken
 from sermm.data.checks import check
 from sermm.protocols.protocol import Protocol as EvaluationProtocol
@@ -98,9 +98,11 @@ def load(config: CorpusConfig) -> Loaded:
         from sermm.engine.inputs.texts import texts_of
 
         texts, source = texts_of(config, good, digests)
+    else:
+        problems += _without_words(good, texts, {problem.where for problem in reading.problems})
     return Loaded(
         reader,
-        Reading(good, reading.problems + problems),
+        replace(reading, utterances=good, problems=reading.problems + problems),
         protocol,
         {i: measured.seconds for i, measured in heard.items()},
         digests,
@@ -108,6 +110,27 @@ def load(config: CorpusConfig) -> Loaded:
         source,
         reading.utterances,
     )
+
+
+def _without_words(
+    utterances: Sequence[Utterance], texts: Mapping[str, str], known: Collection[str]
+) -> tuple[Problem, ...]:
+    """What text encoders would read as silence, and is not known to be silent.
+
+    Args:
+        utterances: that take part.
+        texts: what is said in each.
+        known: what the reader has told of already.
+    """
+    if not any(texts.values()):
+        what = f"none of {len(utterances)} utterances has a transcript: only speech can be learned"
+        return (Problem("transcripts", what, "no_text", kept=True),) if utterances else ()
+    lacking = [u.id for u in utterances if u.transcript is None]
+    what = (
+        f"no transcript ({len(lacking)} of {len(utterances)} utterances have none); text encoders "
+        "read an empty line"
+    )
+    return tuple(Problem(i, what, "missing_text", kept=True) for i in lacking if i not in known)
 
 
 def aligned(
