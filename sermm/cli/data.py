@@ -30,6 +30,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sermm.core.figures import fixed, percent
 from sermm.report.output.console import problem_parts, simple_table
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def render(
     parts.append(f"{summary['utterances']} utterances")
     if length:
         parts.append(
-            f"{length['total'] / 3600:.2f} h; shortest {length['shortest']:.2f} s, median "
-            f"{length['median']:.2f} s, longest {length['longest']:.2f} s"
+            f"{fixed(length['total'] / 3600, 2)} h; shortest {fixed(length['shortest'], 2)} s, "
+            f"median {fixed(length['median'], 2)} s, longest {fixed(length['longest'], 2)} s"
         )
     names = {"labels": "class", "groups": "group", "acts": "act"}
     parts += [_counts(names[key], summary[key]) for key in names if summary[key]]
@@ -122,7 +123,7 @@ def _counts(name: str, counts: Mapping[str, int]) -> "Table":
     table = simple_table(name, "utterances", "share")
     total = sum(counts.values())
     for key, count in counts.items():
-        table.add_row(key, str(count), f"{100 * count / total:.1f} %")
+        table.add_row(key, str(count), f"{percent(count / total)} %")
     return table
 
 
@@ -130,7 +131,7 @@ def _folds(folds: Sequence[Mapping[str, Any]]) -> "Table":
     table = simple_table("fold", "train", "val", "test", "talkers", "dialogues", "lines", "digest")
     for fold in folds:
         leaks = fold["leaks"]
-        lines = f"{leaks['transcripts']} ({100 * leaks['transcripts'] / fold['test']:.0f} %)"
+        lines = f"{leaks['transcripts']} ({percent(leaks['transcripts'] / fold['test'], 0)} %)"
         sizes = [str(fold[key]) for key in ("fold", "train", "val", "test")]
         shared = [str(leaks[key]) for key in ("speakers", "dialogues")]
         table.add_row(*sizes, *shared, lines, fold["digest"][:12])

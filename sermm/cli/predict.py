@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -46,6 +47,6 @@ def run(arguments: Sequence[str]) -> int:
         print(json.dumps([{**asdict(f), "path": str(f.path)} for f in found], indent=2))
         return 0
     for f in found:
-        shares = "  ".join(f"{c} {p:.3f}" for c, p in f.probabilities.items())
+        shares = "  ".join(f"{c} {fixed(p, 3)}" for c, p in f.probabilities.items())
         print(f"{f.path}  {f.label}  {shares}")
     return 0

@@ -28,15 +28,17 @@ from sermm.configuration.compose import (
     conf_dir,
     explain,
     first_of_sweep,
-    set_whole,
 )
 from sermm.configuration.verbs import RunConfig
+from sermm.configuration.words import readable
 from sermm.core.errors import InputError
+from sermm.core.failures import TRACEBACK
 from sermm.runs.folder import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    arguments = readable(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
@@ -51,9 +53,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def execute(words: list[str]) -> int:
-    """`sermm train` as a process of a pool calls it."""
+    """`sermm train` as a process of a pool calls it: what it says goes into a log."""
     from sermm.cli.main import main
 
+    os.environ.setdefault(TRACEBACK, "1")
     return main(["train", *words])
 
 
@@ -72,8 +75,7 @@ def launch(arguments: Sequence[str], job: Callable[[DictConfig], float | None]) 
     # Lightning starts further processes of a run by the path in argv[0], unless there is a module.
     started.__spec__ = None
     sweeps = [a for a in arguments if a in {"-m", "--multirun"}]
-    words = set_whole([a for a in arguments if a not in sweeps])
-    sys.argv = [__file__, *sweeps[:1], *words]
+    sys.argv = [__file__, *sweeps[:1], *(a for a in arguments if a not in sweeps)]
     try:
         hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="train")(
             job

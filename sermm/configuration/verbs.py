@@ -27,6 +27,7 @@ from sermm.configuration.schema import (
     Format,
     Items,
     Natural,
+    Place,
     Positive,
     Record,
     Word,
@@ -51,7 +52,7 @@ class CorpusConfig(Composed):
 
     data: NamedField
     protocol: ProtocolField
-    cache_dir: str
+    cache_dir: Place
     text: TextConfig = TextConfig(source=HUMAN)
 
     @classmethod

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Final
 
+from sermm.core.figures import percent
+
 SPEECH: Final = "s of speech"
 _QUIET_S: Final = 2.0
 _LINE_S: Final = 30.0
@@ -78,7 +80,7 @@ class Progress:
     def _print_line(self, rate: str, taken_s: float) -> None:
         share = self._done / max(1e-9, self._total)
         left_s = taken_s * max(0.0, 1 - share) / max(1e-9, share)
-        line = f"{self._described}: {100 * share:.0f} %, {rate}, {left_s / 60:.0f} min left"
+        line = f"{self._described}: {percent(share, 0)} %, {rate}, {left_s / 60:.0f} min left"
         print(line, file=sys.stderr, flush=True)
 
 

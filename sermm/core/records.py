@@ -117,10 +117,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a corpus reader found: utterances sorted by id, and the problems.
+    """What a corpus reader found.
 
     Attributes:
-        rows: that the reader read; 0 = unknown.
+        utterances: sorted by id.
+        problems: what could not be used, and what was kept but wants a look.
+        rows: how many rows (clips, turns) were read: utterances, and problems that are not kept;
+            0 = unknown.
     """
 
     utterances: tuple[Utterance, ...]

@@ -16,6 +16,7 @@ import torch
 from sermm.configuration.groups import ModelConfig
 from sermm.configuration.identity import feature_options, system_key
 from sermm.configuration.verbs import RunConfig
+from sermm.core.figures import percent
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
@@ -223,7 +224,7 @@ def text_source(record: Mapping[str, Any]) -> str:
         record: `Loaded.text_source`; `wer` is a fraction, None where no human transcript is known.
     """
     wer = record.get("wer")
-    return str(record["source"]) + ("" if wer is None else f" (WER {100 * wer:.1f} %)")
+    return str(record["source"]) + ("" if wer is None else f" (WER {percent(wer)} %)")
 
 
 def selection(config: RunConfig, fold: Fold) -> str:

@@ -18,7 +18,7 @@ from sermm.core.batch import Batch
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.core.transcripts import spoken
+from sermm.core.transcripts import composed, spoken
 from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.normalisation import observe
@@ -90,6 +90,8 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
     """
     config = restored.config.changed({"trainer.num_workers": 0})
     loaded, fold = corpus_and_fold(config)
+    if part_of(fold, utterance_id) is None:
+        utterance_id = composed(utterance_id)
     part = part_of(fold, utterance_id)
     if part is None:
         raise _absent(config, loaded, fold, utterance_id)

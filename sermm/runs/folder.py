@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.core.files import whole_file, write_text
+from sermm.core.files import place, whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import current_job
@@ -231,13 +231,8 @@ def make_folder(path: Path) -> None:
     Raises:
         InputError: it cannot be made or written.
     """
-    try:
+    with place(path, "run folder", "runs_dir", "SERMM_RUNS"):
         path.mkdir(parents=True, exist_ok=True)
         with whole_file(path / ".writable") as probe:
             probe.touch()
         (path / ".writable").unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the run folder {path}: {error.strerror}; choose another place with "
-            "runs_dir= or SERMM_RUNS"
-        ) from error

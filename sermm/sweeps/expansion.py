@@ -16,13 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sermm.configuration.compose import (
-    VERSION_BASE,
-    conf_dir,
-    explain,
-    first_of_sweep,
-    set_whole,
-)
+from sermm.configuration.compose import VERSION_BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.words import readable
 from sermm.core.errors import InputError
 from sermm.runs.plans import PlannedJob
 
@@ -44,8 +39,8 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
     Raises:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
-    words = set_whole(words)
     GlobalHydra.instance().clear()
+    words = readable(words)
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
             cfg = hydra_compose("train", first_of_sweep(words), return_hydra_config=True)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from sermm.configuration.groups import CombineConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed
 from sermm.engine.run import place, run
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
@@ -226,8 +227,8 @@ class Sweep:
         """
         self._studies[config.study_dir].append(config.study_dir / result.key)
         ua = result.val_ua
-        figures = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
-        print(f"{config.title}: {figures}", flush=True)
+        validated = f"validation UA {_score(ua)}, {result.key}"
+        print(f"{config.title}: {validated if self.searches else summary(result)}", flush=True)
         return None if ua is None else float(ua)
 
     def _note(self, config: RunConfig, error: Exception) -> None:
@@ -270,7 +271,7 @@ class Sweep:
             for result in made:
                 ua, key = result.test_ua, result.key
                 where = f"{result.protocol} fold {result.fold}, seed {result.seed}"
-                print(f"{name} of {' and '.join(models)}, {where}: test UA {ua:.3f}, {key}")
+                print(f"{name} of {' and '.join(models)}, {where}: test UA {_score(ua)}, {key}")
             self._failures += [f"{name}: {problem.what}" for problem in lonely]
 
 
@@ -338,7 +339,11 @@ def summary(result: Result) -> str:
     metrics, epochs, took_s = result.metrics, result.epochs, result.seconds.total or 0.0
     absent = ", ".join(result.untested)
     return (
-        f"test UA {result.test_ua:.3f}{f' (no {absent} there)' if absent else ''}, "
-        f"WA {metrics['test/wa']:.3f}; "
-        f"epoch {epochs.best} of {epochs.last}, {took_s:.0f} s, {result.key}"
+        f"test UA {_score(result.test_ua)}{f' (no {absent} there)' if absent else ''}, "
+        f"WA {_score(metrics['test/wa'])}; "
+        f"epoch {epochs.best} of {epochs.last}, {fixed(took_s, 0)} s, {result.key}"
     )
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else fixed(value, 3)

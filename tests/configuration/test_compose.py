@@ -11,7 +11,6 @@ from sermm.configuration.compose import (
     conf_dir,
     first_of_sweep,
     read_yaml,
-    set_whole,
 )
 from sermm.configuration.identity import class_name, identity, run_key, settings, system_key
 from sermm.configuration.verbs import RunConfig
@@ -99,18 +98,6 @@ def test_every_rule_is_had_by_its_name():
         for name, rule in known.items():
             words = [f"protocol/{kind}={name}"]
             assert RunConfig.of([*DEMO, *words]).plain["protocol"][kind] == rule
-
-
-def test_what_sets_a_map_as_a_whole_is_said_once():
-    words = [
-        "fold=1",
-        "protocol.labels={a: b}",
-        "+protocol.labels={c: d}",
-        "protocol.classes=[b,c]",
-    ]
-    said = set_whole(words)
-    assert said == ["fold=1", "protocol.labels=null", *words[1:]]
-    assert set_whole(said) == said
 
 
 def test_devices_and_accumulation_count_only_as_the_effective_batch():
@@ -208,11 +195,14 @@ def test_folds_and_seeds_of_a_system_share_its_key():
         (["callbacks=[1]"], "callbacks: there is no such key; known are align, augment"),
         (["model=no_such"], "no_such"),
         (["trainer.devices=0"], "trainer.devices"),
+        (["+model.stpe=1"], "model.stpe: there is no such key; close to it: step"),
+        (["+model.papers.x=1"], r"model\.papers\.x=1"),
+        (["cache_dir="], "cache_dir=: expected a folder"),
     ],
 )
 def test_a_misspelt_key_or_value_is_named(overrides, says):
     with pytest.raises(InputError, match=says):
-        RunConfig.of(overrides)
+        RunConfig.of([*overrides, "model=deberta_bilstm"] if "stpe" in says else overrides)
 
 
 def test_a_model_without_its_encoder_says_which_key_is_missing():

@@ -7,9 +7,9 @@ decoded, and what cannot is a `Problem`, counted and listed and in no fold.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +18,8 @@ from sermm.configuration.component import Component
 from sermm.configuration.groups import HUMAN
 from sermm.configuration.verbs import CorpusConfig
 from sermm.core.errors import InputError
-from sermm.core.records import Fold, Reading, Utterance
+from sermm.core.files import place
+from sermm.core.records import Fold, Problem, Reading, Utterance
 from sermm.core.transcripts import spoken
 from sermm.data.checks import check
 from sermm.engine.inputs.alternatives import Trial
@@ -54,6 +55,7 @@ class Loaded:
         texts: what text encoders read of each utterance.
         text_source: where the texts come from (`text.source`), as the result records it.
         balance: of all rows of the corpus, those that take part and those that do not.
+        listed: all utterances that the corpus lists, also those that the protocol leaves out.
     """
 
     reader: Reader
@@ -64,6 +66,7 @@ class Loaded:
     texts: dict[str, str]
     text_source: dict[str, Any]
     balance: Balance
+    listed: tuple[Utterance, ...] = ()
 
     @cached_property
     def targets(self) -> dict[str, str]:
@@ -85,6 +88,9 @@ def load(config: CorpusConfig) -> Loaded:
         InputError: the corpus cannot be read, the protocol selects nothing of it, or there are no
             machine transcripts by the name that `text.source` gives.
     """
+    # It may be somebody else's to write in: what is kept there can be read all the same.
+    with place(Path(config.cache_dir), "cache", "cache_dir", "SERMM_CACHE"):
+        Path(config.cache_dir).mkdir(parents=True, exist_ok=True)
     protocol: EvaluationProtocol = config.protocol.make()
     reader, reading = _read(_key(config))
     try:
@@ -103,15 +109,18 @@ def load(config: CorpusConfig) -> Loaded:
         from sermm.engine.inputs.texts import texts_of
 
         texts, source = texts_of(config, good, digests)
+    else:
+        problems += _without_words(good, texts, {problem.where for problem in reading.problems})
     return Loaded(
         reader,
-        Reading(good, reading.problems + problems, reading.rows),
+        replace(reading, utterances=good, problems=reading.problems + problems),
         protocol,
         {i: measured.seconds for i, measured in heard.items()},
         digests,
         texts,
         source,
         balance,
+        reading.utterances,
     )
 
 
@@ -170,6 +179,27 @@ def chosen(
     """
     selected = protocol.select(utterances)
     return aligned(reader, selected, protocol.name) if protocol.aligned else selected
+
+
+def _without_words(
+    utterances: Sequence[Utterance], texts: Mapping[str, str], known: Collection[str]
+) -> tuple[Problem, ...]:
+    """What text encoders would read as silence, and is not known to be silent.
+
+    Args:
+        utterances: that take part.
+        texts: what is said in each.
+        known: what the reader has told of already.
+    """
+    if not any(texts.values()):
+        what = f"none of {len(utterances)} utterances has a transcript: only speech can be learned"
+        return (Problem("transcripts", what, "no_text", kept=True),) if utterances else ()
+    lacking = [u.id for u in utterances if u.transcript is None]
+    what = (
+        f"no transcript ({len(lacking)} of {len(utterances)} utterances have none); text encoders "
+        "read an empty line"
+    )
+    return tuple(Problem(i, what, "missing_text", kept=True) for i in lacking if i not in known)
 
 
 def aligned(

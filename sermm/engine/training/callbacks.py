@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.core.figures import fixed, from_single
 from sermm.core.files import whole_file
 from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
@@ -105,7 +106,7 @@ class Keeper(Callback):
 
         Lightning has validated by now, so the figures are those of both parts.
         """
-        figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
+        figures = {name: from_single(float(v)) for name, v in trainer.callback_metrics.items()}
         ratios = overfit(figures)
         # Lightning counts from 0, files and people from 1.
         self.rows.append({EPOCH: trainer.current_epoch + 1, **figures, **ratios})
@@ -206,7 +207,7 @@ class EpochProgress(Callback):
         if self.progress is None:
             return
         figures = [
-            f"{name} {float(trainer.callback_metrics[name]):.3f}"
+            f"{name} {fixed(from_single(float(trainer.callback_metrics[name])), 3)}"
             for name in ("train/loss", "val/ua")
             if name in trainer.callback_metrics
         ]

@@ -8,6 +8,7 @@ rows can be compared less well than they look (`warnings`).
 from collections import defaultdict
 from collections.abc import Sequence
 
+from sermm.core.figures import fixed
 from sermm.report.tables.rows import Row, run_scores
 from sermm.runs.reading.runs import Run
 from sermm.runs.result import Result
@@ -124,6 +125,7 @@ def _contradictions(run: Run) -> list[str]:
         stated = run.result.metrics.get(f"test/{metric}")
         if stated is not None and abs(stated - value) > _ROUNDING:
             lines.append(
-                f"{name}: result.json says test/{metric} {stated:.4f}, its predictions {value:.4f}"
+                f"{name}: result.json says test/{metric} {fixed(stated, 4)}, its predictions "
+                f"{fixed(value, 4)}"
             )
     return lines

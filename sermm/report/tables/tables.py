@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sermm.core.errors import InputError
+from sermm.core.figures import settled
 from sermm.core.records import Problem
 from sermm.report.tables.checks import missing_runs, stamps, warnings
 from sermm.report.tables.comparisons import Comparison, Side, cell_records, comparisons
@@ -114,7 +115,7 @@ def _side(systems: Systems[Run]) -> Side:
     names = labels(systems)
     rows = [row(names[system], runs) for system, runs in systems.items()]
     first = next(iter(systems.values()))[0].result
-    rows.sort(key=lambda r: (r.floor, -r.mean.get(first.headline, r.mean["ua"]), r.label))
+    rows.sort(key=lambda r: (r.floor, -settled(r.mean.get(first.headline, r.mean["ua"])), r.label))
     return Side(first.data, first.protocol, first.protocol_notes, first.leaky, systems, rows)
 
 

@@ -83,6 +83,8 @@ def change(path, old, new):
 
 
 def kinds(reading):
+    out = [problem for problem in reading.problems if not problem.kept]
+    assert reading.rows == len(reading.utterances) + len(out)
     return [problem.kind for problem in reading.problems if problem.kind != "incomplete"]
 
 
@@ -201,10 +203,10 @@ def test_a_missing_transcript_is_told_and_the_utterance_kept(root):
     path = root / "Session1/dialog/transcriptions/Ses01M_impro01.txt"
     change(path, "Ses01M_impro01_F000 [010.0000-012.5000]: I see.\n", "")
     reading = reader(root).read()
-    assert kinds(reading) == ["missing_transcript"]
+    assert kinds(reading) == ["missing_text"]
     assert reading.utterances[0].transcript is None
     path.unlink()
-    assert kinds(reader(root).read()) == ["missing_transcript"] * 3
+    assert kinds(reader(root).read()) == ["missing_text"] * 3
 
 
 def test_a_missing_label_file(root):
@@ -268,3 +270,8 @@ def test_the_golden_counts_agree_with_one_another():
     for session, number in golden.four_by_session.items():
         talkers = golden.four_by_talker
         assert talkers[f"Ses0{session}F"] + talkers[f"Ses0{session}M"] == number
+
+
+def test_a_root_that_cannot_be_a_name():
+    with pytest.raises(InputError, match=r"x{300} does not exist"):
+        _ = Iemocap("x" * 300).root
