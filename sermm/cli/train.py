@@ -13,7 +13,7 @@ sweep over several protocols, folds that one of them does not have are left out.
 Groups: data, protocol, model, encoder/speech, encoder/text, features (finetune | frozen | cached),
 augment (none | speech | li2025), remedies (none | li2025), trainer, logger, experiment. Top-level
 keys: fold (from 1), seed, study, teacher (a finished run, key or study) with distillation.*,
-runs_dir, cache_dir.
+runs_dir, cache_dir. Own classes, other rules and folds that lack a class: `sermm data --help`.
 `sermm train --cfg job ...` prints the configuration instead of running it.
 """
 

@@ -61,7 +61,8 @@ def _set_whole(given: Sequence[str]) -> list[str]:
     words: list[str] = []
     for word in given:
         key, _, value = word.partition("=")
-        emptied = f"{key}=null"
+        # With the plusses Hydra's sweeper takes it for another key, and keeps both.
+        emptied = f"++{key}=null"
         if key in _WHOLE and value.lstrip().startswith("{") and emptied not in given:
             words.append(emptied)
         words.append(word)

@@ -147,7 +147,8 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     except InputError as error:
         # A sweep over protocols asks all of them for the same folds; that is no failure.
         left_out = isinstance(error, NoSuchFoldError)
-        write_note(study, overrides, Note(error=str(error), left_out=left_out))
+        first_line = str(error).partition("\n")[0]
+        write_note(study, overrides, Note(error=first_line, left_out=left_out))
         raise
     if result is None:
         forget_note(study, overrides)

@@ -71,8 +71,8 @@ class Sweep:
         # Runs that another sweep of the same study is making.
         self._elsewhere: list[str] = []
         self._protocols: set[str] = set()
-        # What has been said of the corpus under each protocol.
-        self._balances: set[str] = set()
+        # What has been said of a corpus under a protocol: the balance, and what a refusal explains.
+        self._explained: set[str] = set()
 
     def job(self, cfg: DictConfig) -> float | None:
         """Makes a run here; if it is one of many a failure is noted and the others go on.
@@ -245,8 +245,8 @@ class Sweep:
 
     def _say(self, balance: str) -> None:
         """Prints which rows of the corpus take part, once for each protocol."""
-        if balance not in self._balances:
-            self._balances.add(balance)
+        if balance not in self._explained:
+            self._explained.add(balance)
             print(balance, flush=True)
 
     def _leave(self, name: str) -> None:
@@ -255,9 +255,18 @@ class Sweep:
         print(f"{name}: another process is at it", file=sys.stderr, flush=True)
 
     def fail(self, message: str) -> None:
-        """Notes a failure, and prints it at once: a sweep may go on for days."""
-        self._failures.append(message)
-        print(f"FAILED {message}", file=sys.stderr, flush=True)
+        """Notes a failure, and prints it at once: a sweep may go on for days.
+
+        What stands below its first line is printed once, though every fold of a corpus has it.
+        """
+        first, _, explained = message.partition("\n")
+        self._failures.append(first)
+        print(
+            f"FAILED {first if explained in self._explained else message}",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._explained.add(explained)
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""

@@ -91,5 +91,5 @@ def test_what_sets_a_map_as_a_whole_is_said_once():
         "protocol.classes=[b,c]",
     ]
     said = readable(words)
-    assert said == ["fold=1", "protocol.labels=null", *words[1:]]
+    assert said == ["fold=1", "++protocol.labels=null", *words[1:]]
     assert readable(said) == said
