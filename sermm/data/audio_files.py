@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
+from sermm.core.figures import fixed
 from sermm.data.audio_errors import AudioError, Kind, truncated
 from sermm.data.audio_headers import checked
 
@@ -141,7 +142,7 @@ class Decoder:
         until = "the end" if end_s is None else f"{end_s:g} s"
         return AudioError(
             f"{self._path}: the span from {start_s or 0:g} s to {until} does not lie in the file, "
-            f"which lasts {frames / self.rate_hz:.3f} s; correct start_s and end_s",
+            f"which lasts {fixed(frames / self.rate_hz, 3)} s; correct start_s and end_s",
             "span_outside",
         )
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from sermm.core.figures import fixed, percent
 from sermm.data.audio_errors import AudioError
 
 # One step of 16 bits: what a recorder writes that hears nothing at all does not leave it.
@@ -88,14 +89,14 @@ class Levels:
             and "digital silence: all its samples are the same, there is nothing to hear; record "
             "it again or leave it out",
             "too_loud": self._peak > _LOUD
-            and f"its samples reach {self._peak:.1f} times full scale; scale them down",
+            and f"its samples reach {fixed(self._peak, 1)} times full scale; scale them down",
             "clipped": self._peak <= _LOUD
             and share > _CLIPPED_SHARE
             and not silent
-            and f"{100 * share:.1f} % of its samples are at full scale or above it: it is clipped; "
+            and f"{percent(share)} % of its samples are at full scale or above it: it is clipped; "
             "record it at a lower level",
             "dc_offset": abs(offset) > _OFFSET
             and not silent
-            and f"its samples lie {abs(offset):.3f} of full scale off zero; take their mean away",
+            and f"its samples lie {fixed(abs(offset), 3)} of full scale off zero; take their mean away",
         }
         return tuple(Flaw(kind, f"{path}: {what}") for kind, what in found.items() if what)
