@@ -51,7 +51,10 @@ def run(arguments: Sequence[str]) -> int:
     passes = extract(wanted(streams, work), work, config.dry_run)
     rows = [row for done in passes for row in rows_of(done)]
     failures = {i: why for done in passes for i, why in done.failures.items()}
-    problems = {p.where: p.what for p in loaded.reading.problems if p.where not in failures}
+    problems: dict[str, str] = {}
+    for p in loaded.reading.problems:
+        if p.where not in failures:
+            problems[p.where] = "; ".join(filter(None, (problems.get(p.where), p.what)))
     if config.format == "json":
         print(json.dumps({"stores": rows, "failures": failures, "problems": problems}, indent=2))
     else:
