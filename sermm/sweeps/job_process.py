@@ -1,5 +1,6 @@
 """The process of a job of the pool: how it begins, and how it is ended from outside."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -73,6 +74,9 @@ def work(
         pool: one end of the pool's pipe.
     """
     os.setpgid(0, 0)
+    # As by hand: a child of a fork server would start its own children by another one, to which all
+    # that a data loader's worker reads is sent, a descriptor for each tensor; 256 are too many.
+    multiprocessing.set_start_method(None, force=True)
     # However the pool was started: a shell's background jobs ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with, args=(pool,), daemon=True).start()

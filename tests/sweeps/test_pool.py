@@ -9,6 +9,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
+import torch
 
 from sermm.core.errors import InputError
 from sermm.sweeps import pool as pool_module
@@ -94,6 +95,20 @@ def test_each_job_has_its_share_for_itself(tmp_path):
     run(jobs, shares)
     assert [one.exit_status for one in jobs] == [0] * 6
     assert {one.log.read_text().strip() for one in jobs} == {"a", "b"}
+
+
+def load_many(words):
+    """As a run does with workers: every utterance is a tensor of its own."""
+    from torch.utils.data import DataLoader
+
+    tensors = [torch.tensor([n]) for n in range(int(words[-1]))]
+    return int(sum(len(one) for one in DataLoader(tensors, num_workers=1)) != len(tensors))
+
+
+def test_a_job_starts_the_workers_of_its_data_loaders_as_by_hand(tmp_path):
+    one = Job(["300"], tmp_path / "log", "a job", tmp_path)
+    Pool(load_many, [Slot()], lambda job: None, lambda running: None).run([one])
+    assert one.state == "finished", one.log.read_text()
 
 
 def test_jobs_are_asked_for_when_there_is_a_slot(tmp_path):
