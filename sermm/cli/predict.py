@@ -68,10 +68,9 @@ def run(arguments: Sequence[str]) -> int:
 def row(found: "Labelled") -> str:
     """What is said of a file in one line, for people."""
     shares = "  ".join(f"{c} {fixed(p, 3)}" for c, p in (found.probabilities or {}).items())
-    heard, seconds = found.used_seconds, found.seconds
-    cut = heard is not None and seconds is not None and heard < seconds
-    part = f"  (of its first {fixed(heard, 2)} s; it lasts {fixed(seconds, 2)} s)" if cut else ""
-    return f"{found.path}  {found.label}  {shares}{part}"
+    heard, seconds = found.used_seconds or 0.0, found.seconds or 0.0
+    cut = f"  (of its first {fixed(heard, 2)} s; it lasts {fixed(seconds, 2)} s)"
+    return f"{found.path}  {found.label}  {shares}{cut if heard < seconds else ''}"
 
 
 def _say(found: Sequence["Labelled"]) -> int:

@@ -26,6 +26,15 @@ _OFFSET: Final = 0.01
 # 20 dB below the power of the channels; channels that have nothing to do with each other lose 3 dB.
 _CANCELLED: Final = 0.01
 
+_CANCEL: Final = (
+    "its channels cancel each other: little or nothing is left of them in their average, which is "
+    "what is heard; invert one of them, or keep one alone"
+)
+_SILENT: Final = (
+    "digital silence: all its samples are the same, there is nothing to hear; record it again or "
+    "leave it out"
+)
+
 
 class Flaw(NamedTuple):
     """Something wrong with a recording that can be used.
@@ -80,23 +89,26 @@ class Levels:
         share, offset = self._clipped / self._n, self._sum / self._n
         cancelled = self._power < _CANCELLED * self._channels
         silent = self._high - self._low <= 2 * _STEP
-        found = {
-            "channels_cancel": cancelled
-            and "its channels cancel each other: little or nothing is left of them in their "
-            "average, which is what is heard; invert one of them, or keep one alone",
-            "silent": silent
-            and not cancelled
-            and "digital silence: all its samples are the same, there is nothing to hear; record "
-            "it again or leave it out",
-            "too_loud": self._peak > _LOUD
-            and f"its samples reach {fixed(self._peak, 1)} times full scale; scale them down",
-            "clipped": self._peak <= _LOUD
-            and share > _CLIPPED_SHARE
-            and not silent
-            and f"{percent(share)} % of its samples are at full scale or above it: it is clipped; "
-            "record it at a lower level",
-            "dc_offset": abs(offset) > _OFFSET
-            and not silent
-            and f"its samples lie {fixed(abs(offset), 3)} of full scale off zero; take their mean away",
-        }
-        return tuple(Flaw(kind, f"{path}: {what}") for kind, what in found.items() if what)
+        clipped = share > _CLIPPED_SHARE and self._peak <= _LOUD
+        found = [
+            ("channels_cancel", cancelled, _CANCEL),
+            ("silent", silent and not cancelled, _SILENT),
+            (
+                "too_loud",
+                self._peak > _LOUD,
+                f"its samples reach {fixed(self._peak, 1)} times full scale; scale them down",
+            ),
+            (
+                "clipped",
+                clipped and not silent,
+                f"{percent(share)} % of its samples are at full scale or above it: it is clipped; "
+                "record it at a lower level",
+            ),
+            (
+                "dc_offset",
+                abs(offset) > _OFFSET and not silent,
+                f"its samples lie {fixed(abs(offset), 3)} of full scale off zero; take their mean "
+                "away",
+            ),
+        ]
+        return tuple(Flaw(kind, f"{path}: {what}") for kind, is_so, what in found if is_so)
