@@ -46,10 +46,12 @@ def run(arguments: Sequence[str]) -> int:
         InputError: wrong use, or a corpus or a source that cannot be had.
     """
     from sermm.configuration.verbs import AlignVerbConfig
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.units import units
 
     config = AlignVerbConfig.of(arguments)
+    refuse_absent(config.accelerator, "accelerator")
     loaded = load(config)
     if config.utterance is not None:
         loaded = only(loaded, str(config.utterance))

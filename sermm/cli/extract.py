@@ -39,11 +39,13 @@ def run(arguments: Sequence[str]) -> int:
     config = ExtractConfig.of(arguments)
 
     from sermm.core.records import LEVELS
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.extraction.extract import extract, wanted
     from sermm.engine.extraction.streams import streams_asked
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.work import work_of
 
+    refuse_absent(config.trainer.accelerator, "trainer.accelerator")
     streams = streams_asked(config)
     loaded = load(config)
     levels = [level for level in LEVELS if any(s.level == level for s in streams)]

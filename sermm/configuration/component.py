@@ -53,6 +53,10 @@ class Component:
         arguments = {key: _as_plain(one) for key, one in self.arguments.items()}
         return {TARGET: self.target, **partial, **arguments}
 
+    def __str__(self) -> str:
+        """As one would call it."""
+        return f"{self.class_name}({', '.join(f'{k}={one}' for k, one in self.arguments.items())})"
+
     @property
     def class_name(self) -> str:
         """The name of the class."""
@@ -121,14 +125,15 @@ class Component:
         self.refuse_unknown()
         try:
             made = instantiate({**self.as_plain(), **({PARTIAL: True} if more else {})}, **_ALL)
-        except InstantiationException as error:
-            cause = error.__cause__
-            while isinstance(cause, InstantiationException):
+            return made(**more) if more else made
+        except Exception as error:
+            cause: BaseException = error
+            while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
                 cause = cause.__cause__
-            if isinstance(cause, InputError):
+            if isinstance(cause, InputError | OSError):
                 raise cause from None
-            raise
-        return made(**more) if more else made
+            reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+            raise InputError(f"{self} cannot be made: {reason}") from cause
 
     def refuse_unknown(self) -> None:
         """Finds arguments that nothing takes, here and inside.

@@ -28,6 +28,7 @@ from sermm.engine.inputs.batches import augmentation, rewording
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.work import work_of
 from sermm.engine.training.distillation import teacher_name
+from sermm.engine.training.resuming import resumable
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 
@@ -85,7 +86,7 @@ def prepare(
     Raises:
         InputError: settings do not go together, or an encoder, features or units cannot be had.
     """
-    resumed = follows or (folder.last.exists() and folder.assets.is_dir())
+    resumed = follows or resumable(folder)
     if not resumed:
         folder.clear()
         folder.write_status("running")
