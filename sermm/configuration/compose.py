@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from sermm.configuration.papers import with_papers
 from sermm.configuration.schema import near
 from sermm.core.errors import InputError
 
-VERSION_BASE = "1.3"
+# Hydra 1.4 behaves in one way only, and warns of being told which.
+BASE: Any = {"version_base": "1.3"} if version("hydra-core").startswith("1.3.") else {}
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
@@ -39,7 +41,7 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+        with initialize_config_dir(str(conf_dir()), **BASE):
             return hydra_compose(name, list(overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
@@ -47,6 +49,22 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
             # Hydra advises to add it with a plus, and then nothing would read it.
             explained = _unknown_key(name, overrides, unknown[1])
         raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+
+
+def is_sweep(name: str, overrides: Sequence[str]) -> bool:
+    """Whether the configuration says of itself that it is many runs (`hydra.mode`).
+
+    Experiments and searches do; Hydra 1.4 looks for it nowhere but in the words and in the primary
+    configuration.
+
+    Args:
+        name: of the primary configuration.
+        overrides: without sweeps.
+    """
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), **BASE):
+        whole = hydra_compose(name, list(overrides), return_hydra_config=True)
+    return str(whole.hydra.mode).endswith("MULTIRUN")
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
