@@ -46,10 +46,12 @@ def run(arguments: Sequence[str]) -> int:
         InputError: wrong use, or a corpus or a source that cannot be had.
     """
     from sermm.configuration.verbs import AlignVerbConfig
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.units import units
 
     config = AlignVerbConfig.of(arguments)
+    refuse_absent(config.accelerator, "accelerator")
     loaded = load(config)
     if config.utterance is not None:
         loaded = only(loaded, str(config.utterance))
@@ -77,7 +79,8 @@ def only(loaded: "Loaded", utterance_id: str) -> "Loaded":
             f"utterance={utterance_id}: protocol {loaded.protocol.name} selects no utterance of "
             f"that id ({len(loaded.reading.utterances)} others); `sermm data` lists what it selects"
         )
-    return replace(loaded, reading=replace(loaded.reading, utterances=members))
+    problems = tuple(p for p in loaded.reading.problems if p.where == utterance_id)
+    return replace(loaded, reading=replace(loaded.reading, utterances=members, problems=problems))
 
 
 def summarise(
@@ -89,7 +92,8 @@ def summarise(
     from sermm.engine.inputs.units import units_from
 
     members = loaded.reading.utterances
-    problems = dict.fromkeys(p for known in found.values() for p in known.problems)
+    problems = dict.fromkeys(loaded.reading.problems)
+    problems |= dict.fromkeys(p for known in found.values() for p in known.problems)
     summary: dict[str, Any] = {
         "data": config.data.name,
         "utterances": len(members),

@@ -2,7 +2,8 @@
 
 RUN is a run folder, a key, STUDY/KEY, or 'STUDY:MODEL KEY=VALUE ...', of a system with attention
 or a gate. ID is an utterance of the run's
-own corpus and fold; a file may be any, with text= for systems that read text. Writes attention and
+own corpus and fold; a file may be any, with text= for systems that read text; what is longer than
+the run's trainer.max_seconds is cut, and the page says so. Writes attention and
 gates as pictures beside the sound, a page with the audio, and all numbers into
 RUN/explanations/<utterance>/: attention.png, gate-*.png, index.html, explanation.json,
 attention.npz. These hold the voice and the words of a person, as the corpus does.
@@ -80,6 +81,7 @@ def text(record: dict[str, Any]) -> str:
         f"{record['model']} ({record['run']}) on {record['data']}, {record['protocol']} fold "
         f"{record['fold']}: {record['utterance']} ({part})",
         f"{label}predicted {record['predicted']}:  {shares}",
+        *(f"note: {remark}" for remark in record["remarks"]),
     ]
     for found in record["maps"]:
         lines += _map(found, record["figures"])

@@ -37,11 +37,13 @@ def run(arguments: list[str]) -> int:
         InputError: the corpus or the recogniser cannot be used.
     """
     from sermm.configuration.verbs import TranscribeConfig
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.transcribe import make_recogniser, transcribe
     from sermm.engine.inputs.transcript_scores import summarise
 
     config = TranscribeConfig.of(arguments)
+    refuse_absent(config.accelerator, "accelerator")
     # First, because it is quick to tell that a folder is wrong, and slow to listen to a corpus.
     recogniser = make_recogniser(config.recogniser)
     loaded = load(config)

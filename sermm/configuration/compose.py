@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from sermm.configuration.schema import near
 from sermm.configuration.words import at_home, readable
 from sermm.core.errors import InputError
 
-VERSION_BASE = "1.3"
+# Hydra 1.4 behaves in one way only, and warns of being told which.
+BASE: Any = {"version_base": "1.3"} if version("hydra-core").startswith("1.3.") else {}
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What an interpolation reads of the model.
 _READ = re.compile(r"\{model\.(\w+)")
@@ -47,7 +49,7 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     overrides = readable(overrides)
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+        with initialize_config_dir(str(conf_dir()), **BASE):
             return hydra_compose(name, overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
@@ -67,10 +69,26 @@ def each_of(group: str) -> dict[str, dict[str, Any]]:
     hydra = GlobalHydra.instance()
     started, hydra.hydra = hydra.hydra, None
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+        with initialize_config_dir(str(conf_dir()), **BASE):
             return {one: resolved(hydra_compose(f"{group}/{one}"))[group] for one in names}
     finally:
         hydra.hydra = started
+
+
+def is_sweep(name: str, overrides: Sequence[str]) -> bool:
+    """Whether the configuration says of itself that it is many runs (`hydra.mode`).
+
+    Experiments and searches do; Hydra 1.4 looks for it nowhere but in the words and in the primary
+    configuration.
+
+    Args:
+        name: of the primary configuration.
+        overrides: without sweeps.
+    """
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), **BASE):
+        whole = hydra_compose(name, list(overrides), return_hydra_config=True)
+    return str(whole.hydra.mode).endswith("MULTIRUN")
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:

@@ -13,14 +13,21 @@ from sermm.core.errors import InputError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is renamed, on failure removed."""
+def whole_file(path: Path, before: Path | None = None) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is renamed, on failure removed.
+
+    Args:
+        path: of the file.
+        before: in the same folder; gets what `path` was, if it was there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        if before is not None and path.exists():
+            path.replace(before)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

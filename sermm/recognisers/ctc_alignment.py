@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.core.records import Problem, Span
 from sermm.recognisers.ctc import CTCModel
@@ -150,10 +151,23 @@ class CtcAligner:
 def token_spans(
     log_probs: Float[Tensor, "t v"], labels: Sequence[int], blank: int
 ) -> list[tuple[int, int]]:
-    """First frame and frame after the last of each label on the likeliest path."""
+    """First frame and frame after the last of each label on the likeliest path.
+
+    Raises:
+        InputError: torchaudio is there without its compiled part.
+    """
     from torchaudio.functional import forced_align, merge_tokens
 
-    path, scores = forced_align(log_probs[None], torch.tensor([labels]), blank=blank)
+    try:
+        path, scores = forced_align(log_probs[None], torch.tensor([labels]), blank=blank)
+    except RuntimeError as error:
+        if "alignment extension" not in str(error):
+            raise
+        raise InputError(
+            "alignment by CTC needs the compiled part of torchaudio, which does not fit "
+            f"torch {torch.__version__}: install torchaudio from where that torch came from (for a "
+            "CPU-only torch: make setup TORCH=cpu), or align by another of align.sources"
+        ) from error
     return [(span.start, span.end) for span in merge_tokens(path[0], scores[0], blank)]
 
 

@@ -25,7 +25,7 @@ from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, PlannedJob, log_path, write_note, write_plan
+from sermm.runs.plans import Note, PlannedJob, log_path, read_notes, write_note, write_plan
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
 from sermm.sweeps.board import Board
@@ -156,7 +156,8 @@ class Sweep:
         """Takes in a run that a process of its own has made, or has left unfinished.
 
         A process that was killed cannot say so, and its folder would still say that it runs: then
-        how the process ended is written there.
+        how the process ended is written there. One that ended by itself while the folder is held
+        has found another process in it.
 
         Args:
             config: of the run.
@@ -169,8 +170,17 @@ class Sweep:
         result = planned.folder.result
         if result is not None:
             return self._finished(config, result)
-        if planned.folder.busy:
+        busy = planned.folder.busy
+        if busy and not job.killed:
             self._leave(planned.title)
+            return None
+        if busy:
+            self.fail(f"{planned.title}: {job.end}; another process has its folder; log: {job.log}")
+            return None
+        note = read_notes(config.study_dir).get(planned.folder.job or "")
+        if planned.folder.state is None and note is not None and note.error:
+            # Refused before there was anything of it.
+            self.fail(f"{planned.title}: {note.error}; log: {job.log}")
             return None
         status = planned.folder.status
         if status is None or status.state == "running":
