@@ -24,23 +24,30 @@ from collections.abc import Callable, Sequence
 from omegaconf import DictConfig
 
 from sermm.configuration.compose import (
-    VERSION_BASE,
+    BASE,
     conf_dir,
     explain,
     first_of_sweep,
+    is_sweep,
 )
 from sermm.configuration.verbs import RunConfig
+from sermm.configuration.words import readable
 from sermm.core.errors import InputError
+from sermm.core.failures import TRACEBACK
 from sermm.runs.folder import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    arguments = readable(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
         # A misspelt key or a place that cannot be written is found before anything starts.
-        make_folder(RunConfig.of(first_of_sweep(overrides)).study_dir)
+        first = first_of_sweep(overrides)
+        make_folder(RunConfig.of(first).study_dir)
+        if not flags and is_sweep("train", first):
+            arguments = ["-m", *arguments]
 
     from sermm.sweeps.sweep import Sweep
 
@@ -50,9 +57,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def execute(words: list[str]) -> int:
-    """`sermm train` as a process of a pool calls it."""
+    """`sermm train` as a process of a pool calls it: what it says goes into a log."""
     from sermm.cli.main import main
 
+    os.environ.setdefault(TRACEBACK, "1")
     return main(["train", *words])
 
 
@@ -73,9 +81,7 @@ def launch(arguments: Sequence[str], job: Callable[[DictConfig], float | None]) 
     sweeps = [a for a in arguments if a in {"-m", "--multirun"}]
     sys.argv = [__file__, *sweeps[:1], *(a for a in arguments if a not in sweeps)]
     try:
-        hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="train")(
-            job
-        )()
+        hydra.main(**BASE, config_path=str(conf_dir()), config_name="train")(job)()
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(arguments)})") from error
     finally:

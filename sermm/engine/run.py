@@ -24,10 +24,11 @@ from sermm.engine.fold_data import corpus_and_fold
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.record import record
 from sermm.engine.training.fit import fit, learn
+from sermm.engine.training.refusals import refuse_arguments, refuse_devices
 from sermm.engine.training.task import prepare
 from sermm.engine.training.teacher import with_teacher
 from sermm.protocols.protocol import NoSuchFoldError
-from sermm.runs.folder import RunFolder
+from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import Note, forget_note, job_id, write_note
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import await_ready, preflight, say_ready
@@ -102,20 +103,31 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
         overrides: as in `run`.
     """
     config, folder = placed.config, placed.folder
+    new = not folder.path.exists()
     # From here on the run can be seen, and resumed by the same command.
     folder.start(config.as_yaml())
-    with tracked(config, folder.path) as tracker:
-        with stoppable(folder):
-            tracker.start()
-            start_s = time.monotonic()
-            task = prepare(config, folder, placed.loaded, placed.fold)
-            # The tokenizer of the training transcripts is on the disk now; others may read it.
-            say_ready(folder.path)
-            epochs = learn(task, [tracker])
-            result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
-            folder.finish(result)
-        # Only now: what it sends may take long, and the run is finished whatever comes of it.
-        tracker.finished(result, placed.loaded.reading.utterances)
+    print(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}", flush=True)
+    prepared = False
+    try:
+        with tracked(config, folder.path) as tracker:
+            with stoppable(folder):
+                start_s = time.monotonic()
+                task = prepare(config, folder, placed.loaded, placed.fold)
+                prepared = True
+                tracker.start()
+                # The tokenizer of the training transcripts is on the disk now; others may read it.
+                say_ready(folder.path)
+                epochs = learn(task, [tracker])
+                result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
+                folder.finish(result)
+            # Only now: what it sends may take long, and the run is finished whatever comes of it.
+            tracker.finished(result, placed.loaded.reading.utterances)
+    except InputError as error:
+        # What is wrong with the words is no run that failed: nothing of it has begun.
+        begun = prepared or isinstance(error, RunBusyError)
+        if new and not begun and folder.remove():
+            write_note(config.study_dir, overrides, Note(error=str(error)))
+        raise
     return result
 
 
@@ -137,12 +149,15 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     """
     study = config.study_dir
     try:
+        refuse_arguments(config)
         loaded, fold = corpus_and_fold(config)
         config = with_teacher(config, loaded.protocol.classes, fold)
         folder = RunFolder(study / run_key(config), job_id(overrides))
         result = folder.result
         if result is not None:
             refuse_other_corpus(result, fold, folder)
+        else:
+            refuse_devices(config.trainer)
     except InputError as error:
         # A sweep over protocols asks all of them for the same folds; that is no failure.
         left_out = isinstance(error, NoSuchFoldError)

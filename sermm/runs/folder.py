@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.core.files import whole_file, write_text
+from sermm.core.files import place, whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.lock import LOCK, locked
 from sermm.runs.result import Result
-from sermm.runs.slurm_job import current_job
+from sermm.runs.slurm_job import READY, current_job
 from sermm.runs.status import Reported, State, Status, standing
 
 HEARTBEAT_S = 30.0
@@ -52,6 +52,11 @@ class RunFolder:
     def last(self) -> Path:
         """All that is needed to go on after the last whole epoch; gone once it has finished."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def before(self) -> Path:
+        """What `last` was one epoch ago, should that be damaged; likewise gone in the end."""
+        return self.path / "checkpoints" / "before.ckpt"
 
     @property
     def assets(self) -> Path:
@@ -151,14 +156,28 @@ class RunFolder:
         """
         result.write(self.path)
         self.write_status("finished")
-        self.last.unlink(missing_ok=True)
+        for path in (self.last, self.before):
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forgets all but the folder's lock: a run that starts anew starts from nothing."""
         for name in ("encoders", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (METRICS, PREDICTIONS, RESULT, STATUS):
+        for name in (METRICS, PREDICTIONS, RESULT, STATUS, READY):
             (self.path / name).unlink(missing_ok=True)
+
+    def remove(self) -> bool:
+        """Removes the folder with all that is in it, unless another process works in it.
+
+        Returns:
+            Whether it is gone.
+        """
+        try:
+            with self._locked():
+                shutil.rmtree(self.path)
+        except RunBusyError:
+            return False
+        return True
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -225,13 +244,8 @@ def make_folder(path: Path) -> None:
     Raises:
         InputError: it cannot be made or written.
     """
-    try:
+    with place(path, "run folder", "runs_dir", "SERMM_RUNS"):
         path.mkdir(parents=True, exist_ok=True)
         with whole_file(path / ".writable") as probe:
             probe.touch()
         (path / ".writable").unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the run folder {path}: {error.strerror}; choose another place with "
-            "runs_dir= or SERMM_RUNS"
-        ) from error
