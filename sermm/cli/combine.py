@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
+from sermm.core.figures import percent
 from sermm.core.records import Problem
 
 if TYPE_CHECKING:
@@ -112,10 +113,10 @@ def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
 
 def line(made: dict[str, Any]) -> str:
     """A combination for people."""
-    parts = ", ".join(f"{part['model']} {100 * part['ua']:.1f}" for part in made["parts"])
+    parts = ", ".join(f"{part['model']} {percent(part['ua'])}" for part in made["parts"])
     return (
         f"{made['data']}, {made['protocol']}, fold {made['fold']}, seed {made['seed']}: test UA "
-        f"{parts} -> {made['model']} {100 * made['ua']:.1f}  {made['folder']}"
+        f"{parts} -> {made['model']} {percent(made['ua'])}  {made['folder']}"
     )
 
 

@@ -30,12 +30,15 @@ from sermm.configuration.compose import (
     first_of_sweep,
 )
 from sermm.configuration.verbs import RunConfig
+from sermm.configuration.words import readable
 from sermm.core.errors import InputError
+from sermm.core.failures import TRACEBACK
 from sermm.runs.folder import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    arguments = readable(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
@@ -50,9 +53,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def execute(words: list[str]) -> int:
-    """`sermm train` as a process of a pool calls it."""
+    """`sermm train` as a process of a pool calls it: what it says goes into a log."""
     from sermm.cli.main import main
 
+    os.environ.setdefault(TRACEBACK, "1")
     return main(["train", *words])
 
 

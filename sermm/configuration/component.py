@@ -145,7 +145,7 @@ class Component:
         if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
             for name in self.arguments:
                 if name not in known:
-                    takes = ", ".join(get_close_matches(name, known) or known)
+                    takes = ", ".join(get_close_matches(name, known) or known) or "nothing"
                     raise InputError(f"{self.target} takes no {name}; it takes {takes}")
         for inside in _components(self.arguments):
             inside.refuse_unknown()

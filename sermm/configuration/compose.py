@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,19 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sermm.configuration.groups import ModelConfig
 from sermm.configuration.papers import with_papers
 from sermm.configuration.schema import near
+from sermm.configuration.words import at_home, readable
 from sermm.core.errors import InputError
 
 VERSION_BASE = "1.3"
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What an interpolation reads of the model.
+_READ = re.compile(r"\{model\.(\w+)")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
+# For what Hydra itself makes folders of, before `resolved`.
+OmegaConf.register_new_resolver("at_home", at_home, replace=True)
 
 
 def conf_dir() -> Path:
@@ -38,15 +45,32 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
         InputError: a key or a value is not known, with Hydra's own explanation.
     """
     GlobalHydra.instance().clear()
+    overrides = readable(overrides)
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            return hydra_compose(name, list(overrides))
+            return hydra_compose(name, overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
         if (unknown := _UNKNOWN.search(str(error))) is not None:
             # Hydra advises to add it with a plus, and then nothing would read it.
             explained = _unknown_key(name, overrides, unknown[1])
         raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+
+
+@cache
+def each_of(group: str) -> dict[str, dict[str, Any]]:
+    """What every file of a group gives, by its name; those with an underscore are parts of others.
+
+    For those who look for another one, maybe in the middle of a run that Hydra has started.
+    """
+    names = sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
+    hydra = GlobalHydra.instance()
+    started, hydra.hydra = hydra.hydra, None
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+            return {one: resolved(hydra_compose(f"{group}/{one}"))[group] for one in names}
+    finally:
+        hydra.hydra = started
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
@@ -77,7 +101,7 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
         InputError: an override cannot be read.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(readable(overrides))
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
@@ -94,11 +118,12 @@ def _first(override: Override) -> str:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values with every interpolation resolved.
+    """The configuration as plain values with every interpolation and every `~/` resolved.
 
     Raises:
         InputError: something is missing, such as the encoder that a model asks for.
     """
+    _refuse_unread(cfg)
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -106,10 +131,24 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             f"{explain(error)}. A model takes its encoders from encoder/speech and encoder/text: "
             "choose one of each that it needs (encoder/text=hf), and give every value marked ???"
         ) from error
-    resolved = _as_mapping(plain)
+    resolved = _as_mapping(at_home(plain))
     if "model" in resolved:
         resolved["model"] = with_papers(with_streams(resolved["model"]))
     return resolved
+
+
+def _refuse_unread(cfg: DictConfig) -> None:
+    """Refuses a key of the model that is none of a model's and that no interpolation reads.
+
+    A model's file may have keys of its own (`step` of deberta_bilstm), so the record cannot tell.
+    """
+    model = cfg.get("model")
+    if not isinstance(model, DictConfig):
+        return
+    known = {*ModelConfig.model_fields, "available", *_READ.findall(OmegaConf.to_yaml(cfg))}
+    for key in map(str, model):
+        if key not in known:
+            raise InputError(f"model.{key}: there is no such key; {near(key, sorted(known))}")
 
 
 def with_streams(model: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator
 
@@ -21,11 +21,13 @@ from sermm.configuration.groups import (
     TextConfig,
     TrainerConfig,
 )
+from sermm.configuration.protocol import ProtocolField, ProtocolValues
 from sermm.configuration.schema import (
     Count,
     Format,
     Items,
     Natural,
+    Place,
     Positive,
     Record,
     Word,
@@ -35,6 +37,7 @@ from sermm.core.errors import InputError
 from sermm.core.records import Level
 from sermm.units.aligned import LEVELS
 
+OneCorpusConfig = TypeVar("OneCorpusConfig", bound="CorpusConfig")
 Accelerator = Literal["auto", "cpu", "gpu"]
 
 
@@ -48,9 +51,22 @@ class CorpusConfig(Composed):
     """
 
     data: NamedField
-    protocol: NamedField
-    cache_dir: str
+    protocol: ProtocolField
+    cache_dir: Place
     text: TextConfig = TextConfig(source=HUMAN)
+
+    @classmethod
+    def read(
+        cls: type[OneCorpusConfig], found: Mapping[str, Any], where: str = ""
+    ) -> OneCorpusConfig:
+        """Takes the fields.
+
+        Raises:
+            InputError: one is wrong, be it one of the protocol.
+        """
+        config = super().read(found, where)
+        ProtocolValues.read(config.protocol.arguments, "protocol")
+        return config
 
 
 class DataConfig(CorpusConfig):

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Final
 
+from sermm.core.figures import percent
+
 SPEECH: Final = "s of speech"
 _QUIET_S: Final = 2.0
 _LINE_S: Final = 30.0
@@ -88,7 +90,7 @@ class Progress:
         return self._done / max(1e-9, self._total)
 
     def _print_line(self, times: str) -> None:
-        line = f"{self._described}: {100 * self._share:.0f} %, {times}"
+        line = f"{self._described}: {percent(self._share, 0)} %, {times}"
         print(line, file=sys.stderr, flush=True)
 
 

@@ -111,6 +111,7 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
     new = not folder.path.exists()
     # From here on the run can be seen, and resumed by the same command.
     folder.start(config.as_yaml())
+    print(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}", flush=True)
     prepared = False
     try:
         with tracked(config, folder.path) as tracker:

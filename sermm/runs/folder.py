@@ -6,11 +6,9 @@
 
 The order is what makes it true at every moment: whoever finds "finished" finds the result, and a
 process that is killed anywhere leaves "running" with a heartbeat that stops (`sermm.runs.status`).
-A lock on `.lock` keeps a second process out. It is the system's own (`flock`), so it is gone with
-its process, and a stale one cannot exist.
+A lock keeps a second process out (`sermm.runs.lock`).
 """
 
-import fcntl
 import shutil
 import threading
 import traceback
@@ -19,8 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.core.files import whole_file, write_text
+from sermm.core.files import place, whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
+from sermm.runs.lock import LOCK, locked
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import READY, current_job
 from sermm.runs.status import Reported, State, Status, standing
@@ -121,13 +120,10 @@ class RunFolder:
     @property
     def busy(self) -> bool:
         """Whether another process works in it; asks for the lock, and gives it back at once."""
-        if not (self.path / ".lock").exists():
+        if not (self.path / LOCK).exists():
             return False
-        try:
-            with self._locked():
-                return False
-        except RunBusyError:
-            return True
+        with locked(self.path) as mine:
+            return not mine
 
     def start(self, config: str) -> None:
         """Makes the folder and writes the configuration.
@@ -218,14 +214,12 @@ class RunFolder:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+        with locked(self.path) as mine:
+            if not mine:
                 raise RunBusyError(
                     f"{self.path} is being run by another process; wait for it, or use another "
                     "study="
-                ) from error
+                )
             yield
 
     def _beat(self, stop: threading.Event) -> None:
@@ -250,13 +244,8 @@ def make_folder(path: Path) -> None:
     Raises:
         InputError: it cannot be made or written.
     """
-    try:
+    with place(path, "run folder", "runs_dir", "SERMM_RUNS"):
         path.mkdir(parents=True, exist_ok=True)
         with whole_file(path / ".writable") as probe:
             probe.touch()
         (path / ".writable").unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the run folder {path}: {error.strerror}; choose another place with "
-            "runs_dir= or SERMM_RUNS"
-        ) from error

@@ -14,6 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from sermm.core.figures import fixed, percent
 from sermm.runs.metrics import progress
 from sermm.sweeps.pool import Job
 
@@ -86,7 +87,7 @@ class Board:
         table = Table("running", "epoch", "val UA", "s", box=None)
         for job in running[:_MOST_ROWS]:
             runs_s = now_s - (job.started_s or now_s)
-            table.add_row(job.title, *_epoch_and_ua(job.folder), f"{runs_s:.0f}")
+            table.add_row(job.title, *_epoch_and_ua(job.folder), fixed(runs_s, 0))
         self._live.update(Group(table, self.line(len(running))), refresh=True)
 
     def line(self, n_running: int) -> str:
@@ -98,7 +99,7 @@ class Board:
         each_s = sum(self._durations_s) / len(self._durations_s)
         # Those that run are taken to be half done.
         left_s = each_s * (waiting + n_running / 2) / self.n_slots
-        left = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min"
+        left = f"{fixed(left_s, 0)} s" if left_s < 90 else f"{fixed(left_s / 60, 0)} min"
         return f"{counts}; about {left} left"
 
 
@@ -112,4 +113,4 @@ def _how_far(job: Job) -> str:
 def _epoch_and_ua(folder: Path) -> tuple[str, str]:
     """Two cells of the table: the last whole epoch and its validation UA in percent."""
     epoch, ua = progress(folder)
-    return "" if epoch is None else str(epoch), "" if ua is None else f"{100 * ua:.1f}"
+    return "" if epoch is None else str(epoch), "" if ua is None else percent(ua)

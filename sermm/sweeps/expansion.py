@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.compose import VERSION_BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.words import readable
 from sermm.core.errors import InputError
 from sermm.runs.plans import PlannedJob
 
@@ -39,6 +40,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
     GlobalHydra.instance().clear()
+    words = readable(words)
     try:
         with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
             cfg = hydra_compose("train", first_of_sweep(words), return_hydra_config=True)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.core.figures import fixed, from_single
 from sermm.core.files import whole_file
 from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
@@ -106,7 +107,7 @@ class Keeper(Callback):
 
         Lightning has validated by now, so the figures are those of both parts.
         """
-        figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
+        figures = {name: from_single(float(v)) for name, v in trainer.callback_metrics.items()}
         ratios = overfit(figures)
         # Lightning counts from 0, files and people from 1.
         self.rows.append({EPOCH: trainer.current_epoch + 1, **figures, **ratios})
@@ -222,7 +223,7 @@ class EpochProgress(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Shows loss and validation figure, as far as there are any."""
         self.figures = [
-            f"{name} {float(trainer.callback_metrics[name]):.3f}"
+            f"{name} {fixed(from_single(float(trainer.callback_metrics[name])), 3)}"
             for name in ("train/loss", "val/ua")
             if name in trainer.callback_metrics
         ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sermm.configuration.groups import AugmentConfig, RemediesConfig
 from sermm.configuration.verbs import RunConfig, levels_of
+from sermm.core.figures import fixed
 from sermm.core.records import Fold
 from sermm.data.augment.augment import OF_WORDS
 from sermm.data.datamodule import EmotionDataModule
@@ -141,7 +142,7 @@ def announce(task: Task) -> None:
         print(f"  {level}s from: {counts}", file=sys.stderr)
     announce_variation(task)
     if teacher := task.config.taught_by:
-        description = f"{teacher_name(teacher)} ({teacher.key}), test UA {teacher.ua:.3f}"
+        description = f"{teacher_name(teacher)} ({teacher.key}), test UA {fixed(teacher.ua, 3)}"
         print(f"  teacher: {description}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
         counts = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
