@@ -64,7 +64,7 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
 
     Returns:
         The result, fresh or as the folder has it. Processes other than the run's first do not
-        return: they exit with 0 when training is over.
+        return: they exit when training is over, with 0 if it went well.
 
     Raises:
         InputError: the configuration or the corpus is wrong.
@@ -76,8 +76,13 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
         return placed.result
     # Before the folder is made: with a wrong number of processes nothing should begin.
     line = preflight(placed.config.trainer.devices)
-    if process_rank():
-        follow(placed)
+    if rank := process_rank():
+        try:
+            follow(placed)
+        except InputError as error:
+            # Lightning starts it by a path that turns no error into a line.
+            print(f"process {rank} of the run: {error}", file=sys.stderr, flush=True)
+            sys.exit(2)
         sys.exit(0)
     if line is not None:
         print(line, flush=True)

@@ -61,6 +61,23 @@ def test_two_processes_train_one_run_and_one_predicts_everything(train_words, tm
     assert len(pl.read_csv(run / "metrics.csv")) == 2
 
 
+@pytest.mark.slow
+def test_two_processes_that_diverge_end_together_in_a_line_each(train_words):
+    words = [*train_words, "model.learning.lr=1e30", "trainer.clip_norm=null", "trainer.devices=2"]
+    done = subprocess.run(
+        [Path(sys.executable).parent / "sermm", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "sermm train: training diverged: the loss of step " in done.stderr
+    assert "process 1 of the run: training diverged: the loss of step " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def without_dropout(folder):
     """Each device draws its own, so what is compared has none."""
     path = folder / "config.json"
