@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from sermm.core.batch import Batch
+from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder, Needs
 from sermm.encoders.recurrent import BiLSTM
@@ -96,7 +97,7 @@ class SpectralEncoder(Encoder):
         features: which ones, see `SpectralFeatures`: kind, n_mels, n_mfcc, deltas, centred, pitch.
 
     Raises:
-        InputError: another kind, or more coefficients than bands.
+        InputError: another kind, more coefficients than bands, or no frame per hidden state.
     """
 
     needs: frozenset[Needs] = frozenset({"waveform"})
@@ -113,6 +114,8 @@ class SpectralEncoder(Encoder):
         **features: Unpack[FeatureOptions],
     ) -> None:
         super().__init__()
+        if stride < 1:
+            raise InputError(f"encoder.speech.stride={stride}: expected a number of at least 1")
         self.n_layers, self.width = 1, 2 * hidden
         self.stride, self.trim_db, self.augment = stride, trim_db, augment
         # Trimmed or at another speed, a position is no time in the clip.

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
@@ -147,8 +148,7 @@ class Learner(LightningModule):
         A step is one of the optimiser, after `trainer.accumulate` batches on every device.
         """
         options = self.learning
-        groups = list(parameter_groups(self.system, options, self.objectives.parameters()))
-        optimizer = options.optimizer.make()(groups, lr=options.lr)
+        optimizer = optimizer_of(self.system, options, self.objectives.parameters())
         steps = int(self.trainer.estimated_stepping_batches)
         rate = schedule(options.schedule, options.warmup, steps)
         scheduler = LambdaLR(optimizer, rate)
@@ -180,6 +180,28 @@ class Learner(LightningModule):
 def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a state whose key begins so, without that beginning."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def optimizer_of(
+    system: System, options: LearningConfig, others: Iterable[nn.Parameter] = ()
+) -> Optimizer:
+    """The optimiser of a system; its state begins with the first step.
+
+    The arguments are those of `parameter_groups`.
+
+    Raises:
+        InputError: it refuses its arguments, or is none, or as `parameter_groups`.
+    """
+    groups = list(parameter_groups(system, options, others))
+    try:
+        made = options.optimizer.make()(groups, lr=options.lr)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"model.learning.optimizer: {options.optimizer} cannot be made: {error}"
+        ) from error
+    if not isinstance(made, Optimizer):
+        raise InputError(f"model.learning.optimizer: {options.optimizer} is no optimiser of torch")
+    return made
 
 
 def parameter_groups(

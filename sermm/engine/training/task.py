@@ -30,8 +30,9 @@ from sermm.engine.inputs.batches import augmentation, rewording
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.work import work_of
 from sermm.engine.training.distillation import teacher_name
+from sermm.engine.training.learner import optimizer_of
 from sermm.engine.training.resuming import resumable
-from sermm.models.base import System
+from sermm.models.base import CountingSystem, System
 from sermm.runs.folder import RunFolder
 
 
@@ -101,6 +102,9 @@ def prepare(
     work = work_of(config, loaded, everything(fold), levels_of(config.model.system))
     stored = ready(streams(config), work) if config.features.mode == "cached" else {}
     system = _built(config, folder, loaded, fold, stored, resumed)
+    if not isinstance(system, CountingSystem):
+        # Called for what it refuses.
+        optimizer_of(system, config.model.learning)
     data = data_module(work, config, fold, system, stored, augment, synonyms)
     observe_fold(system, data, work)
     task = Task(config, folder, loaded, fold, system, data, work.sources)
