@@ -161,7 +161,8 @@ class SearchSweeper(Sweeper):
         found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
         OmegaConf.save(OmegaConf.create(found), self.folder / _RESULTS)
         settings = " ".join(f"{key}={value}" for key, value in best.params.items())
-        print(f"best of {len(study.trials)} trials: {best.value:.3f} with {settings}", flush=True)
+        n = sum(trial.value is not None for trial in study.trials)
+        print(f"best of {n} trials: {best.value:.3f} with {settings}", flush=True)
 
 
 def _failed() -> Any:

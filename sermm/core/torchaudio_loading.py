@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 _LOADS_IT = "torchaudio._extension.utils"
+_LIBRARIES = ("_torchaudio", "libtorchaudio")
 
 
 class _Loader(SourceFileLoader):
@@ -24,9 +25,10 @@ class _Loader(SourceFileLoader):
         super().exec_module(module)
         loading: Any = getattr(module, "_load_lib", None)
 
-        def load(name: str) -> bool:
+        # One of them alone is no use: torchaudio 2.11.1 beside torch 2.11.0 has such a one.
+        def load(_name: str) -> bool:
             try:
-                return bool(loading(name))
+                return all(loading(name) for name in _LIBRARIES)
             except OSError:
                 return False
 

@@ -71,7 +71,7 @@ def test_failed_trials_are_left_out_until_there_are_too_many(search, capsys):
     assert "4 of 4 trials failed" in capsys.readouterr().err
 
 
-def test_a_trial_that_was_stopped_is_the_next_commands_first(search):
+def test_a_trial_that_was_stopped_is_the_next_commands_first(search, capsys):
     seen = []
 
     def stop(job):
@@ -82,6 +82,7 @@ def test_a_trial_that_was_stopped_is_the_next_commands_first(search):
         search(["lr=interval(0,1)"], stop, n_trials=3)
     (job,) = search(["lr=interval(0,1)"], lambda job: 0.5, n_trials=1)
     assert job == [f"lr={seen[0]['lr']}"]
+    assert "best of 1 trials" in capsys.readouterr().out
 
 
 def test_what_cannot_be_used_is_named(search, monkeypatch):
