@@ -41,6 +41,8 @@ PRELOAD = (
 # What multiprocessing says of a process whose fork server has gone; no command ends with it.
 _ORPHANED = 255
 _LOOK_S = 0.2
+# A fork server that was killed looks alive for a moment: pauses before it is asked once more.
+_AGAIN_S = (0.1, 0.5, 2.0)
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -241,13 +243,10 @@ class Pool:
         given = (self._command, list(job.words), dict(slot.environment), str(job.log), self._life)
         process = self._context.Process(target=work, args=given)
         job.started_s = time.monotonic()
-        try:
-            process.start()
-        except (OSError, EOFError):
-            # The fork server died at this very moment: this job has ended, the next gets a new one.
-            self._end(job, slot, _ORPHANED)
-        else:
+        if _begun(process):
             self._running[process] = (job, slot)
+        else:
+            self._end(job, slot, _ORPHANED)
 
     def _collect(self) -> None:
         """Takes in the jobs whose processes have ended, and frees their slots."""
@@ -286,3 +285,15 @@ class Pool:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _begun(process: ForkServerProcess) -> bool:
+    """Starts a job's process; False if it cannot be, as its fork servers die at once."""
+    for pause_s in _AGAIN_S:
+        try:
+            process.start()
+        except (OSError, EOFError):
+            time.sleep(pause_s)
+        else:
+            return True
+    return False

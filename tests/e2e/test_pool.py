@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -132,6 +133,32 @@ def test_a_run_that_is_killed_is_a_failure_that_says_so(sweep):
     assert process.returncode == 1
     assert "SIGKILL, as when memory runs out" in errors
     assert states(study) == ["failed", "finished"]
+
+
+def test_runs_whose_fork_server_is_killed_are_failures_and_resume(sweep):
+    study, words = sweep
+    words = [*words, "fold=1,2", "trainer.max_epochs=60", "trainer.patience=null"]
+    process = start([*words, "trainer.num_workers=1"])
+    limit = time.monotonic() + 240
+    while len(found := list(study.glob("*/metrics.csv"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    status = json.loads((found[0].parent / "status.json").read_text())
+    os.kill(int(Path(f"/proc/{status['pid']}/stat").read_text().split()[3]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "another process" not in errors
+    assert errors.count("FAILED") == 4
+    assert "the fork server that starts the jobs was killed" in errors
+    assert states(study) == ["failed", "failed"]
+    assert not alive(str(study.parent))
+    done = {path: path.read_text() for path in found}
+    status, _, errors = finish(words)
+    assert status == 0, errors
+    assert states(study) == ["finished", "finished"]
+    # They went on: the epochs that were done are there still, but perhaps the last one.
+    assert all(path.read_text().startswith(text.rsplit("\n", 2)[0]) for path, text in done.items())
 
 
 def test_a_job_may_have_several_processes(sweep):
