@@ -29,13 +29,14 @@ from sermm.configuration.compose import (
     explain,
     first_of_sweep,
 )
-from sermm.configuration.verbs import RunConfig
+from sermm.configuration.verbs import RunConfig, as_typed
 from sermm.core.errors import InputError
 from sermm.runs.folder import make_folder
 
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    arguments = as_typed(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):

@@ -1,7 +1,7 @@
 """Where the configuration lies, and how Hydra composes it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.papers import with_papers
-from sermm.configuration.schema import near
-from sermm.core.errors import InputError
+from sermm.core.damage import damaged
+from sermm.core.errors import InputError, near
 
 VERSION_BASE = "1.3"
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -68,6 +68,38 @@ def explain(error: Exception) -> str:
     text = str(error).split("Config search path")[0]
     text = text if cause is None else f"{text}: {cause}"
     return "configuration: " + "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def words_as_text(words: Sequence[str], keys: Collection[str]) -> list[str]:
+    """Words with the values of some keys quoted where Hydra would read a number, or nothing at all.
+
+    Args:
+        words: as typed; what has quotes, brackets or interpolations of its own stays.
+        keys: whose values are text.
+    """
+    return [_as_text(word) if word.split("=", 1)[0] in keys else word for word in words]
+
+
+def _as_text(word: str) -> str:
+    key, found, text = word.partition("=")
+    if not found or set(text) & set("'\"[]{}$\\"):
+        return word
+    if not _read_as(word):
+        return f"{key}='{text}'"
+    # One of a sweep (`study=3.10,3.11`), or the only one.
+    values = [
+        f"'{one}'" if _read_as(f"{key}={one}") & {int, float, bool} else one
+        for one in text.split(",")
+    ]
+    return f"{key}={','.join(values)}"
+
+
+def _read_as(word: str) -> set[type]:
+    """The type that Hydra reads a value as; none where it cannot be read."""
+    try:
+        return {type(OverridesParser.create().parse_override(word).value())}
+    except HydraException:
+        return set()
 
 
 def first_of_sweep(overrides: Sequence[str]) -> list[str]:
@@ -147,12 +179,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         # A few lines of aliases to aliases stand for billions of values.
         if any(isinstance(one, yaml.AliasEvent) for one in yaml.parse(text, _PARSER)):
             raise InputError(f"{path} holds YAML aliases, which no run writes; it is not read")
-        return _as_mapping(OmegaConf.to_container(OmegaConf.create(text)))
-    except OSError as error:
+        found = OmegaConf.to_container(OmegaConf.create(text))
+    except FileNotFoundError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; is this a run folder?") from error
-    except (UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is damaged ({reason}); train the run again") from error
+    except InputError:
+        raise
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(found, dict):
+        raise damaged(path, f"it holds a {type(found).__name__}, expected a mapping")
+    return _as_mapping(found)
 
 
 def _as_mapping(container: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator
 
 from sermm.configuration.component import Component, ComponentField, NamedField
+from sermm.configuration.compose import words_as_text
 from sermm.configuration.composed import Composed
 from sermm.configuration.groups import (
     HUMAN,
@@ -31,7 +32,8 @@ from sermm.configuration.schema import (
     Word,
     is_number,
 )
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, near
+from sermm.core.names import study_folder
 from sermm.core.records import Level
 from sermm.units.aligned import LEVELS
 
@@ -250,8 +252,12 @@ class RunConfig(WorkConfig):
 
     @property
     def study_dir(self) -> Path:
-        """The folder of its study."""
-        return Path(self.runs_dir) / self.study
+        """The folder of its study.
+
+        Raises:
+            InputError: the study's name cannot be that of a folder in `runs_dir`.
+        """
+        return study_folder(self.runs_dir, self.study)
 
     @property
     def title(self) -> str:
@@ -260,6 +266,21 @@ class RunConfig(WorkConfig):
             f"{self.model.name} on {self.data.name}, {self.protocol.name} fold {self.fold}, "
             f"seed {self.seed}"
         )
+
+
+_TEXT: Final = frozenset(
+    name
+    for name, field in RunConfig.model_fields.items()
+    if str in (field.annotation, *get_args(field.annotation))
+)
+
+
+def as_typed(words: Sequence[str]) -> list[str]:
+    """The words of `sermm train` with those quoted that are text, and that Hydra would not take so.
+
+    `study=3.10` is the study 3.10, and not 3.1.
+    """
+    return words_as_text(words, _TEXT)
 
 
 class EvaluateConfig(CorpusConfig):
@@ -279,7 +300,9 @@ class EvaluateConfig(CorpusConfig):
             InputError: a key or a value is wrong.
         """
         asked = cls.of(words).plain
-        groups = {word.lstrip("+").split("=", 1)[0].split(".", 1)[0] for word in words}
+        groups = {word.lstrip("+~").split("=", 1)[0].split(".", 1)[0] for word in words}
+        for name in groups - set(asked):
+            raise InputError(f"{name}: there is no such key; {near(name, asked)}")
         return run.changed({key: asked[key] for key in groups})
 
 
