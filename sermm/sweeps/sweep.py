@@ -197,7 +197,7 @@ class Sweep:
             self._combine()
             for study in () if self.searches else sorted(self._studies):
                 try:
-                    print(table_text(build(study, allow_missing=True)))
+                    print(table_text(build(study)))
                 except InputError as error:
                     print(f"no table: {error}", file=sys.stderr)
         for name in self._elsewhere:
