@@ -38,6 +38,7 @@ from sermm.engine.inputs.work import work_of
 from sermm.engine.training.task import Task
 from sermm.models.coattention import CoAttention
 from sermm.models.late_fusion import LateFusion
+from sermm.protocols.balance import Balance
 from sermm.protocols.folds import TalkerGroups
 from sermm.protocols.protocol import Protocol
 from sermm.runs.folder import RunFolder
@@ -155,9 +156,8 @@ class Corpus:
         mapping = {name: name for name in _CLASSES}
         protocol = Protocol("bench", mapping, _CLASSES, fold_rule=TalkerGroups(2))
         texts = dict.fromkeys(self.ids, "")
-        return Loaded(
-            Silent(reading), reading, protocol, self.seconds, {}, texts, {"source": HUMAN}
-        )
+        source, balance = {"source": HUMAN}, Balance.of(reading, protocol)
+        return Loaded(Silent(reading), reading, protocol, self.seconds, {}, texts, source, balance)
 
 
 def late_fusion(corpus: Corpus) -> list[Measurement]:

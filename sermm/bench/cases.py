@@ -117,6 +117,7 @@ CASES: dict[str, Callable[[], list[Measurement]]] = {
     "store": _later("sermm.bench.store", "store_case"),
     "again": _later("sermm.bench.store", "again_case"),
     "cached": _later("sermm.bench.cached", "cached_case"),
+    "checked": _later("sermm.bench.checked", "checked_case"),
     "extract-memory": _later("sermm.bench.store", "extract_memory_case"),
     "fusion": _later("sermm.bench.fusion", "fusion_case"),
     "pool": _later("sermm.bench.pool", "pool_case"),

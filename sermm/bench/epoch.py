@@ -30,6 +30,7 @@ from sermm.engine.training.fit import class_counts, fit
 from sermm.engine.training.learner import Learner, parameter_groups
 from sermm.engine.training.task import Task
 from sermm.models.base import labels_of
+from sermm.protocols.balance import Balance
 from sermm.protocols.folds import TalkerGroups
 from sermm.protocols.protocol import Protocol
 from sermm.runs.folder import RunFolder
@@ -90,7 +91,8 @@ def speech_task(root: Path, n: int = 1280, more: Sequence[str] = ()) -> Task:
     protocol = Protocol("bench", {c: c for c in classes}, classes, fold_rule=TalkerGroups(2))
     reading = Reading(tuple(utterances))
     texts = {u.id: u.transcript or "" for u in utterances}
-    loaded = Loaded(Silent(reading), reading, protocol, durations, {}, texts, {"source": HUMAN})
+    source, balance = {"source": HUMAN}, Balance.of(reading, protocol)
+    loaded = Loaded(Silent(reading), reading, protocol, durations, {}, texts, source, balance)
     fold = Fold(1, train, (), test)
     folder = RunFolder(root / "run")
     system = build(config, 4, None, texts.values())

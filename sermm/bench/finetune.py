@@ -39,6 +39,7 @@ from sermm.bench.models import (
 from sermm.bench.timing import ratio
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
+from sermm.core.figures import percent
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
 from sermm.data.batching import BatchPlan
@@ -245,7 +246,7 @@ def _times(epochs: Mapping[str, Epoch]) -> list[Measurement]:
     for name, epoch in epochs.items():
         rows.append(_measure(f"{name}: epoch", epoch.whole, "s"))
         for part, took_s in epoch.parts.items():
-            share = f"s ({100 * took_s / epoch.whole:.0f} % of it)"
+            share = f"s ({percent(took_s / epoch.whole, 0)} % of it)"
             rows.append(_measure(f"{name}: {part}", took_s, share))
     return rows
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from sermm.bench.measures import Measurement
 from sermm.bench.timing import Times, ratio
+from sermm.core.figures import fixed
 
 GATE, CMGI, ASR = "single_gate", "cmgi", "asr"
 LOOP, CACHED, ONLY = "ASR in loop", "ASR cached", "fusion only"
@@ -74,7 +75,7 @@ def _saved(what: str, gate: Times, cmgi: Times) -> Measurement:
     """Turn by turn, as both are measured in the same turns: what slows one down slows the other."""
     pairs = zip(gate.turns, cmgi.turns, strict=True)
     saved = [100 * (1 - ratio(one, other)) for one, other in pairs]
-    unit = f"% ({min(saved):.1f} to {max(saved):.1f} by turn)"
+    unit = f"% ({fixed(min(saved), 1)} to {fixed(max(saved), 1)} by turn)"
     return measure(what, statistics.median(saved), unit)
 
 

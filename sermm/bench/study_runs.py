@@ -18,6 +18,7 @@ import numpy as np
 from sermm.configuration.identity import feature_options
 from sermm.configuration.verbs import RunConfig
 from sermm.core.digest import digest
+from sermm.core.figures import fixed
 from sermm.core.seeding import generator
 from sermm.metrics.scores import confusion, scores
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
@@ -124,7 +125,7 @@ class _Run:
     @property
     def rate(self) -> dict[str, str]:
         """What tells its system from the others."""
-        return {"model.learning.lr": f"{1e-5 * (self.system + 1):.5f}"}
+        return {"model.learning.lr": fixed(1e-5 * (self.system + 1), 5)}
 
     @property
     def key(self) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from sermm.core.figures import fixed
+
 REPEATS = 5
 # A pass that takes longer is not repeated.
 _SLOW_S = 20.0
@@ -41,7 +43,9 @@ class Times:
         """Seconds, and how far to trust them; stands behind the median in the table."""
         if not self.turns:
             return "s, NOT measured (over the time budget): scaled up from batch 1"
-        return f"s ({min(self.turns):.3f} to {max(self.turns):.3f}, n={len(self.turns)})"
+        return (
+            f"s ({fixed(min(self.turns), 3)} to {fixed(max(self.turns), 3)}, n={len(self.turns)})"
+        )
 
     def after(self, first: "Times") -> "Times":
         """Both, one after the other, turn by turn.

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed, percent
+from sermm.core.transcripts import composed
 from sermm.report.output.console import problem_parts, simple_table
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from sermm.engine.inputs.corpus import Loaded
     from sermm.engine.inputs.units import Units
 
-_NO_FILE_NAME = re.compile(r"[/\\\0]")
+_NO_FILE_NAME = re.compile(r"[\\\0]|^\.{1,2}$")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,10 +46,12 @@ def run(arguments: Sequence[str]) -> int:
         InputError: wrong use, or a corpus or a source that cannot be had.
     """
     from sermm.configuration.verbs import AlignVerbConfig
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.units import units
 
     config = AlignVerbConfig.of(arguments)
+    refuse_absent(config.accelerator, "accelerator")
     loaded = load(config)
     if config.utterance is not None:
         loaded = only(loaded, str(config.utterance))
@@ -68,13 +72,15 @@ def only(loaded: "Loaded", utterance_id: str) -> "Loaded":
     Raises:
         InputError: it is not there.
     """
-    members = tuple(u for u in loaded.reading.utterances if u.id == utterance_id)
+    wanted = composed(utterance_id)
+    members = tuple(u for u in loaded.reading.utterances if composed(u.id) == wanted)
     if not members:
         raise InputError(
             f"utterance={utterance_id}: protocol {loaded.protocol.name} selects no utterance of "
             f"that id ({len(loaded.reading.utterances)} others); `sermm data` lists what it selects"
         )
-    return replace(loaded, reading=replace(loaded.reading, utterances=members))
+    problems = tuple(p for p in loaded.reading.problems if p.where == utterance_id)
+    return replace(loaded, reading=replace(loaded.reading, utterances=members, problems=problems))
 
 
 def summarise(
@@ -86,7 +92,8 @@ def summarise(
     from sermm.engine.inputs.units import units_from
 
     members = loaded.reading.utterances
-    problems = dict.fromkeys(p for known in found.values() for p in known.problems)
+    problems = dict.fromkeys(loaded.reading.problems)
+    problems |= dict.fromkeys(p for known in found.values() for p in known.problems)
     summary: dict[str, Any] = {
         "data": config.data.name,
         "utterances": len(members),
@@ -109,13 +116,14 @@ def summarise(
 
 
 def write(folder: Path, loaded: "Loaded", found: "Mapping[Level, Units]") -> None:
-    """One TextGrid an utterance."""
+    """One TextGrid an utterance, in the folders of its id: `align.mfa_dir` finds them again."""
     from sermm.units.textgrid import write_textgrid
 
     for u in loaded.reading.utterances:
         units = {level: known.spans[u.id] for level, known in found.items()}
-        name = f"{_NO_FILE_NAME.sub('_', u.id)}.TextGrid"
-        write_textgrid(folder / name, units, loaded.durations[u.id])
+        parts = [_NO_FILE_NAME.sub("_", part) for part in u.id.split("/") if part]
+        path = folder.joinpath(*parts[:-1], f"{parts[-1]}.TextGrid")
+        write_textgrid(path, units, loaded.durations[u.id])
 
 
 def render(summary: Mapping[str, Any]) -> str:
@@ -123,7 +131,8 @@ def render(summary: Mapping[str, Any]) -> str:
     from rich.console import Console
 
     parts: list[RenderableType] = [
-        f"{summary['data']}: {summary['utterances']} utterances, {summary['seconds'] / 3600:.2f} h",
+        f"{summary['data']}: {summary['utterances']} utterances, "
+        f"{fixed(summary['seconds'] / 3600, 2)} h",
         _level_table(summary["levels"]),
     ]
     if "units" in summary:
@@ -141,7 +150,7 @@ def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
     table = simple_table("units", "utterances by source", "number", "a second", "mean", "median")
     for level, row in levels.items():
         sources = ", ".join(f"{source} {n}" for source, n in row["utterances"].items())
-        rate = "-" if row["per_second"] is None else f"{row['per_second']:.2f}"
+        rate = "-" if row["per_second"] is None else fixed(row["per_second"], 2)
         lengths = (_ms(row[key]) for key in ("mean_s", "median_s"))
         table.add_row(f"{level}s", sources, str(row["units"]), rate, *lengths)
     return table
@@ -150,7 +159,7 @@ def _level_table(levels: Mapping[str, Mapping[str, Any]]) -> "Table":
 def _unit_table(units: Sequence[Mapping[str, Any]]) -> "Table":
     table = simple_table("level", "start", "end", "symbol", "source")
     for unit in units:
-        times = (f"{unit[key]:.3f} s" for key in ("start_s", "end_s"))
+        times = (f"{fixed(unit[key], 3)} s" for key in ("start_s", "end_s"))
         table.add_row(unit["level"], *times, unit["symbol"], unit["source"])
     return table
 
@@ -164,10 +173,10 @@ def _agreement_parts(against: Mapping[str, Any]) -> list["RenderableType"]:
             cells = ["-"] * 5
             if (found := row[side]) is not None:
                 cells = [_ms(found["median_s"]), _ms(found["mean_s"])]
-                cells += [f"{100 * v:.1f} %" for k, v in found.items() if k.startswith("within")]
+                cells += [f"{percent(v)} %" for k, v in found.items() if k.startswith("within")]
             table.add_row(f"{level} {side}", str(row["units"]), str(row["matched"]), *cells)
     return [f"Boundaries, how far from those of source {against['source']}:", table]
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1000 * seconds:.0f} ms"
+    return "-" if seconds is None else f"{fixed(seconds, 0, 1000)} ms"

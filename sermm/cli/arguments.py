@@ -56,7 +56,8 @@ def parse_own(
             raise InputError(f"{key} is given twice, {own[key]!r} and {value!r}. Usage: {usage}")
         if key in known:
             given.add(key)
-            own[key] = value
+            # A shell leaves it alone after an equals sign.
+            own[key] = str(Path(value).expanduser()) if value.startswith("~/") else value
         else:
             others.append(argument)
     return words, own, others
@@ -94,4 +95,4 @@ def choice(value: str | None, key: str, among: Sequence[str]) -> str:
 
 def runs_folder(value: str | None) -> Path:
     """Where studies are: `runs_dir=`, else SERMM_RUNS, else `runs`."""
-    return Path(value or os.environ.get("SERMM_RUNS") or "runs")
+    return Path(value or os.environ.get("SERMM_RUNS") or "runs").expanduser()

@@ -21,6 +21,7 @@ from dataclasses import asdict
 
 from sermm.cli.arguments import choice, flag, parse
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -45,5 +46,5 @@ def run(arguments: Sequence[str]) -> int:
     else:
         for m in measures:
             limit = "" if m.limit is None else f"  (limit {m.limit:g})"
-            print(f"{m.case:<15}{m.what:<44}{m.value:>9.3f} {m.unit}{limit}")
+            print(f"{m.case:<15}{m.what:<44}{fixed(m.value, 3):>9} {m.unit}{limit}")
     return int(any(m.limit is not None and m.value > m.limit for m in measures))

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
+from sermm.core.figures import percent
 from sermm.core.names import study_folder
 from sermm.core.records import Problem
 
@@ -133,10 +134,10 @@ def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
 
 def line(made: dict[str, Any]) -> str:
     """A combination for people."""
-    parts = ", ".join(f"{part['model']} {100 * part['ua']:.1f}" for part in made["parts"])
+    parts = ", ".join(f"{part['model']} {percent(part['ua'])}" for part in made["parts"])
     lines = [
         f"{made['data']}, {made['protocol']}, fold {made['fold']}, seed {made['seed']}: test UA "
-        f"{parts} -> {made['model']} {100 * made['ua']:.1f}  {made['folder']}"
+        f"{parts} -> {made['model']} {percent(made['ua'])}  {made['folder']}"
     ]
     lines += [_validation(made)] if made["validation"] else []
     return "\n".join([*lines, *([f"  warning: {made['warning']}"] if made["warning"] else [])])
@@ -145,9 +146,9 @@ def line(made: dict[str, Any]) -> str:
 def _validation(made: dict[str, Any]) -> str:
     """Both scales and the parts on validation."""
     found, names = made["validation"], [part["model"] for part in made["parts"]]
-    parts = ", ".join(f"{n} {100 * ua:.1f}" for n, ua in zip(names, found["parts"], strict=True))
+    parts = ", ".join(f"{n} {percent(ua)}" for n, ua in zip(names, found["parts"], strict=True))
     scales = ", ".join(
-        f"{scale} {100 * ua:.1f}{' (this)' if scale == made['scale'] else ''}"
+        f"{scale} {percent(ua)}{' (this)' if scale == made['scale'] else ''}"
         for scale, ua in found["scales"].items()
     )
     at = ", ".join(f"{t:.2f}" for t in found["temperatures"])

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from sermm.cli.arguments import choice, parse_own, runs_folder
 from sermm.core.errors import InputError
+from sermm.core.figures import percent
 
 if TYPE_CHECKING:
     from sermm.runs.evaluation import Evaluation
@@ -50,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
 def text(found: "Evaluation", folder: Path) -> str:
     """The record for people."""
     scores = "\n".join(
-        f"  {name.split('/')[1]:<12} {'-' if value is None else f'{100 * value:5.1f}'}"
+        f"  {name.split('/')[1]:<12} {'-' if value is None else percent(value):>5}"
         for name, value in found.metrics.items()
     )
     seen = found.seen_in_training

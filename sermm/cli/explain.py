@@ -2,7 +2,8 @@
 
 RUN is a run folder, a key, STUDY/KEY, or 'STUDY:MODEL KEY=VALUE ...', of a system with attention
 or a gate. ID is an utterance of the run's
-own corpus and fold; a file may be any, with text= for systems that read text. Writes attention and
+own corpus and fold; a file may be any, with text= for systems that read text; what is longer than
+the run's trainer.max_seconds is cut, and the page says so. Writes attention and
 gates as pictures beside the sound, a page with the audio, and all numbers into
 RUN/explanations/<utterance>/: attention.png, gate-*.png, index.html, explanation.json,
 attention.npz. These hold the voice and the words of a person, as the corpus does.
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed
 
 if TYPE_CHECKING:
     from sermm.engine.assembly.restore import Restored
@@ -74,17 +76,20 @@ def text(record: dict[str, Any]) -> str:
     """The record for people."""
     part = f"{record['part']} part" if record["part"] else "a file"
     label = f"label {record['label']}, " if record["label"] else ""
-    shares = "  ".join(f"{name} {p:.3f}" for name, p in record["probabilities"].items())
+    shares = "  ".join(f"{name} {fixed(p, 3)}" for name, p in record["probabilities"].items())
     lines = [
         f"{record['model']} ({record['run']}) on {record['data']}, {record['protocol']} fold "
         f"{record['fold']}: {record['utterance']} ({part})",
         f"{label}predicted {record['predicted']}:  {shares}",
+        *(f"note: {remark}" for remark in record["remarks"]),
     ]
     for found in record["maps"]:
         lines += _map(found, record["figures"])
     for gate in record["gates"]:
         mean = sum(gate["mean"]) / len(gate["mean"])
-        lines.append(f"\ngate of {gate['stream']['stream']}: mean {mean:.2f} (1 = its own states)")
+        lines.append(
+            f"\ngate of {gate['stream']['stream']}: mean {fixed(mean, 2)} (1 = its own states)"
+        )
     return "\n".join([*lines, f"\nwritten to {record['folder']}"])
 
 
@@ -96,12 +101,12 @@ def _map(found: dict[str, Any], notice: str) -> list[str]:
     if not found["figures"]:
         return lines
     for figure in found["figures"]:
-        value = "   –" if figure["value"] is None else f"{figure['value']:4.2f}"
+        value = "   –" if figure["value"] is None else fixed(figure["value"], 2)
         lines.append(f"  {figure['name']:<22} {value}  {figure['said']}")
-    printed = ", ".join(f"{figure['paper']:.2f}" for figure in found["figures"])
+    printed = ", ".join(fixed(figure["paper"], 2) for figure in found["figures"])
     lines.append(f"  ({notice}; Li 2025 prints {printed} for an utterance of its own)")
     tokens = zip(key["tokens"], found["relevance"], strict=True)
-    relevances = [f"{token} {'–' if r is None else f'{r:.2f}'}" for token, r in tokens]
+    relevances = [f"{token} {'–' if r is None else fixed(r, 2)}" for token, r in tokens]
     return [*lines, f"  relevance ({notice}): {'  '.join(relevances)}"]
 
 

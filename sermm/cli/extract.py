@@ -20,6 +20,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sermm.core.figures import fixed
+
 if TYPE_CHECKING:
     from sermm.engine.extraction.one_pass import Extracted
 
@@ -37,11 +39,13 @@ def run(arguments: Sequence[str]) -> int:
     config = ExtractConfig.of(arguments)
 
     from sermm.core.records import LEVELS
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.extraction.extract import extract, wanted
     from sermm.engine.extraction.streams import streams_asked
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.work import work_of
 
+    refuse_absent(config.trainer.accelerator, "trainer.accelerator")
     streams = streams_asked(config)
     loaded = load(config)
     levels = [level for level in LEVELS if any(s.level == level for s in streams)]
@@ -49,7 +53,10 @@ def run(arguments: Sequence[str]) -> int:
     passes = extract(wanted(streams, work), work, config.dry_run)
     rows = [row for done in passes for row in rows_of(done)]
     failures = {i: why for done in passes for i, why in done.failures.items()}
-    problems = {p.where: p.what for p in loaded.reading.problems if p.where not in failures}
+    problems: dict[str, str] = {}
+    for p in loaded.reading.problems:
+        if p.where not in failures:
+            problems[p.where] = "; ".join(filter(None, (problems.get(p.where), p.what)))
     if config.format == "json":
         print(json.dumps({"stores": rows, "failures": failures, "problems": problems}, indent=2))
     else:
@@ -80,7 +87,9 @@ def text(passes: Sequence["Extracted"], rows: Sequence[dict[str, Any]]) -> str:
     for done in passes:
         rate = ""
         if done.took_s > 0:
-            rate = f" in {done.took_s:.1f} s, {done.seconds / done.took_s:.1f}x real time"
+            rate = (
+                f" in {fixed(done.took_s, 1)} s, {fixed(done.seconds / done.took_s, 1)}x real time"
+            )
         others = f", {done.others} by other processes" if done.others else ""
         lines.append(
             f"{done.parts[0].store.description['encoder']}: {done.stored} were stored, "

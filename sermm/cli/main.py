@@ -3,15 +3,11 @@
 Exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted.
 """
 
-import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
-from sermm.core.errors import INTERRUPTED, InputError
-
-NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 VERBS = {
     "data": "show a corpus under a protocol: counts, folds, leaks, problems",
     "extract": "store the hidden states of frozen encoders, once for all runs",
@@ -53,27 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"sermm: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
         return 2
+    # A variable that is set to nothing is one that is not set: "" would be the current folder.
+    for name in [n for n, value in os.environ.items() if n.startswith("SERMM_") and not value]:
+        del os.environ[name]
     try:
         module = importlib.import_module(f"sermm.cli.{verb}")
         if {"-h", "--help"} & set(rest):
             print((module.__doc__ or "").strip(), flush=True)
             return 0
         return int(module.run(rest))
-    except BrokenPipeError:
-        # Who read our output, such as `head`, is gone; what was to follow was not done.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        if error.errno not in NO_PLACE:
-            raise
-        print(f"sermm {verb}: {error}; make room and give the same command again", file=sys.stderr)
-        return 1
-    except InputError as error:
-        print(f"sermm {verb}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"sermm {verb}: interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
+    except (Exception, KeyboardInterrupt) as error:
+        from sermm.core.failures import said
+
+        return said(verb, error)
 
 
 def usage() -> str:

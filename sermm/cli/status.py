@@ -26,6 +26,7 @@ from pathlib import Path
 
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
+from sermm.core.figures import percent
 from sermm.runs.status import STATES, State
 from sermm.runs.studies import find_study
 from sermm.sweeps.study import Details, Entry, as_json, details, entries
@@ -122,13 +123,13 @@ def _remarks(entry: Entry, known: Details) -> str:
     remarks = [entry.reason]
     if entry.state == "running":
         remarks.append("no epoch yet" if known.epoch is None else f"epoch {known.epoch}")
-        remarks += [] if known.val_ua is None else [f"val UA {100 * known.val_ua:.1f}"]
+        remarks += [] if known.val_ua is None else [f"val UA {percent(known.val_ua)}"]
         remarks += [f"sign of life {_ago(entry.heartbeat)} ago"] if entry.heartbeat else []
     if entry.state == "waiting" and known.log:
         remarks.append("began, and has made no run folder; its log:")
     if entry.state == "finished":
         ua = known.test_ua
-        remarks.append("no test UA" if ua is None else f"test UA {100 * ua:.1f}")
+        remarks.append("no test UA" if ua is None else f"test UA {percent(ua)}")
     remarks += [f"Slurm {entry.slurm}"] if entry.slurm else []
     return ", ".join(filter(None, remarks))
 

@@ -13,7 +13,7 @@ sweep over several protocols, folds that one of them does not have are left out.
 Groups: data, protocol, model, encoder/speech, encoder/text, features (finetune | frozen | cached),
 augment (none | speech | li2025), remedies (none | li2025), trainer, logger, experiment. Top-level
 keys: fold (from 1), seed, study, teacher (a finished run, key or study) with distillation.*,
-runs_dir, cache_dir.
+runs_dir, cache_dir. Own classes, other rules and folds that lack a class: `sermm data --help`.
 `sermm train --cfg job ...` prints the configuration instead of running it.
 """
 
@@ -24,13 +24,15 @@ from collections.abc import Callable, Sequence
 from omegaconf import DictConfig
 
 from sermm.configuration.compose import (
-    VERSION_BASE,
+    BASE,
     conf_dir,
     explain,
     first_of_sweep,
+    is_sweep,
 )
 from sermm.configuration.verbs import RunConfig, as_typed
 from sermm.core.errors import InputError
+from sermm.core.failures import TRACEBACK
 from sermm.runs.folder import make_folder
 
 
@@ -41,7 +43,10 @@ def run(arguments: Sequence[str]) -> int:
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):
         # A misspelt key or a place that cannot be written is found before anything starts.
-        make_folder(RunConfig.of(first_of_sweep(overrides)).study_dir)
+        first = first_of_sweep(overrides)
+        make_folder(RunConfig.of(first).study_dir)
+        if not flags and is_sweep("train", first):
+            arguments = ["-m", *arguments]
 
     from sermm.sweeps.sweep import Sweep
 
@@ -51,9 +56,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def execute(words: list[str]) -> int:
-    """`sermm train` as a process of a pool calls it."""
+    """`sermm train` as a process of a pool calls it: what it says goes into a log."""
     from sermm.cli.main import main
 
+    os.environ.setdefault(TRACEBACK, "1")
     return main(["train", *words])
 
 
@@ -74,9 +80,7 @@ def launch(arguments: Sequence[str], job: Callable[[DictConfig], float | None]) 
     sweeps = [a for a in arguments if a in {"-m", "--multirun"}]
     sys.argv = [__file__, *sweeps[:1], *(a for a in arguments if a not in sweeps)]
     try:
-        hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name="train")(
-            job
-        )()
+        hydra.main(**BASE, config_path=str(conf_dir()), config_name="train")(job)()
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(arguments)})") from error
     finally:

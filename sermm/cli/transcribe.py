@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sermm.core.figures import fixed, percent
 from sermm.report.output.console import simple_table
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ def run(arguments: list[str]) -> int:
         InputError: the corpus or the recogniser cannot be used.
     """
     from sermm.configuration.verbs import TranscribeConfig
+    from sermm.encoders.precision import refuse_absent
     from sermm.engine.inputs.corpus import load
     from sermm.engine.inputs.transcribe import make_recogniser, transcribe
     from sermm.engine.inputs.transcript_scores import summarise
 
     config = TranscribeConfig.of(arguments)
+    refuse_absent(config.accelerator, "accelerator")
     # First, because it is quick to tell that a folder is wrong, and slow to listen to a corpus.
     recogniser = make_recogniser(config.recogniser)
     loaded = load(config)
@@ -80,8 +83,8 @@ def _work(summary: Mapping[str, Any]) -> str:
     if summary["took_s"]:
         rate = summary["seconds"] / summary["took_s"]
         text += (
-            f"; {summary['seconds']:.0f} s of audio in {summary['took_s']:.0f} s, "
-            f"{rate:.1f}x real time"
+            f"; {fixed(summary['seconds'], 0)} s of audio in {fixed(summary['took_s'], 0)} s, "
+            f"{fixed(rate, 1)}x real time"
         )
     if summary["windowed"]:
         text += f"; {summary['windowed']} too long to be heard at once, cut where it is quiet"
@@ -94,7 +97,7 @@ def _errors(wer: Mapping[str, Any]) -> "RenderableType":
     for part in ("act", "class", "gender"):
         rows += [(f"{part} {value}", scores) for value, scores in wer[part].items()]
     for name, scores in rows:
-        rate = "-" if scores["wer"] is None else f"{100 * scores['wer']:.1f} %"
+        rate = "-" if scores["wer"] is None else f"{percent(scores['wer'])} %"
         counts = ("utterances", "words", "substitutions", "deletions", "insertions")
         table.add_row(name, rate, *(str(scores[key]) for key in counts))
     return table

@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from pydantic import BeforeValidator
 
 from sermm.core.errors import InputError
+from sermm.core.failures import described
 
 TARGET = "_target_"
 PARTIAL = "_partial_"
@@ -52,6 +52,10 @@ class Component:
         partial = {PARTIAL: True} if self.partial else {}
         arguments = {key: _as_plain(one) for key, one in self.arguments.items()}
         return {TARGET: self.target, **partial, **arguments}
+
+    def __str__(self) -> str:
+        """As one would call it."""
+        return f"{self.class_name}({', '.join(f'{k}={one}' for k, one in self.arguments.items())})"
 
     @property
     def class_name(self) -> str:
@@ -116,19 +120,22 @@ class Component:
         """What the class makes of its arguments and these; where partial, what waits for the rest.
 
         Raises:
-            InputError: it takes no such argument, or its constructor refuses one.
+            InputError: it takes no such argument or lacks one, or its constructor refuses one.
         """
         self.refuse_unknown()
+        given = {key: _made(one) for key, one in self.arguments.items()} | more
+        if self.partial and not more:
+            return partial(self.object, **given)
         try:
-            made = instantiate({**self.as_plain(), **({PARTIAL: True} if more else {})}, **_ALL)
-        except InstantiationException as error:
-            cause = error.__cause__
-            while isinstance(cause, InstantiationException):
-                cause = cause.__cause__
-            if isinstance(cause, InputError):
-                raise cause from None
+            inspect.signature(self.object).bind(**given)
+        except TypeError as error:
+            raise InputError(f"{self}: {error}") from error
+        try:
+            return self.object(**given)
+        except (InputError, OSError):
             raise
-        return made(**more) if more else made
+        except Exception as error:
+            raise InputError(f"{self} cannot be made: {described(error)}") from error
 
     def refuse_unknown(self) -> None:
         """Finds arguments that nothing takes, here and inside.
@@ -140,13 +147,12 @@ class Component:
         if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
             for name in self.arguments:
                 if name not in known:
-                    takes = ", ".join(get_close_matches(name, known) or known)
+                    takes = ", ".join(get_close_matches(name, known) or known) or "nothing"
                     raise InputError(f"{self.target} takes no {name}; it takes {takes}")
         for inside in _components(self.arguments):
             inside.refuse_unknown()
 
 
-_ALL = {"_convert_": "all"}
 ComponentField = Annotated[Component, BeforeValidator(Component.of)]
 
 
@@ -189,6 +195,15 @@ def _inside(value: Any) -> Any:
             return Component.of(value)
         return {key: _inside(one) for key, one in value.items()}
     return [_inside(one) for one in value] if isinstance(value, list) else value
+
+
+def _made(value: Any) -> Any:
+    """With all that is inside it made, and lists and mappings of its own."""
+    if isinstance(value, Component):
+        return value.make()
+    if isinstance(value, Mapping):
+        return {key: _made(one) for key, one in value.items()}
+    return [_made(one) for one in value] if isinstance(value, list) else value
 
 
 def _as_plain(value: Any) -> Any:

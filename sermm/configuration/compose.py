@@ -1,7 +1,9 @@
 """Where the configuration lies, and how Hydra composes it."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,20 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sermm.configuration.groups import ModelConfig
 from sermm.configuration.papers import with_papers
+from sermm.configuration.words import at_home, readable
 from sermm.core.damage import damaged
 from sermm.core.errors import InputError, near
 
-VERSION_BASE = "1.3"
+# Hydra 1.4 behaves in one way only, and warns of being told which.
+BASE: Any = {"version_base": "1.3"} if version("hydra-core").startswith("1.3.") else {}
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What an interpolation reads of the model.
+_READ = re.compile(r"\{model\.(\w+)")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
+# For what Hydra itself makes folders of, before `resolved`.
+OmegaConf.register_new_resolver("at_home", at_home, replace=True)
 
 
 def conf_dir() -> Path:
@@ -38,15 +47,48 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
         InputError: a key or a value is not known, with Hydra's own explanation.
     """
     GlobalHydra.instance().clear()
+    overrides = readable(overrides)
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            return hydra_compose(name, list(overrides))
+        with initialize_config_dir(str(conf_dir()), **BASE):
+            return hydra_compose(name, overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
         if (unknown := _UNKNOWN.search(str(error))) is not None:
             # Hydra advises to add it with a plus, and then nothing would read it.
             explained = _unknown_key(name, overrides, unknown[1])
         raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+
+
+@cache
+def each_of(group: str) -> dict[str, dict[str, Any]]:
+    """What every file of a group gives, by its name; those with an underscore are parts of others.
+
+    For those who look for another one, maybe in the middle of a run that Hydra has started.
+    """
+    names = sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
+    hydra = GlobalHydra.instance()
+    started, hydra.hydra = hydra.hydra, None
+    try:
+        with initialize_config_dir(str(conf_dir()), **BASE):
+            return {one: resolved(hydra_compose(f"{group}/{one}"))[group] for one in names}
+    finally:
+        hydra.hydra = started
+
+
+def is_sweep(name: str, overrides: Sequence[str]) -> bool:
+    """Whether the configuration says of itself that it is many runs (`hydra.mode`).
+
+    Experiments and searches do; Hydra 1.4 looks for it nowhere but in the words and in the primary
+    configuration.
+
+    Args:
+        name: of the primary configuration.
+        overrides: without sweeps.
+    """
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), **BASE):
+        whole = hydra_compose(name, list(overrides), return_hydra_config=True)
+    return str(whole.hydra.mode).endswith("MULTIRUN")
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
@@ -70,38 +112,6 @@ def explain(error: Exception) -> str:
     return "configuration: " + "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def words_as_text(words: Sequence[str], keys: Collection[str]) -> list[str]:
-    """Words with the values of some keys quoted where Hydra would read a number, or nothing at all.
-
-    Args:
-        words: as typed; what has quotes, brackets or interpolations of its own stays.
-        keys: whose values are text.
-    """
-    return [_as_text(word) if word.split("=", 1)[0] in keys else word for word in words]
-
-
-def _as_text(word: str) -> str:
-    key, found, text = word.partition("=")
-    if not found or set(text) & set("'\"[]{}$\\"):
-        return word
-    if not _read_as(word):
-        return f"{key}='{text}'"
-    # One of a sweep (`study=3.10,3.11`), or the only one.
-    values = [
-        f"'{one}'" if _read_as(f"{key}={one}") & {int, float, bool} else one
-        for one in text.split(",")
-    ]
-    return f"{key}={','.join(values)}"
-
-
-def _read_as(word: str) -> set[type]:
-    """The type that Hydra reads a value as; none where it cannot be read."""
-    try:
-        return {type(OverridesParser.create().parse_override(word).value())}
-    except HydraException:
-        return set()
-
-
 def first_of_sweep(overrides: Sequence[str]) -> list[str]:
     """The overrides with every sweep (`fold=1,2,3`, `interval(0, 1)`) replaced by its first value.
 
@@ -109,7 +119,7 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
         InputError: an override cannot be read.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(readable(overrides))
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
@@ -126,11 +136,12 @@ def _first(override: Override) -> str:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values with every interpolation resolved.
+    """The configuration as plain values with every interpolation and every `~/` resolved.
 
     Raises:
         InputError: something is missing, such as the encoder that a model asks for.
     """
+    _refuse_unread(cfg)
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -138,10 +149,24 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             f"{explain(error)}. A model takes its encoders from encoder/speech and encoder/text: "
             "choose one of each that it needs (encoder/text=hf), and give every value marked ???"
         ) from error
-    resolved = _as_mapping(plain)
+    resolved = _as_mapping(at_home(plain))
     if "model" in resolved:
         resolved["model"] = with_papers(with_streams(resolved["model"]))
     return resolved
+
+
+def _refuse_unread(cfg: DictConfig) -> None:
+    """Refuses a key of the model that is none of a model's and that no interpolation reads.
+
+    A model's file may have keys of its own (`step` of deberta_bilstm), so the record cannot tell.
+    """
+    model = cfg.get("model")
+    if not isinstance(model, DictConfig):
+        return
+    known = {*ModelConfig.model_fields, "available", *_READ.findall(OmegaConf.to_yaml(cfg))}
+    for key in map(str, model):
+        if key not in known:
+            raise InputError(f"model.{key}: there is no such key; {near(key, sorted(known))}")
 
 
 def with_streams(model: dict[str, Any]) -> dict[str, Any]:

@@ -111,9 +111,15 @@ class ModelConfig(Record):
 
 
 class TextConfig(Record):
-    """What text encoders read: `human`, or `asr:<name>` of a recogniser that has run."""
+    """What text encoders read.
+
+    Attributes:
+        source: `human`, or `asr:<name>` of a recogniser that has run.
+        allow_empty: whether a system may read texts of a corpus that has none.
+    """
 
     source: str
+    allow_empty: bool = False
 
 
 class Varied(Record):

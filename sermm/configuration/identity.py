@@ -17,7 +17,9 @@ NOT_IDENTITY = (
     "logger",
     "data.root",
     "data.manifest",
+    "data.delimiter",
     "data.partial",
+    "text.allow_empty",
     "features.checkpointing",
     "align.mfa_dir",
     "model.published",
@@ -35,6 +37,8 @@ NOT_IDENTITY = (
     "trainer.num_workers",
     "trainer.keep_audio_mb",
 )
+# Settings that keys are older than, each with the value at which it is no part of them.
+_AS_BEFORE: Final = {"protocol.absent_classes": "refuse"}
 _NOT_A_SETTING: Final = {"fold", "seed", "study", "model", "data", "protocol", "experiment"}
 _ESCAPED: Final = re.compile(r"\\([\\()\[\]{}:=, \t])")
 # What of the teacher can change a result: where its folder is does not.
@@ -58,7 +62,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
         kept["teacher"] = {key: getattr(teacher, key) for key in TEACHER_KEYS}
     kept["features"] = feature_options(config)
     kept["trainer"] = _effective(config)
-    for key in NOT_IDENTITY:
+    as_before = [key for key, value in _AS_BEFORE.items() if _value(plain, key) == value]
+    for key in (*NOT_IDENTITY, *as_before):
         kept = _without(kept, key.split("."))
     found: dict[str, Any] = without_places(kept, config.cache_dir)
     return found
@@ -72,6 +77,13 @@ def _effective(config: RunConfig) -> dict[str, Any]:
     batch = {key: None if one is None else one * parts for key, one in given}
     kept = {**config.plain["trainer"], **batch}
     return {key: one for key, one in kept.items() if key not in ("devices", "accumulate")}
+
+
+def _value(config: Any, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
 
 
 def _without(config: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ A cell names its system by variant: a model and its streams, `coattention text+f
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sermm.core.errors import InputError
 from sermm.metrics.names import METRICS
 
 PaperTable = dict[str, Any]
@@ -53,7 +54,14 @@ def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
 
 
 def with_papers(model: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a system with its own tables and figures out of those of the papers."""
+    """The configuration of a system with its own tables and figures out of those of the papers.
+
+    Raises:
+        InputError: `model.papers` holds something else.
+    """
+    for name, paper in model["papers"].items():
+        if not isinstance(paper, dict) or not all(isinstance(t, dict) for t in paper.values()):
+            raise InputError(f"model.papers.{name}={paper}: expected a file of conf/paper")
     every = [table for paper in model["papers"].values() for table in paper.values()]
     variant = variant_of(model)
     tables = tables_with(variant, every)

@@ -23,6 +23,12 @@ def _share(given: Any) -> Any:
     return given
 
 
+def _place(given: Any) -> Any:
+    if given == "":
+        raise ValueError("expected a folder; the current one is `.`")
+    return given
+
+
 # A list of YAML, kept as a tuple.
 Items = Annotated[tuple[Item, ...], Field(strict=False)]
 # Lowest and highest, as they were given.
@@ -33,6 +39,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_share)]
 # Text that may look like a number: an account, a time.
 Word = Annotated[str, BeforeValidator(lambda given: str(given) if is_number(given) else given)]
+Place = Annotated[str, BeforeValidator(_place)]
 Format = Literal["table", "json"]
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator
 
 from sermm.configuration.component import Component, ComponentField, NamedField
-from sermm.configuration.compose import words_as_text
 from sermm.configuration.composed import Composed
 from sermm.configuration.groups import (
     HUMAN,
@@ -22,21 +21,25 @@ from sermm.configuration.groups import (
     TextConfig,
     TrainerConfig,
 )
+from sermm.configuration.protocol import ProtocolField, ProtocolValues
 from sermm.configuration.schema import (
     Count,
     Format,
     Items,
     Natural,
+    Place,
     Positive,
     Record,
     Word,
     is_number,
 )
+from sermm.configuration.words import as_text, readable
 from sermm.core.errors import InputError, near
 from sermm.core.names import study_folder
 from sermm.core.records import Level
 from sermm.units.aligned import LEVELS
 
+OneCorpusConfig = TypeVar("OneCorpusConfig", bound="CorpusConfig")
 Accelerator = Literal["auto", "cpu", "gpu"]
 
 
@@ -50,9 +53,22 @@ class CorpusConfig(Composed):
     """
 
     data: NamedField
-    protocol: NamedField
-    cache_dir: str
+    protocol: ProtocolField
+    cache_dir: Place
     text: TextConfig = TextConfig(source=HUMAN)
+
+    @classmethod
+    def read(
+        cls: type[OneCorpusConfig], found: Mapping[str, Any], where: str = ""
+    ) -> OneCorpusConfig:
+        """Takes the fields.
+
+        Raises:
+            InputError: one is wrong, be it one of the protocol.
+        """
+        config = super().read(found, where)
+        ProtocolValues.read(config.protocol.arguments, "protocol")
+        return config
 
 
 class DataConfig(CorpusConfig):
@@ -276,11 +292,12 @@ _TEXT: Final = frozenset(
 
 
 def as_typed(words: Sequence[str]) -> list[str]:
-    """The words of `sermm train` with those quoted that are text, and that Hydra would not take so.
+    """The words of `sermm train` as Hydra can read them: `study=3.10` is 3.10, and not 3.1.
 
-    `study=3.10` is the study 3.10, and not 3.1.
+    Raises:
+        InputError: a word cannot be read.
     """
-    return words_as_text(words, _TEXT)
+    return as_text(readable(words), _TEXT)
 
 
 class EvaluateConfig(CorpusConfig):

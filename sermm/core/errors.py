@@ -11,6 +11,12 @@ INTERRUPTED = 130
 class InputError(ValueError):
     """Wrong use or wrong input: names the file or key, what is wrong, and the way out."""
 
+    def __str__(self) -> str:
+        """The message, without the traceback that torch puts before what a worker has raised."""
+        message = super().__str__()
+        name = f"{type(self).__module__}.{type(self).__qualname__}: "
+        return message.rpartition(name)[2].rstrip() if message.startswith("Caught ") else message
+
 
 def expect_one_of(key: str, value: object, words: Any) -> None:
     """Refuses a word that is none of those that a setting knows.

@@ -5,13 +5,17 @@ import time
 from types import TracebackType
 from typing import Final
 
+from sermm.core.figures import percent
+
 SPEECH: Final = "s of speech"
 _QUIET_S: Final = 2.0
 _LINE_S: Final = 30.0
 
 
 class Progress:
-    """A bar on a terminal after 2 s, elsewhere a line every 30 s.
+    """A bar on a terminal after 2 s; elsewhere a line every 30 s, and one at the end.
+
+    Elsewhere is a file, a pipe or a notebook. What takes less than 2 s is not mentioned.
 
     Args:
         title: of the work.
@@ -25,7 +29,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         self._title, self._total, self._unit = title, total, unit
-        self._done, self._what = 0.0, ""
+        self._done, self._what, self._closed = 0.0, "", 0
         self._begun = self._printed = time.monotonic()
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -49,9 +53,13 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Takes the bar away; where there is none, says how far it came and what it took."""
         if self._bar.live.is_started:
             self._bar.stop()
+        taken_s, self._closed = time.monotonic() - self._begun, self._closed + 1
+        if self._closed == 1 and self._done and taken_s > _QUIET_S and not sys.stderr.isatty():
+            rate = _rate(self._done, taken_s, self._unit)
+            self._print_line(f"{rate}, took {duration(taken_s)}")
 
     def advance(self, units: int | float = 1) -> None:
         """So many more are done."""
@@ -64,7 +72,9 @@ class Progress:
                 self._bar.start()
         elif now - self._printed > _LINE_S:
             self._printed = now
-            self._print_line(rate, now - self._begun)
+            share = self._share
+            left_s = (now - self._begun) * max(0.0, 1 - share) / max(1e-9, share)
+            self._print_line(f"{rate}, about {duration(left_s)} left")
 
     def say(self, what: str) -> None:
         """Shows this behind the title from now on."""
@@ -75,11 +85,20 @@ class Progress:
     def _described(self) -> str:
         return f"{self._title}: {self._what}" if self._what else self._title
 
-    def _print_line(self, rate: str, taken_s: float) -> None:
-        share = self._done / max(1e-9, self._total)
-        left_s = taken_s * max(0.0, 1 - share) / max(1e-9, share)
-        line = f"{self._described}: {100 * share:.0f} %, {rate}, {left_s / 60:.0f} min left"
+    @property
+    def _share(self) -> float:
+        return self._done / max(1e-9, self._total)
+
+    def _print_line(self, times: str) -> None:
+        line = f"{self._described}: {percent(self._share, 0)} %, {times}"
         print(line, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _rate(done: float, taken_s: float, unit: str) -> str:

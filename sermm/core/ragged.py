@@ -13,8 +13,9 @@ from torch import Tensor
 class Ragged:
     """The b sequences of a batch, end to end. Legend: n positions in all, t the longest.
 
-    Position-wise work runs on `values` and cannot depend on batch mates. Only attention and
-    recurrence look at `padded()`.
+    Position-wise work runs on `values` and cannot depend on batch mates, but for rounding: for
+    another n a library may add up in another order. Only attention and recurrence look at
+    `padded()`.
 
     Attributes:
         values: `[n *d]`, on any device.

@@ -1,5 +1,6 @@
 """Plain records: what a corpus says (`Utterance`, `Span`) and how it is divided (`Fold`)."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from sermm.core.errors import InputError
 Act = Literal["improvised", "scripted"]
 Level = Literal["phone", "syllable", "word"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+# How many talkers a message names.
+_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +106,29 @@ class Problem:
         where: the file (with line) or the utterance id.
         what: what is wrong.
         kind: a short slug that problems are counted by, e.g. "missing_wav".
+        kept: True: the utterance stays in; something about it wants a look.
     """
 
     where: str
     what: str
     kind: str
+    kept: bool = False
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a corpus reader found: utterances sorted by id, and the problems."""
+    """What a corpus reader found.
+
+    Attributes:
+        utterances: sorted by id.
+        problems: what could not be used, and what was kept but wants a look.
+        rows: how many rows (clips, turns) were read: utterances, and problems that are not kept;
+            0 = unknown.
+    """
 
     utterances: tuple[Utterance, ...]
     problems: tuple[Problem, ...] = ()
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,6 +164,7 @@ class Fold:
         speakers: Mapping[str, str],
         classes: Collection[str],
         leaky: bool = False,
+        may_lack: bool = False,
     ) -> "Fold":
         """Sorts the ids and checks the fold.
 
@@ -163,6 +177,8 @@ class Fold:
             speakers: talker by id.
             classes: the classes of the protocol.
             leaky: the protocol is named leaky, so talkers may be shared.
+            may_lack: the test part need not have every class; training must, or nothing could
+                learn it.
 
         Raises:
             InputError: parts overlap, a talker is both in train and test, or a class is absent
@@ -172,7 +188,8 @@ class Fold:
         fold._refuse_overlap()
         if not leaky:
             fold._refuse_shared_speakers(speakers)
-        fold._refuse_absent_classes(labels, classes)
+        fold._refuse_absent_classes("train", labels, speakers, classes)
+        fold._refuse_absent_classes("test", labels, speakers, () if may_lack else classes)
         return fold
 
     def _refuse_overlap(self) -> None:
@@ -192,11 +209,29 @@ class Fold:
                 "protocol that separates talkers, or one whose name ends in _leaky"
             )
 
-    def _refuse_absent_classes(self, labels: Mapping[str, str], classes: Collection[str]) -> None:
-        for name, part in (("train", self.train), ("test", self.test)):
-            if absent := sorted(set(classes) - {labels[i] for i in part}):
-                raise InputError(
-                    f"fold {self.number}: no {name} utterance of class {', '.join(absent)} "
-                    f"({len(part)} {name} utterances); choose a protocol whose classes this "
-                    "corpus has in every fold, or map its labels (data.labels)"
-                )
+    def _refuse_absent_classes(
+        self,
+        name: Literal["train", "test"],
+        labels: Mapping[str, str],
+        speakers: Mapping[str, str],
+        classes: Collection[str],
+    ) -> None:
+        """Refuses a part that is empty or lacks a class, and says of whom it is."""
+        part = self.train if name == "train" else self.test
+        absent = sorted(set(classes) - {labels[i] for i in part})
+        if absent or not part:
+            of_class = f" of class {', '.join(absent)}" if part else ""
+            raise InputError(
+                f"fold {self.number}: no {name} utterance{of_class}{_whose(part, labels, speakers)}"
+            )
+
+
+def _whose(ids: Collection[str], labels: Mapping[str, str], speakers: Mapping[str, str]) -> str:
+    """Who says the utterances of a part, and of which classes they are."""
+    if not ids:
+        return ""
+    talkers = sorted({speakers[i] for i in ids})
+    counts = Counter(labels[i] for i in ids)
+    listed = ", ".join(talkers) if len(talkers) <= _LISTED else f"{len(talkers)} talkers"
+    of_each = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
+    return f"; it holds {len(ids)}, of {listed}: {of_each}"

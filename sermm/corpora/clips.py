@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.core.records import Problem, Reading, Utterance
-
-SUFFIXES = (".wav", ".flac")
+from sermm.corpora.labels import Codes
+from sermm.corpora.places import SUFFIXES, is_folder
 
 Parse = Callable[[Path], Utterance | Problem | None]
 """The utterance of a file with the corpus's word for its emotion as label; None if the file is
@@ -32,14 +32,17 @@ def read_clips(
     folder = existing_folder(root, corpus)
     utterances: dict[str, Utterance] = {}
     problems: list[Problem] = []
+    rows = 0
+    codes = Codes(labels)
     for path in audio_files(folder):
         parsed = parse(path)
+        rows += parsed is not None
         if isinstance(parsed, Problem):
             problems.append(parsed)
         elif parsed is not None and parsed.id in utterances:
             problems.append(_duplicate(path, utterances[parsed.id]))
         elif parsed is not None:
-            label, trouble = map_label(parsed.label, labels, where=parsed.id)
+            label, trouble = codes.code(parsed.label, where=parsed.id)
             problems += trouble
             utterances[parsed.id] = replace(parsed, label=label)
     if not utterances:
@@ -47,7 +50,7 @@ def read_clips(
             f"data.root={folder}: no clip of corpus {corpus} there ({len(problems)} other WAV or "
             "FLAC files); give the folder of the original download"
         )
-    return Reading(tuple(utterances[i] for i in sorted(utterances)), tuple(problems))
+    return Reading(tuple(utterances[i] for i in sorted(utterances)), tuple(problems), rows)
 
 
 def existing_folder(root: Path | None, corpus: str) -> Path:
@@ -56,7 +59,7 @@ def existing_folder(root: Path | None, corpus: str) -> Path:
     Raises:
         InputError: it is not given, or no folder.
     """
-    if root is None or not root.is_dir():
+    if root is None or not is_folder(root):
         what = "data.root is not given" if root is None else f"data.root={root} is no folder"
         raise InputError(
             f"{what}: say where corpus {corpus} lies, by data.root=FOLDER or in the "
@@ -70,19 +73,6 @@ def audio_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
             yield path
-
-
-def map_label(
-    word: str | None, labels: Mapping[str, str | None], where: str
-) -> tuple[str | None, list[Problem]]:
-    """The emotion code of a corpus's own word, and a problem if the map does not know it."""
-    if word is None:
-        return None, [Problem(where, "no label", "missing_label")]
-    if word not in labels:
-        known = ", ".join(labels)
-        what = f"label {word!r} is not in data.labels ({known}); the utterance has no label"
-        return None, [Problem(where, what, "unknown_label")]
-    return labels[word], []
 
 
 def unexpected_name(path: Path, expected: str) -> Problem:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sermm.core.records import Level, Problem, Reading, Span, Utterance
 from sermm.corpora.clips import read_clips, unexpected_name
 from sermm.corpora.emodb_labels import label_spans
+from sermm.corpora.places import place
 
 EMOTIONS = {
     "W": "anger",
@@ -43,7 +44,7 @@ class EmoDb:
     """Reads `03a01Fa.wav` (or `.flac`): talker, sentence, emotion, version. There are no groups."""
 
     def __init__(
-        self, root: str | Path | None, labels: Mapping[str, str | None], name: str = "emodb"
+        self, root: str | Path | int | None, labels: Mapping[str, str | None], name: str = "emodb"
     ) -> None:
         """Stores the settings.
 
@@ -53,7 +54,7 @@ class EmoDb:
                 neutral); None = leave unlabelled.
             name: of the corpus.
         """
-        self.root = None if root is None else Path(root)
+        self.root = place(root)
         self.labels = dict(labels)
         self.name = name
 
@@ -67,7 +68,7 @@ class EmoDb:
 
     def spans(self, utterance: Utterance, level: Level) -> tuple[Span, ...]:
         """The hand labels of phones or syllables; empty where there are none, as for words."""
-        return label_spans(utterance.path, utterance.id, level)
+        return label_spans(utterance.path, utterance.id, level, self.root)
 
     def _parse(self, path: Path) -> Utterance | Problem:
         match = _NAME.fullmatch(path.stem)

@@ -25,12 +25,16 @@ _FOLDERS: Final[dict[Level, tuple[tuple[str, str], ...]]] = {
 _MISTYPED: Final = {"hoe": "", "dsap": "dasp", "gas": "gasp"}
 
 
-def label_spans(audio: Path, utterance_id: str, level: Level) -> tuple[Span, ...]:
+def label_spans(
+    audio: Path, utterance_id: str, level: Level, corpus: Path | None = None
+) -> tuple[Span, ...]:
     """The hand-labelled units of one clip; empty where there are none.
 
-    The folders of labels lie beside the clip or beside its folder (`wav/`).
+    The folders of labels lie beside the clip, beside its folder (`wav/`), or beside one that this
+    lies in, up to that of the corpus.
     """
-    for root in (audio.parent, audio.parent.parent):
+    inner = [folder for folder in audio.parents if corpus in folder.parents or folder == corpus]
+    for root in dict.fromkeys((audio.parent, audio.parent.parent, *inner)):
         for folder, name in _FOLDERS.get(level, ()):
             rows = _rows(root / folder / name.format(utterance_id))
             if spans := _spans(rows, level):

@@ -1,14 +1,17 @@
 """Any corpus as a table: one row an utterance, no Python needed."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path, PurePath
 
 from sermm.core.errors import InputError
+from sermm.core.files import on_disk
 from sermm.core.records import Act, Problem, Reading, Utterance
-from sermm.corpora.clips import map_label
+from sermm.core.transcripts import composed
+from sermm.corpora.labels import Codes, OwnCodes
+from sermm.corpora.places import advice, is_file, is_folder, place
 from sermm.corpora.tables import Row, read_table
 
 REQUIRED = ("path", "label", "speaker")
@@ -23,17 +26,18 @@ class Manifest:
 
     A row that cannot be used (no path or talker, a time that is no number, no such audio file) is
     left out and becomes a problem that names its line; a row without a usable label is kept
-    unlabelled. The id is the relative path without suffix, followed by `@start-end` if the row
-    gives times, unless there is a column for it.
+    unlabelled. A cell with NaN is empty. The id is the relative path without suffix, followed by
+    `@start-end` if the row gives times, unless there is a column for it.
     """
 
     def __init__(
         self,
-        manifest: str | Path | None,
-        root: str | Path | None = None,
+        manifest: str | Path | int | None,
+        root: str | Path | int | None = None,
         columns: Mapping[str, str] | None = None,
-        labels: Mapping[str, str | None] | None = None,
+        labels: Mapping[str | int, str | None] | None = None,
         name: str = "manifest",
+        delimiter: str | None = None,
     ) -> None:
         """Stores the settings.
 
@@ -42,16 +46,19 @@ class Manifest:
             root: where relative paths start; None = the folder of the table.
             columns: the table's name of a column by ours, where they differ.
             labels: emotion code by the table's label, None = leave unlabelled; without a map the
-                labels are taken as codes.
+                labels are taken as codes, and what differs from most of its like in case only is
+                spelled like them.
             name: of the corpus.
+            delimiter: comma, semicolon, tab or pipe; None: told by the table's header.
 
         Raises:
             InputError: `columns` names a column that we do not have.
         """
-        self.manifest = None if manifest is None else Path(manifest)
-        self.root = None if root is None else Path(root)
+        self.manifest = place(manifest)
+        self.root = place(root)
         self.labels = dict(labels) if labels else None
         self.name = name
+        self.delimiter = delimiter
         given = dict(columns or {})
         if unknown := sorted(set(given) - {*REQUIRED, *OPTIONAL}):
             raise InputError(
@@ -69,48 +76,65 @@ class Manifest:
             InputError: the table or a column is missing, an id is given twice, or no row is
                 usable.
         """
-        if self.manifest is None or not self.manifest.is_file():
+        if self.manifest is None or not is_file(self.manifest):
             what = " is not given" if self.manifest is None else f"={self.manifest} is no file"
-            raise InputError(f"data.manifest{what}: give a CSV, TSV, JSONL or Parquet file")
-        if self.root is not None and not self.root.is_dir():
+            raise InputError(f"data.manifest{what}: give a CSV, TSV, TXT, JSONL or Parquet file")
+        if self.root is not None and not is_folder(self.root):
             raise InputError(
                 f"data.root={self.root} is no folder: give the folder that the paths in "
                 f"{self.manifest} start from"
             )
-        found: list[tuple[Row, Utterance]] = []
-        problems: list[Problem] = []
-        for row, item, troubles in self._rows(self.manifest, self.root or self.manifest.parent):
-            problems += troubles
-            if item is not None:
-                found.append((row, item))
-        _refuse_duplicates(found)
-        if not found:
+        rows = list(read_table(self.manifest, self.columns, self._asked_for, self.delimiter))
+        read = self._rows(rows, self.manifest)
+        _refuse_duplicates(read.found)
+        problems = (*self._misplaced(read, len(rows), self.manifest), *read.problems)
+        if not read.found:
+            first = problems[0]
+            where = "" if first.where == str(self.manifest) else f"the first: {first.where}: "
             raise InputError(
-                f"{self.manifest}: none of its {len(problems)} rows is usable; the first: "
-                f"{problems[0].where}: {problems[0].what}"
+                f"{self.manifest}: none of its {len(rows)} rows is usable; {where}{first.what}"
             )
-        return Reading(tuple(sorted((u for _, u in found), key=lambda u: u.id)), tuple(problems))
+        found = sorted((utterance for _, utterance in read.found), key=lambda u: u.id)
+        return Reading(tuple(found), problems, len(rows))
 
-    def _rows(
-        self, manifest: Path, root: Path
-    ) -> Iterator[tuple[Row, Utterance | None, list[Problem]]]:
-        is_file = lru_cache(maxsize=None)(Path.is_file)
-        for row in read_table(manifest, self.columns, self._asked_for):
+    def _rows(self, rows: Sequence[Row], manifest: Path) -> "_Read":
+        read = _Read()
+        there = lru_cache(maxsize=None)(is_file)
+        root = self.root or manifest.parent
+        codes = Codes(self.labels) if self.labels else OwnCodes(r.cells["label"] for r in rows)
+        for row in rows:
             try:
                 cells = _Cells(row)
-                path = root / cells.required("path")
-                if not is_file(path):
-                    raise _BadRow(f"no such audio file: {path}", "missing_wav")
-                label, troubles = self._label(row)
-                yield row, self._utterance(cells, path, label), troubles
+                path = on_disk(root, cells.path())
+                if not there(path):
+                    read.missing.append(cells.path())
+                    raise _BadRow(f"no such audio file: {path} ({self._start})", "missing_wav")
+                label, troubles = codes.code(row.cells["label"], where=row.where)
+                read.found.append((row, self._utterance(cells, path, label)))
+                read.problems.extend(troubles)
             except _BadRow as error:
                 what = f"{error.what}; the row is left out"
-                yield row, None, [Problem(row.where, what, error.kind)]
+                read.problems.append(Problem(row.where, what, error.kind))
+        return read
 
-    def _label(self, row: Row) -> tuple[str | None, list[Problem]]:
-        word = row.cells["label"] or None
-        labels = self.labels if self.labels is not None or word is None else {word: word}
-        return map_label(word, labels or {}, where=row.where)
+    @property
+    def _start(self) -> str:
+        """Where relative paths start, for messages."""
+        if self.root is None:
+            return "relative paths start at the table's folder; data.root=FOLDER says another"
+        return f"relative paths start at data.root={self.root}"
+
+    def _misplaced(self, read: "_Read", rows: int, manifest: Path) -> tuple[Problem, ...]:
+        """Says once, before all else, that most of the files are not where they are looked for."""
+        if 2 * len(read.missing) <= rows:
+            return ()
+        root = self.root or manifest.parent
+        found = advice(read.missing, root, manifest)
+        what = (
+            f"{len(read.missing)} of {rows} audio files are not there (first: "
+            f"{root / read.missing[0]}); {found or self._start}"
+        )
+        return (Problem(str(manifest), what, "misplaced_files", kept=True),)
 
     def _utterance(self, cells: "_Cells", path: Path, label: str | None) -> Utterance:
         start_s, end_s = cells.span()
@@ -134,6 +158,15 @@ class Manifest:
         )
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What has been read: rows that can be used, cells that name no file, and problems."""
+
+    found: list[tuple[Row, Utterance]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
 class _BadRow(Exception):  # noqa: N818 (becomes a Problem, is never seen as an error)
     def __init__(self, what: str, kind: str) -> None:
         super().__init__(what)
@@ -147,9 +180,19 @@ class _Cells:
 
     row: Row
 
+    def __post_init__(self) -> None:
+        if self.row.fault is not None:
+            raise _BadRow(self.row.fault, "bad_row")
+
+    def path(self) -> str:
+        """The path of the audio as it stands, `~/` for the user's own folder."""
+        self.required("path")
+        given = (self.row.cells["path"] or "").strip()
+        return str(Path(given).expanduser()) if given.startswith("~/") else given
+
     def optional(self, column: str) -> str | None:
-        """The text of a cell, None if empty."""
-        return (self.row.cells[column] or "").strip() or None
+        """The text of a cell in Unicode's composed form, None if empty: a talker is one."""
+        return composed((self.row.cells[column] or "").strip()) or None
 
     def required(self, column: str) -> str:
         """The text of a cell that must not be empty."""
@@ -186,7 +229,7 @@ def _default_id(path: str, start_s: float | None, end_s: float | None) -> str:
     return f"{stem}@{start_s or 0:.3f}-{end}"
 
 
-def _refuse_duplicates(found: list[tuple[Row, Utterance]]) -> None:
+def _refuse_duplicates(found: Sequence[tuple[Row, Utterance]]) -> None:
     first: dict[str, Row] = {}
     for row, utterance in found:
         if utterance.id in first:

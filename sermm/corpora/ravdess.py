@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sermm.core.records import Problem, Reading, Utterance
 from sermm.corpora.clips import read_clips, unexpected_name
+from sermm.corpora.places import place
 
 EMOTIONS = {
     "01": "neutral",
@@ -34,7 +35,7 @@ class Ravdess:
     """
 
     def __init__(
-        self, root: str | Path | None, labels: Mapping[str, str | None], name: str = "ravdess"
+        self, root: str | Path | int | None, labels: Mapping[str, str | None], name: str = "ravdess"
     ) -> None:
         """Stores the settings.
 
@@ -44,7 +45,7 @@ class Ravdess:
                 surprised); None = leave unlabelled.
             name: of the corpus.
         """
-        self.root = None if root is None else Path(root)
+        self.root = place(root)
         self.labels = dict(labels)
         self.name = name
 

@@ -1,44 +1,33 @@
 """Audio decoding: any file that libsndfile reads becomes 16 kHz mono, or one clear error."""
 
 import hashlib
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-import soundfile
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sermm.core.errors import InputError
+from sermm.data.audio_errors import AudioError
+from sermm.data.audio_files import opened
+from sermm.data.audio_flaws import Flaw, Levels
 
-SAMPLE_RATE_HZ: Final = 16_000
-# Times in label files are rounded, so a span may end this much after the file does.
-ROUNDING_S: Final = 0.05
-
-Kind = Literal[
-    "missing_file", "unreadable", "not_audio", "truncated", "empty", "not_finite", "span_outside"
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "AudioError",
+    "Heard",
+    "Measured",
+    "hear",
+    "load",
+    "measure",
+    "resampler",
 ]
 
-# Programs that write into a pipe promise about 2 or 4 GiB because they cannot know the size.
-_UNKNOWN_SIZE: Final = 0x7FFF_F000
-_BYTE_ORDER: Final = {b"RIFF": "<", b"RIFX": ">", b"FORM": ">"}
+SAMPLE_RATE_HZ: Final = 16_000
 _LARGEST_STEP: Final = 1000
-_BLOCK_S: Final = 30
-
-
-class AudioError(InputError):
-    """A file, or a span of it, that cannot be used; `kind` says why in one word."""
-
-    # A message alone must do: DataLoader workers hand an error over as its type and its message.
-    def __init__(self, message: str, kind: Kind = "not_audio") -> None:
-        super().__init__(message)
-        self.kind: Kind = kind
 
 
 def load(
@@ -62,13 +51,9 @@ def load(
     Raises:
         AudioError: the file or the span cannot be used.
     """
-    with _opened(path) as file:
-        count = _seek(file, path, start_s, end_s)
-        if max_seconds is not None:
-            count = min(count, round(max_seconds * file.samplerate))
-        samples = torch.from_numpy(_read(file, path, count))
-        rate_hz: int = file.samplerate
-    return samples if rate_hz == SAMPLE_RATE_HZ else resampler(rate_hz)(samples)
+    with opened(path) as file:
+        blocks = [_mono(block, path) for block in file.span(start_s, end_s, max_seconds)]
+        return _at_16_khz(blocks, file.rate_hz)
 
 
 class Measured(NamedTuple):
@@ -78,10 +63,12 @@ class Measured(NamedTuple):
         seconds: its length.
         digest: of its samples (mono, as decoded) and their rate: the same sound in another file
             has the same.
+        flaws: what is wrong with its levels.
     """
 
     seconds: float
     digest: str
+    flaws: tuple[Flaw, ...] = ()
 
 
 def measure(path: Path, start_s: float | None = None, end_s: float | None = None) -> Measured:
@@ -90,13 +77,57 @@ def measure(path: Path, start_s: float | None = None, end_s: float | None = None
     Raises:
         AudioError: the file or the span cannot be used.
     """
-    with _opened(path) as file:
-        count = _seek(file, path, start_s, end_s)
-        block = _BLOCK_S * file.samplerate
-        state = hashlib.sha256(str(file.samplerate).encode())
-        for done in range(0, count, block):
-            state.update(_read(file, path, min(block, count - done)).data)
-        return Measured(float(count / file.samplerate), state.hexdigest())
+    with opened(path) as file:
+        state = hashlib.sha256(str(file.rate_hz).encode())
+        levels, frames = Levels(), 0
+        for block in file.span(start_s, end_s):
+            mono = _mono(block, path)
+            levels.add(block, mono)
+            state.update(mono.data)
+            frames += len(mono)
+        return Measured(frames / file.rate_hz, state.hexdigest(), levels.flaws(path))
+
+
+class Heard(NamedTuple):
+    """What a system hears of a whole file.
+
+    Attributes:
+        waveform: 16 kHz, mono, up to where it is cut.
+        seconds: length of the file.
+        used_seconds: of what is heard of it.
+        flaws: what is wrong with the levels of that.
+    """
+
+    waveform: Float[Tensor, " t"]
+    seconds: float
+    used_seconds: float
+    flaws: tuple[Flaw, ...]
+
+
+def hear(path: Path, max_seconds: float) -> Heard:
+    """Decodes a file to its end and keeps the first seconds, as `load` does.
+
+    Args:
+        path: the file.
+        max_seconds: what lies further from its start is cut.
+
+    Raises:
+        AudioError: the file cannot be used.
+    """
+    with opened(path) as file:
+        left = round(max_seconds * file.rate_hz)
+        levels, frames, kept = Levels(), 0, []
+        for block in file.span():
+            mono = _mono(block, path)
+            frames += len(mono)
+            if left > 0:
+                kept.append(mono[:left])
+                levels.add(block[:left], kept[-1])
+                left -= len(kept[-1])
+        used = sum(len(mono) for mono in kept)
+        waveform = _at_16_khz(kept, file.rate_hz)
+        seconds, used_seconds = frames / file.rate_hz, used / file.rate_hz
+        return Heard(waveform, seconds, used_seconds, levels.flaws(path))
 
 
 @lru_cache(maxsize=16)
@@ -111,87 +142,18 @@ def resampler(rate_hz: int) -> nn.Module:
     return module
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file, open for decoding, with at least one frame."""
-    try:
-        with path.open("rb") as raw:
-            _refuse_truncated(raw, path)
-    except FileNotFoundError as error:
-        message = f"{path}: no such audio file; check the corpus root or the path column"
-        raise AudioError(message, "missing_file") from error
-    except OSError as error:
-        message = f"{path}: the audio file cannot be read ({error.strerror}); check its permissions"
-        raise AudioError(message, "unreadable") from error
-    try:
-        file = soundfile.SoundFile(str(path))
-    except soundfile.LibsndfileError as error:
-        message = (
-            f"{path}: not an audio file that libsndfile can decode ({error.error_string}); "
-            "convert it to WAV or FLAC"
-        )
-        raise AudioError(message, "not_audio") from error
-    with file:
-        if file.frames == 0:
-            raise AudioError(f"{path}: 0 samples; record it again or leave it out", "empty")
-        yield file
+def _at_16_khz(blocks: list[Float[np.ndarray, " _"]], rate_hz: int) -> Float[Tensor, " t"]:
+    samples = torch.from_numpy(blocks[0] if len(blocks) == 1 else np.concatenate(blocks))
+    return samples if rate_hz == SAMPLE_RATE_HZ else resampler(rate_hz)(samples)
 
 
-def _refuse_truncated(raw: BinaryIO, path: Path) -> None:
-    """Compares what a WAV or AIFF header promises with the file: libsndfile just reads less."""
-    size = raw.seek(0, 2)
-    raw.seek(0)
-    if size == 0:
-        raise AudioError(f"{path}: an empty file (0 bytes); copy it again", "empty")
-    order = _BYTE_ORDER.get(raw.read(12)[:4])
-    if order is None:
-        return
-    while len(header := raw.read(8)) == 8:
-        name, length = struct.unpack(f"{order}4sI", header)
-        if name in (b"data", b"SSND"):
-            held = size - raw.tell()
-            if held < length < _UNKNOWN_SIZE:
-                raise _truncated(path, f"{held} of {length} bytes of samples")
-            return
-        raw.seek(length + length % 2, 1)
-
-
-def _truncated(path: Path, what: str) -> AudioError:
-    return AudioError(f"{path}: the file is cut short, it holds {what}; copy it again", "truncated")
-
-
-def _seek(file: Any, path: Path, start_s: float | None, end_s: float | None) -> int:
-    """Goes to the first frame of the span; gives the number of its frames."""
-    rate_hz, frames = file.samplerate, file.frames
-    first = 0 if start_s is None else round(start_s * rate_hz)
-    last = frames if end_s is None else round(end_s * rate_hz)
-    if not 0 <= first < min(last, frames) or last > frames + ROUNDING_S * rate_hz:
-        end = "the end" if end_s is None else f"{end_s:g} s"
-        raise AudioError(
-            f"{path}: the span from {start_s or 0:g} s to {end} does not lie in the file, which "
-            f"lasts {frames / rate_hz:.3f} s; correct start_s and end_s",
-            "span_outside",
-        )
-    try:
-        file.seek(first)
-    except soundfile.LibsndfileError as error:
-        raise _truncated(path, f"damaged frames ({error.error_string})") from error
-    return int(min(last, frames) - first)
-
-
-def _read(file: Any, path: Path, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Reads `count` frames and averages the channels."""
-    try:
-        samples = file.read(count, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise _truncated(path, f"damaged frames ({error.error_string})") from error
-    if len(samples) < count:
-        raise _truncated(path, f"{len(samples)} of {count} frames")
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+def _mono(block: Float[np.ndarray, "n c"], path: Path) -> Float[np.ndarray, " n"]:
+    """The average of the channels."""
+    mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
         bad = int((~np.isfinite(mono)).sum())
         raise AudioError(
             f"{path}: {bad} samples are NaN or infinite; export it again", "not_finite"
         )
-    result: np.ndarray[Any, np.dtype[np.float32]] = np.ascontiguousarray(mono)
+    result: Float[np.ndarray, " n"] = np.ascontiguousarray(mono)
     return result

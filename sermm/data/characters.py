@@ -4,11 +4,12 @@ import string
 import unicodedata
 from typing import Final
 
+from sermm.core.transcripts import straight
+
 # Numbered from 1: 0 is the blank of CTC.
 ALPHABET: Final = " '" + string.ascii_lowercase
 N_CHARACTERS: Final = 1 + len(ALPHABET)
 _IDS: Final = {character: number for number, character in enumerate(ALPHABET, start=1)}
-_APOSTROPHES: Final = str.maketrans(dict.fromkeys("’ʼ`", "'"))
 
 
 def spelled(text: str) -> list[int]:
@@ -16,7 +17,7 @@ def spelled(text: str) -> list[int]:
 
     Letters lose case and accents (ß = ss); digits and other signs vanish, and divide words.
     """
-    folded = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())
+    folded = unicodedata.normalize("NFKD", straight(text).casefold())
     letters = "".join(c for c in folded if not unicodedata.combining(c))
     known = "".join(c if c in _IDS else " " for c in letters)
     return [_IDS[c] for c in " ".join(known.split())]

@@ -5,15 +5,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sermm.core.files import read_json, write_json
 from sermm.core.progress import Progress
 from sermm.core.records import Problem, Utterance
 from sermm.data.audio import AudioError, Measured, measure
+from sermm.data.audio_flaws import Flaw
 
-# Raise it when the rules of `sermm.data.audio` change: earlier verdicts no longer count.
-_VERSION = 2
+# Raise it when the rules of `sermm.data.audio` change, what counts as a flaw among them: earlier
+# verdicts no longer count.
+_VERSION = 3
 
 
 class Verdict(NamedTuple):
@@ -24,6 +26,7 @@ class Verdict(NamedTuple):
         mtime_ns: time of its last change.
         seconds: length of the span; None if it cannot be used.
         digest: of its samples.
+        flaws: what is wrong with it that can be used.
         kind: the slug of the error, "" if there is none; `what` is its message.
     """
 
@@ -31,6 +34,7 @@ class Verdict(NamedTuple):
     mtime_ns: int
     seconds: float | None
     digest: str = ""
+    flaws: Sequence[Flaw] = ()
     kind: str = ""
     what: str = ""
 
@@ -38,7 +42,7 @@ class Verdict(NamedTuple):
 def check(
     utterances: Iterable[Utterance], cache_dir: Path
 ) -> tuple[dict[str, Measured], tuple[Problem, ...]]:
-    """Length and digest of every usable utterance by id, and a problem for each of the others.
+    """Length and digest of every usable utterance by id, and what is wrong with any of them.
 
     Verdicts are kept in `cache_dir/audio-checks/<corpus>.json`; a file is decoded again only if
     its size or its modification time has changed.
@@ -46,6 +50,10 @@ def check(
     Args:
         utterances: of one or several corpora; ids must be unique.
         cache_dir: where verdicts are kept.
+
+    Returns:
+        What is usable, and the problems: one for each utterance that is not, and those of
+        utterances that are (`Problem.kept`).
     """
     by_corpus: dict[str, list[Utterance]] = {}
     for utterance in utterances:
@@ -57,8 +65,11 @@ def check(
         for utterance, verdict in zip(members, _verdicts(members, store), strict=True):
             if verdict.seconds is None:
                 problems.append(Problem(utterance.id, verdict.what, verdict.kind))
-            else:
-                good[utterance.id] = Measured(verdict.seconds, verdict.digest)
+                continue
+            good[utterance.id] = Measured(verdict.seconds, verdict.digest, tuple(verdict.flaws))
+            problems += [
+                Problem(utterance.id, flaw.what, flaw.kind, kept=True) for flaw in verdict.flaws
+            ]
     return good, tuple(problems)
 
 
@@ -102,8 +113,8 @@ def _decode(utterance: Utterance, stamp: tuple[int, int]) -> Verdict:
     try:
         measured = measure(utterance.path, utterance.start_s, utterance.end_s)
     except AudioError as error:
-        return Verdict(*stamp, None, "", error.kind, str(error))
-    return Verdict(*stamp, *measured)
+        return Verdict(*stamp, None, kind=error.kind, what=str(error))
+    return Verdict(*stamp, measured.seconds, measured.digest, measured.flaws)
 
 
 def _key(utterance: Utterance) -> str:
@@ -128,10 +139,16 @@ def _read_store(store: Path) -> dict[str, Verdict]:
     try:
         content = read_json(store)
         if content["version"] == _VERSION:
-            return {key: Verdict(*row) for key, row in content["verdicts"].items()}
+            return {key: _verdict(row) for key, row in content["verdicts"].items()}
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return {}
+
+
+def _verdict(row: Sequence[Any]) -> Verdict:
+    """Takes a verdict from its row in the store."""
+    verdict = Verdict(*row)
+    return verdict._replace(flaws=tuple(Flaw(*flaw) for flaw in verdict.flaws))
 
 
 def _write_store(store: Path, known: dict[str, Verdict]) -> None:

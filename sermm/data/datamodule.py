@@ -139,14 +139,14 @@ class EmotionDataModule(LightningDataModule):
         """Batches of any of the fold's utterances, each once, longest first."""
         return self._loader(ids, None)
 
-    def _loader(
+    def dataset(
         self,
         ids: Sequence[str],
-        seed: int | None,
         augment: Augment | None = None,
         reworded: Reworded | None = None,
-    ) -> DataLoader[Batch]:
-        dataset = UtteranceDataset(
+    ) -> UtteranceDataset:
+        """Any of the fold's utterances as batches of one, in this order, shared with no device."""
+        return UtteranceDataset(
             [self._utterances[i] for i in ids],
             self._inputs,
             labels=self._labels,
@@ -155,8 +155,16 @@ class EmotionDataModule(LightningDataModule):
             augment=augment,
             reworded=reworded,
         )
+
+    def _loader(
+        self,
+        ids: Sequence[str],
+        seed: int | None,
+        augment: Augment | None = None,
+        reworded: Reworded | None = None,
+    ) -> DataLoader[Batch]:
         return DataLoader(
-            dataset,
+            self.dataset(ids, augment, reworded),
             batch_sampler=self._plan(ids, seed, 1.0 if augment is None else augment.longest),
             collate_fn=as_it_is,
             num_workers=self._loading.num_workers,

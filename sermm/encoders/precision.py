@@ -55,6 +55,24 @@ def device_for(accelerator: str) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
+def refuse_absent(accelerator: str, key: str) -> None:
+    """Refuses a GPU that was asked for by name where there is none; `auto` takes what there is.
+
+    Args:
+        accelerator: the value of the key.
+        key: of the configuration.
+
+    Raises:
+        InputError: there is none.
+    """
+    if accelerator in {"gpu", "cuda"} and not torch.cuda.is_available():
+        raise InputError(
+            f"{key}={accelerator}: torch finds no GPU here (`nvidia-smi` lists those of the "
+            f"machine; a torch without CUDA uses none); use {key}=cpu, or auto for whatever there "
+            "is"
+        )
+
+
 def precision_for(precision: str, device: torch.device) -> Precision:
     """Resolves `auto`: bf16-mixed on a GPU, 32-true elsewhere.
 

@@ -11,13 +11,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 
 from sermm.core.batch import Batch
 from sermm.core.memory import forget_peak, peak_bytes
-from sermm.data.dataset import UtteranceDataset
 from sermm.encoders.precision import precision_for
 from sermm.engine.assembly.inference import logits_of
 from sermm.engine.training.task import Task
@@ -62,7 +61,7 @@ def cost(task: Task, device: torch.device) -> Cost | None:
     test = task.fold.test
     if isinstance(task.system, CountingSystem) or not test:
         return None
-    dataset = cast(UtteranceDataset, task.data.test_dataloader().dataset)
+    dataset = task.data.dataset(test)
     # spread over the part, so that not all are of one dialogue
     places = range(0, len(test), -(-len(test) // MOST_UTTERANCES))
     batches = (dataset[place] for place in places)

@@ -2,25 +2,27 @@
 
 What `sermm predict` does: no protocol, no fold, no units by an aligner. A file becomes a batch of
 one utterance as `sermm.data.dataset` would make it, and goes through the restored system with its
-live encoders, whatever the run was trained on.
+live encoders, whatever the run was trained on. A file that cannot be read is left out and named;
+the others are answered.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed
+from sermm.core.progress import Progress
 from sermm.core.ragged import Ragged
 from sermm.core.records import LEVELS
 from sermm.core.transcripts import spoken
-from sermm.data.audio import load
+from sermm.data.audio import AudioError, Heard, hear
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.normalisation import observe
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.inputs.batches import as_ids, unit_times
-from sermm.runs.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,25 @@ class Labelled:
 
     Attributes:
         path: the file.
-        label: the likeliest class.
+        label: the likeliest class; None: the file cannot be used.
         probabilities: by class; they sum to 1.
+        seconds: length of the file.
+        used_seconds: how much of it, from its start, was heard.
+        remarks: what to know of this answer, such as that the file was cut.
+        error: why there is no label.
     """
 
     path: Path
-    label: str
-    probabilities: dict[str, float]
+    label: str | None = None
+    probabilities: dict[str, float] | None = None
+    seconds: float | None = None
+    used_seconds: float | None = None
+    remarks: tuple[str, ...] = ()
+    error: str | None = None
 
 
 def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> list[Labelled]:
-    """Labels files one by one, in order.
+    """Labels files one by one, in order; no two are in memory at once.
 
     Args:
         restored: the run.
@@ -48,8 +58,11 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
         text: what is said in the file (then there is only one), for systems that read text; they
             see an empty transcript without it.
 
+    Returns:
+        An answer for each file, in order; those that cannot be used have an `error`.
+
     Raises:
-        InputError: a file cannot be read, or one text is given for several files.
+        InputError: one text is given for several files.
     """
     if text is not None and len(paths) != 1:
         raise InputError(
@@ -57,32 +70,54 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
         )
     options = restored.config.trainer
     device = device_for(options.accelerator)
+    # By their number: a file may be given twice.
+    said: dict[int, Labelled] = {}
 
     # Made twice where talkers are observed: an iterator can be run through only once.
-    def batches() -> Iterator[Batch]:
-        return (batch_of(restored, path, text, options.max_seconds) for path in paths)
+    def batches(title: str) -> Iterator[Batch]:
+        with Progress(title, len(paths), "file") as progress:
+            for number, path in enumerate(paths):
+                try:
+                    heard = hear(path, options.max_seconds)
+                except AudioError as error:
+                    said[number] = Labelled(path, error=str(error))
+                else:
+                    said[number] = _about(path, heard)
+                    yield batch_of(restored, path, text, heard)
+                progress.advance()
 
     # All files of one call are taken for one talker's.
-    observe(restored.system, "talker", batches(), device)
-    found = predict(restored.system, batches(), device, options.precision)
+    observe(restored.system, "talker", batches("Listening"), device)
+    found = iter(predict(restored.system, batches("Labelling"), device, options.precision))
     classes = restored.result.classes
-    return [labelled(path, p, classes) for path, p in zip(paths, found, strict=True)]
+    for number, one in said.items():
+        if one.error is None:
+            shares = dict(zip(classes, map(float, next(found).probabilities), strict=True))
+            label = max(shares, key=lambda name: shares[name])
+            said[number] = replace(one, label=label, probabilities=shares)
+    return list(said.values())
 
 
-def labelled(path: Path, prediction: Prediction, classes: Sequence[str]) -> Labelled:
-    """A prediction in the terms of the user: a file and names of classes.
-
-    Args:
-        path: the file.
-        prediction: of it.
-        classes: of the run, in the order of the probabilities.
-    """
-    probabilities = prediction.probabilities
-    label = classes[int(probabilities.argmax())]
-    return Labelled(path, label, {c: float(x) for c, x in zip(classes, probabilities, strict=True)})
+def remarks_on(path: Path, heard: Heard) -> tuple[str, ...]:
+    """What somebody must know who relies on what is said of a file."""
+    flaws = tuple(flaw.what for flaw in heard.flaws)
+    if heard.used_seconds == heard.seconds:
+        return flaws
+    cut = cut_text(heard.seconds, heard.used_seconds)
+    return (f"{path}: {cut} (the run's trainer.max_seconds); cut it into parts", *flaws)
 
 
-def batch_of(restored: Restored, path: Path, text: str | None, max_seconds: float) -> Batch:
+def cut_text(seconds: float, used_seconds: float) -> str:
+    """Says how much of a recording is heard."""
+    return f"{fixed(seconds, 2)} s long, only its first {fixed(used_seconds, 2)} s are heard"
+
+
+def _about(path: Path, heard: Heard) -> Labelled:
+    remarks = remarks_on(path, heard)
+    return Labelled(path, None, None, heard.seconds, heard.used_seconds, remarks)
+
+
+def batch_of(restored: Restored, path: Path, text: str | None, heard: Heard) -> Batch:
     """A batch of one file, with what the system reads.
 
     Also what `sermm explain` shows of a file.
@@ -91,10 +126,7 @@ def batch_of(restored: Restored, path: Path, text: str | None, max_seconds: floa
         restored: the run.
         path: the file; its name is the id of the utterance.
         text: what is said in it; None is read as an empty transcript.
-        max_seconds: where it is cut, in seconds.
-
-    Raises:
-        InputError: the file cannot be read.
+        heard: what is heard of it.
     """
     system = restored.system
     tokens = None
@@ -102,10 +134,11 @@ def batch_of(restored: Restored, path: Path, text: str | None, max_seconds: floa
         tokens = Ragged.pack([as_ids(system.text_encoder.tokenize([spoken(text)])[0])])
     waveform = None
     if "waveform" in system.needs:
-        waveform = Ragged.pack([load(path, None, None, max_seconds)])
+        waveform = Ragged.pack([heard.waveform])
     # Nobody has aligned the file: its one unit is the whole of it.
     spans = {level: {"": ()} for level in LEVELS if level in system.needs}
     # One unit as long as a file can be; `Segments` ends it with the last frame that there is.
+    max_seconds = restored.config.trainer.max_seconds
     times = unit_times(spans, [""], {"": max_seconds}, max_seconds)
     units = {level: Ragged.pack([known[""]]) for level, known in times.items()}
     return Batch(

@@ -8,7 +8,7 @@ corpus that made the run even when these have changed since.
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
 import torch
@@ -16,6 +16,7 @@ import torch
 from sermm.configuration.groups import ModelConfig
 from sermm.configuration.identity import feature_options, system_key
 from sermm.configuration.verbs import RunConfig
+from sermm.core.figures import percent
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.inference import predict
@@ -48,6 +49,7 @@ class EvaluationSetting(TypedDict):
     n_folds: int
     seed: int
     split_digest: str
+    balance: dict[str, Any]
 
 
 def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
@@ -177,6 +179,7 @@ def setting_of(task: Task) -> EvaluationSetting:
         "n_folds": protocol.n_folds(task.loaded.reading.utterances),
         "seed": task.config.seed,
         "split_digest": fold.digest,
+        "balance": asdict(task.loaded.balance),
     }
 
 
@@ -221,7 +224,7 @@ def text_source(record: Mapping[str, Any]) -> str:
         record: `Loaded.text_source`; `wer` is a fraction, None where no human transcript is known.
     """
     wer = record.get("wer")
-    return str(record["source"]) + ("" if wer is None else f" (WER {100 * wer:.1f} %)")
+    return str(record["source"]) + ("" if wer is None else f" (WER {percent(wer)} %)")
 
 
 def selection(config: RunConfig, fold: Fold) -> str:

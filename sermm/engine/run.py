@@ -24,10 +24,11 @@ from sermm.engine.fold_data import corpus_and_fold
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.record import record
 from sermm.engine.training.fit import fit, learn
+from sermm.engine.training.refusals import refuse_arguments, refuse_devices
 from sermm.engine.training.task import prepare
 from sermm.engine.training.teacher import with_teacher
 from sermm.protocols.protocol import NoSuchFoldError
-from sermm.runs.folder import RunFolder
+from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import Note, job_id, write_note
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import await_ready, preflight, say_ready
@@ -63,7 +64,7 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
 
     Returns:
         The result, fresh or as the folder has it. Processes other than the run's first do not
-        return: they exit with 0 when training is over.
+        return: they exit when training is over, with 0 if it went well.
 
     Raises:
         InputError: the configuration or the corpus is wrong.
@@ -75,8 +76,13 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
         return placed.result
     # Before the folder is made: with a wrong number of processes nothing should begin.
     line = preflight(placed.config.trainer.devices)
-    if process_rank():
-        follow(placed)
+    if rank := process_rank():
+        try:
+            follow(placed)
+        except InputError as error:
+            # Lightning starts it by a path that turns no error into a line.
+            print(f"process {rank} of the run: {error}", file=sys.stderr, flush=True)
+            sys.exit(2)
         sys.exit(0)
     if line is not None:
         print(line, flush=True)
@@ -102,20 +108,31 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
         overrides: as in `run`.
     """
     config, folder = placed.config, placed.folder
+    new = not folder.path.exists()
     # From here on the run can be seen, and resumed by the same command.
     folder.start(config.as_yaml())
-    with tracked(config, folder.path) as tracker:
-        with stoppable(folder):
-            tracker.start()
-            start_s = time.monotonic()
-            task = prepare(config, folder, placed.loaded, placed.fold)
-            # The tokenizer of the training transcripts is on the disk now; others may read it.
-            say_ready(folder.path)
-            epochs = learn(task, [tracker])
-            result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
-            folder.finish(result)
-        # Only now: what it sends may take long, and the run is finished whatever comes of it.
-        tracker.finished(result, placed.loaded.reading.utterances)
+    print(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}", flush=True)
+    prepared = False
+    try:
+        with tracked(config, folder.path) as tracker:
+            with stoppable(folder):
+                start_s = time.monotonic()
+                task = prepare(config, folder, placed.loaded, placed.fold)
+                prepared = True
+                tracker.start()
+                # The tokenizer of the training transcripts is on the disk now; others may read it.
+                say_ready(folder.path)
+                epochs = learn(task, [tracker])
+                result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
+                folder.finish(result)
+            # Only now: what it sends may take long, and the run is finished whatever comes of it.
+            tracker.finished(result, placed.loaded.reading.utterances)
+    except InputError as error:
+        # What is wrong with the words is no run that failed: nothing of it has begun.
+        begun = prepared or isinstance(error, RunBusyError)
+        if new and not begun and folder.remove():
+            write_note(config.study_dir, overrides, Note(error=str(error)))
+        raise
     return result
 
 
@@ -138,6 +155,7 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     study = config.study_dir
     key: str | None = None
     try:
+        refuse_arguments(config)
         loaded, fold = corpus_and_fold(config)
         config = with_teacher(config, loaded.protocol.classes, fold)
         key = run_key(config)
@@ -145,10 +163,13 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
         result = folder.result
         if result is not None:
             refuse_other_corpus(result, fold, folder)
+        else:
+            refuse_devices(config.trainer)
     except InputError as error:
         # A sweep over protocols asks all of them for the same folds; that is no failure.
         left_out = isinstance(error, NoSuchFoldError)
-        write_note(study, overrides, Note(error=str(error), left_out=left_out, begun=key))
+        first_line = str(error).partition("\n")[0]
+        write_note(study, overrides, Note(error=first_line, left_out=left_out, begun=key))
         raise
     write_note(study, overrides, Note(begun=key) if result is None else Note(key=result.key))
     return PlacedRun(config, loaded, fold, folder, result)

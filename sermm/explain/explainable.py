@@ -4,9 +4,9 @@ For the message to somebody whose run has nothing: no list is kept by hand, whic
 the next model. What a class can show is seen from the methods that it overrides.
 """
 
+from pkgutil import resolve_name
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from sermm.configuration.models import model_names, system_config
@@ -24,7 +24,7 @@ def explainable() -> list[str]:
     for name in sorted(model_names(), key=lambda name: (len(name), name)):
         config = system_config(name)
         if shows(config):
-            found.setdefault(get_class(config._target_), name)
+            found.setdefault(resolve_name(config._target_), name)
     return sorted(found.values())
 
 
@@ -36,10 +36,10 @@ def shows(config: DictConfig) -> bool:
     Args:
         config: of a system, with `_target_`, as `conf/model` has it; nothing is built.
     """
-    made_by: Any = get_class(config._target_)
+    made_by: Any = resolve_name(config._target_)
     if (made_by.attended, made_by.gates) == (System.attended, System.gates):
         return False
     if "branch" not in config:
         return True
-    branch: Any = get_class(config.branch._target_)
+    branch: Any = resolve_name(config.branch._target_)
     return branch.weights is not Branch.weights

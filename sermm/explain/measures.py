@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from sermm.core.figures import fixed
 from sermm.encoders.base import Piece
 from sermm.explain.words import Word
 
@@ -141,7 +142,7 @@ def lexicon(
         basis = "no word is on the list of negative words" if words else "the transcript is empty"
         return Statistic(name, None, basis, paper)
     value = float(np.mean([value for _, value in chosen]))
-    basis = "mean r of " + ", ".join(f"{text} {value:.2f}" for text, value in chosen)
+    basis = "mean r of " + ", ".join(f"{text} {fixed(value, 2)}" for text, value in chosen)
     return Statistic(name, value, basis, paper)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from sermm.core.figures import fixed
 from sermm.core.files import write_json, write_text
 from sermm.data.audio import SAMPLE_RATE_HZ
 from sermm.explain.axes import Axis
@@ -67,6 +68,7 @@ def _html(explained: Explained, content: dict[str, Any], pictures: dict[str, Pat
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["fixed"] = fixed
     embedded = {name: _base64(path.read_bytes()) for name, path in pictures.items()}
     return environment.get_template("explanation.html").render(
         record=content,
@@ -111,8 +113,9 @@ def _shown_gate(gate: Gate) -> dict[str, str]:
     title = f"Gate of {gate.axis.stream}"
     return {
         "title": title,
-        "alt": f"{title}: mean over channels {gate.mean.mean():.2f}, from {gate.mean.min():.2f} to "
-        f"{gate.mean.max():.2f} over {gate.axis.n} positions; 1 = its own states pass",
+        "alt": f"{title}: mean over channels {fixed(gate.mean.mean(), 2)}, from "
+        f"{fixed(gate.mean.min(), 2)} to {fixed(gate.mean.max(), 2)} over {gate.axis.n} "
+        "positions; 1 = its own states pass",
     }
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from sermm.core.figures import fixed
 from sermm.explain.axes import Axis
 from sermm.explain.explanation import Explained, Gate, Map
 from sermm.explain.measures import NOTICE, relevance, sharpness
@@ -237,5 +238,5 @@ def _title(explained: Explained, what: str) -> list[str]:
     share = explained.probabilities[explained.predicted]
     return [
         f"{result.model}: {what}",
-        f"{subject.name}: {label}predicted {explained.predicted} ({share:.2f})",
+        f"{subject.name}: {label}predicted {explained.predicted} ({fixed(share, 2)})",
     ]

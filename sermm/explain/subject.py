@@ -18,14 +18,15 @@ from sermm.core.batch import Batch
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
-from sermm.core.transcripts import spoken
+from sermm.core.transcripts import composed, spoken
+from sermm.data.audio import hear
 from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.normalisation import observe
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.fold_data import corpus_and_fold, restored_fold
 from sermm.engine.inputs.corpus import Loaded
-from sermm.engine.predict import batch_of
+from sermm.engine.predict import batch_of, cut_text, remarks_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,10 @@ class Subject:
         batch: a batch of it alone.
         waveform: what is heard of it, 16 kHz.
         text: what a text encoder reads of it.
+        seconds: length of all of it, heard or not.
         label: its class; None for a file.
         part: of the run's fold that it is in (train, val, test); None for a file.
+        remarks: what to know of it, such as that it was cut.
     """
 
     name: str
@@ -47,8 +50,10 @@ class Subject:
     batch: Batch
     waveform: Float[Tensor, " t"]
     text: str
+    seconds: float
     label: str | None = None
     part: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
@@ -65,14 +70,17 @@ def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
         InputError: the file cannot be read.
     """
     options = restored.config.trainer
-    batch = batch_of(restored, path, text, options.max_seconds)
+    heard = hear(path, options.max_seconds)
+    batch = batch_of(restored, path, text, heard)
     observe(restored.system, "talker", [batch], device_for(options.accelerator))
     return Subject(
         name=path.name,
         folder=f"{_as_folder(path.stem)}-{digest([digest_file(path), text])[:8]}",
         batch=batch,
-        waveform=decode(path, None, None, options.max_seconds),
+        waveform=heard.waveform,
         text=spoken(text),
+        seconds=heard.seconds,
+        remarks=remarks_on(path, heard),
     )
 
 
@@ -90,6 +98,8 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
     """
     config = restored.config.changed({"trainer.num_workers": 0})
     loaded, fold = corpus_and_fold(config)
+    if part_of(fold, utterance_id) is None:
+        utterance_id = composed(utterance_id)
     part = part_of(fold, utterance_id)
     if part is None:
         raise _absent(config, loaded, fold, utterance_id)
@@ -103,9 +113,19 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
         batch=batch,
         waveform=decode(utterance.path, utterance.start_s, utterance.end_s, most_s),
         text=loaded.texts[utterance_id],
+        seconds=loaded.durations[utterance_id],
         label=loaded.targets[utterance_id],
         part=part,
+        remarks=_remarks(loaded, utterance_id, most_s),
     )
+
+
+def _remarks(loaded: Loaded, utterance_id: str, most_s: float) -> tuple[str, ...]:
+    seconds = loaded.durations[utterance_id]
+    found = tuple(p.what for p in loaded.reading.problems if p.where == utterance_id)
+    if seconds <= most_s:
+        return found
+    return (f"{utterance_id}: {cut_text(seconds, most_s)}, as in training", *found)
 
 
 def part_of(fold: Fold, utterance_id: str) -> str | None:
@@ -120,7 +140,7 @@ def part_of(fold: Fold, utterance_id: str) -> str | None:
 def _absent(config: RunConfig, loaded: Loaded, fold: Fold, utterance_id: str) -> InputError:
     """The error for an utterance that the fold has not: is it in the corpus, what is close."""
     corpus, where = config.data.name, f"{loaded.protocol.name} fold {fold.number}"
-    if bad := [p for p in loaded.reading.problems if p.where == utterance_id]:
+    if bad := [p for p in loaded.reading.problems if p.where == utterance_id and not p.kept]:
         return InputError(
             f"utterance={utterance_id}: {corpus} has it, but it is not used: {bad[0].what}"
         )

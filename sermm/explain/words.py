@@ -1,21 +1,24 @@
 """Which words of a transcript are negative, and which tokens make them.
 
 Tokenizers cut words into pieces; people and lexicons know words. Both are joined by characters: a
-token belongs to each word that it has a character of.
+token belongs to each word that it has a character of. What a word is, and how words are compared,
+says `sermm.core.transcripts`; here apostrophes and hyphens do not divide words.
 
 Source: the list is from Hutto and Gilbert 2014, VADER, unless a file is given.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import regex
+
 from sermm.core.errors import InputError
+from sermm.core.transcripts import WORD, compared
 from sermm.encoders.base import Piece
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = regex.compile(WORD)
 _MOST_VALENCE = -1.0
 
 
@@ -24,7 +27,7 @@ class Word:
     """A word of a transcript.
 
     Attributes:
-        text: lower case, apostrophes straight.
+        text: as words are compared: lower case, apostrophes straight.
         tokens: the numbers of the tokens that have a character of it; none if it was cut off.
     """
 
@@ -36,12 +39,12 @@ def words_of(transcript: str, pieces: Sequence[Piece]) -> list[Word]:
     """The words of a transcript, joined to its tokens.
 
     Args:
-        transcript: as the text encoder read it.
+        transcript: as the text encoder read it, in Unicode's composed form.
         pieces: what its tokens stand for, with their characters; none: the words alone.
     """
     return [
         Word(
-            _normalised(match.group()),
+            compared(match.group()),
             tuple(
                 i
                 for i, piece in enumerate(pieces)
@@ -65,7 +68,11 @@ def negative_words(file: Path | None) -> frozenset[str]:
     if file is None:
         return _of_vader()
     try:
-        words = {_normalised(line) for line in file.read_text(encoding="utf-8").splitlines()} - {""}
+        words = {
+            compared(line.strip())
+            for line in file.read_text(encoding="utf-8-sig").splitlines()
+            if line.strip()
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"lexicon={file} cannot be read ({error}); give a UTF-8 file with a word a line"
@@ -79,13 +86,8 @@ def _of_vader() -> frozenset[str]:
     """Its negative words; it has emoticons too, which no transcript has."""
     lexicon = files("vaderSentiment").joinpath("vader_lexicon.txt").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in lexicon.splitlines() if line.strip())
-    rated = {_normalised(word): float(valence) for word, valence, *_ in rows}
+    rated = {compared(word.strip()): float(valence) for word, valence, *_ in rows}
     # It has emoticons, too.
     return frozenset(
         word for word, v in rated.items() if v <= _MOST_VALENCE and _WORD.fullmatch(word)
     )
-
-
-def _normalised(word: str) -> str:
-    """As words are compared: lower case, apostrophes straight."""
-    return word.strip().lower().replace("’", "'")

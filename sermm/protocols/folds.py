@@ -47,6 +47,16 @@ def part_size(n: int, share: float, rounding: Rounding = "down") -> int:
     return floor(exact) if rounding == "down" else ceil(exact)
 
 
+def expect_share(given: float) -> None:
+    """Refuses what is no share of the utterances.
+
+    Raises:
+        InputError: it is no number between 0 and 1.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < 1:
+        raise InputError(f"protocol: share={given}: expected a number between 0 and 1")
+
+
 def draw(ids: Iterable[str], size: int, rng: np.random.Generator) -> set[str]:
     """Draws `size` ids at random, whatever the order they come in.
 
@@ -77,8 +87,7 @@ def group_of(utterance: Utterance) -> str:
     if utterance.group is None:
         raise InputError(
             f"utterance {utterance.id} of corpus {utterance.corpus} has no group (session), but "
-            "this protocol divides by group; use protocol=groups5 or protocol=speaker_out, or "
-            "give the manifest a column for group (data.columns.group)"
+            "this protocol divides by group"
         )
     return utterance.group
 
@@ -153,13 +162,19 @@ class TalkerGroups(Rotating):
 
     n: int = 5
 
+    def __post_init__(self) -> None:
+        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 2:
+            raise InputError(
+                f"protocol.fold_rule.n={self.n}: expected a number of groups, 2 or more"
+            )
+
     def blocks(self, utterances: Sequence[Utterance]) -> list[tuple[Utterance, ...]]:
         """One block a group of talkers."""
         talkers = list(grouped(utterances, lambda u: u.speaker).values())
         if len(talkers) < self.n:
             raise InputError(
                 f"{self.n} groups of talkers need at least {self.n} talkers, but there are "
-                f"{len(talkers)}; use protocol=speaker_out"
+                f"{len(talkers)}"
             )
         size, larger = divmod(len(talkers), self.n)
         ends = [(i + 1) * size + min(i + 1, larger) for i in range(self.n)]
@@ -195,6 +210,9 @@ class RandomTest(FoldRule):
     """One fold, which tests a random share of the utterances: talkers are in both parts."""
 
     share: float
+
+    def __post_init__(self) -> None:
+        expect_share(self.share)
 
     def n_folds(self, utterances: Sequence[Utterance]) -> int:
         """One."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sermm.core.errors import InputError
 from sermm.core.records import Act, Fold, Utterance
 from sermm.core.seeding import generator
 from sermm.protocols.folds import FoldRule
 from sermm.protocols.validation import ValidationRule
+
+AbsentClasses = Literal["refuse", "allow"]
 
 
 class NoSuchFoldError(InputError):
@@ -20,8 +23,9 @@ class Protocol:
 
     Attributes:
         name: as in `conf/protocol/`; ends in `_leaky` if talkers may be in train and test.
-        labels: class by the corpus's emotion code; utterances of other codes are left out.
-        classes: in the order of the logits.
+        labels: class by the corpus's emotion code; utterances of other codes are left out, and so
+            are those whose class is not among `classes`.
+        classes: in the order of the logits. One that no label maps to is a label of its own name.
         fold_rule: what each fold tests.
         validation_rule: what chooses the epoch; None = no validation, a fixed number of epochs.
         acts: only these, if given.
@@ -30,10 +34,12 @@ class Protocol:
         fixed_seed: random parts are drawn from this seed, whatever the seed of the run.
         headline: the metric to compare systems by.
         leaky: talkers may be in both train and test.
+        absent_classes: of a test part: refuse it, or allow it; its UA is then the mean over the
+            classes that it has.
         notes: for the report.
 
     Raises:
-        InputError: labels and classes, or name and leaky, disagree.
+        InputError: name and leaky disagree.
     """
 
     name: str
@@ -46,18 +52,17 @@ class Protocol:
     fixed_seed: int | None = None
     headline: str = "ua"
     leaky: bool = False
+    absent_classes: AbsentClasses = "refuse"
     notes: str = ""
 
     def __post_init__(self) -> None:
         # Hydra hands over its own containers; plain ones are faster and can be hashed and sent.
-        object.__setattr__(self, "labels", dict(self.labels))
-        object.__setattr__(self, "classes", tuple(self.classes))
+        classes = tuple(self.classes)
+        kept = {label: name for label, name in self.labels.items() if name in classes}
+        own = {name: name for name in classes if name not in kept.values()}
+        object.__setattr__(self, "labels", {**kept, **own})
+        object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "acts", None if self.acts is None else tuple(self.acts))
-        if set(self.labels.values()) != set(self.classes):
-            raise InputError(
-                f"protocol {self.name}: labels map to {sorted(set(self.labels.values()))}, but "
-                f"classes are {sorted(self.classes)}; they must be the same"
-            )
         if self.leaky != self.name.endswith("_leaky"):
             raise InputError(
                 f"protocol {self.name}: leaky is {self.leaky}; a protocol is leaky if and only "
@@ -76,12 +81,12 @@ class Protocol:
             if u.label in self.labels and (self.acts is None or u.act in self.acts)
         )
         if not chosen:
-            there = sorted({str(u.label) for u in utterances})
+            there = ", ".join(sorted({u.label for u in utterances if u.label is not None}))
             acts = "" if self.acts is None else f" and act {', '.join(self.acts)}"
             raise InputError(
                 f"protocol {self.name}: none of the {len(utterances)} utterances has a label of "
-                f"{', '.join(self.labels)}{acts}; labels there: {', '.join(there) or 'none'}; "
-                "map them to these codes (data.labels)"
+                f"{', '.join(self.labels)}{acts}; labels there: {there or 'none'}; "
+                "data.labels={LABEL: CODE} maps them to those of the protocol"
             )
         return chosen
 
@@ -122,6 +127,7 @@ class Protocol:
             speakers={u.id: u.speaker for u in chosen},
             classes=self.classes,
             leaky=self.leaky,
+            may_lack=self.absent_classes == "allow",
         )
 
     def folds(self, utterances: Sequence[Utterance], seed: int) -> tuple[Fold, ...]:

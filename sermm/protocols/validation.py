@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sermm.core.errors import InputError
-from sermm.protocols.folds import Division, Rounding, draw, group_of, grouped, part_size
+from sermm.core.errors import InputError, expect_one_of
+from sermm.protocols.folds import (
+    Division,
+    Rounding,
+    draw,
+    expect_share,
+    group_of,
+    grouped,
+    part_size,
+)
 
 
 class ValidationRule(ABC):
@@ -37,6 +45,11 @@ class NextFold(ValidationRule):
         self, division: Division, targets: Mapping[str, str], rng: np.random.Generator
     ) -> set[str]:
         """The whole following block."""
+        if not division.following:
+            raise InputError(
+                "validating on what the next fold tests takes a fold rule that goes through all "
+                "parts in turn, and the one of this protocol does not"
+            )
         return _rotated({u.id for u in division.following}, division)
 
 
@@ -57,8 +70,7 @@ def _rotated(ids: set[str], division: Division) -> set[str]:
     if len(ids) in (0, len(division.rest)):
         raise InputError(
             "testing one part, validating on the next and training on others needs at least "
-            "three parts (sessions or talkers); use a protocol that validates on a random share "
-            "(loso4_rand10) or has no validation (loso4_noval)"
+            "three parts (sessions or talkers)"
         )
     return ids
 
@@ -75,6 +87,10 @@ class RandomShare(ValidationRule):
 
     share: float
     rounding: Rounding = "down"
+
+    def __post_init__(self) -> None:
+        expect_share(self.share)
+        expect_one_of("protocol.validation_rule.rounding", self.rounding, Rounding)
 
     def choose(
         self, division: Division, targets: Mapping[str, str], rng: np.random.Generator
@@ -94,6 +110,9 @@ class StratifiedShare(ValidationRule):
 
     share: float
 
+    def __post_init__(self) -> None:
+        expect_share(self.share)
+
     def choose(
         self, division: Division, targets: Mapping[str, str], rng: np.random.Generator
     ) -> set[str]:
@@ -109,6 +128,6 @@ def _some(ids: set[str], share: float, division: Division) -> set[str]:
     if not ids:
         raise InputError(
             f"a share of {share} of {len(division.rest)} training utterances is less than one "
-            "utterance; use a larger corpus or a protocol without validation"
+            "utterance"
         )
     return ids

@@ -4,6 +4,7 @@ Source: Kürzinger et al. 2020, as `torchaudio.functional.forced_align` computes
 a frame for each character and one more between equal neighbours: T >= L + repeats.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Final
 
+import regex
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.core.records import Problem, Span
 from sermm.recognisers.ctc import CTCModel
@@ -22,7 +25,9 @@ from sermm.units.aligned import Aligned
 from sermm.units.words import words_of
 
 # Raise it when spans of the same model and text change: earlier ones no longer count.
-_VERSION: Final = 1
+_VERSION: Final = 2
+# They say how letters are drawn (Persian, Hindi); where a vocabulary lacks them, nothing is lost.
+_JOINER = regex.compile(r"\p{Cf}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ class CtcAligner:
             labels: list[int] = []
             for character in word:
                 found = self._labels(character)
-                target.unknown.update([character] if found is None else [])
+                if found is None and not _JOINER.match(character):
+                    target.unknown[character] += 1
                 labels += found or []
             if not labels:
                 target.lost.append(word)
@@ -104,9 +110,14 @@ class CtcAligner:
         return target
 
     def _labels(self, character: str) -> list[int] | None:
-        """Indices of a character; of two where its other case has two (SS for a sharp s)."""
+        """Indices of a character; of several where its other case has several (SS for a sharp s).
+
+        A vocabulary without it may have its parts: the letter and its mark, the letters of a Korean
+        syllable.
+        """
         vocabulary = self._model.vocabulary
-        for form in (character, character.upper(), character.lower()):
+        cases = (character, character.upper(), character.lower())
+        for form in (*cases, *(unicodedata.normalize("NFD", case) for case in cases)):
             labels = [vocabulary.get(c, self._model.blank) for c in form]
             if self._model.blank not in labels:
                 return labels
@@ -140,10 +151,23 @@ class CtcAligner:
 def token_spans(
     log_probs: Float[Tensor, "t v"], labels: Sequence[int], blank: int
 ) -> list[tuple[int, int]]:
-    """First frame and frame after the last of each label on the likeliest path."""
+    """First frame and frame after the last of each label on the likeliest path.
+
+    Raises:
+        InputError: torchaudio is there without its compiled part.
+    """
     from torchaudio.functional import forced_align, merge_tokens
 
-    path, scores = forced_align(log_probs[None], torch.tensor([labels]), blank=blank)
+    try:
+        path, scores = forced_align(log_probs[None], torch.tensor([labels]), blank=blank)
+    except RuntimeError as error:
+        if "alignment extension" not in str(error):
+            raise
+        raise InputError(
+            "alignment by CTC needs the compiled part of torchaudio, which does not fit "
+            f"torch {torch.__version__}: install torchaudio from where that torch came from (for a "
+            "CPU-only torch: make setup TORCH=cpu), or align by another of align.sources"
+        ) from error
     return [(span.start, span.end) for span in merge_tokens(path[0], scores[0], blank)]
 
 

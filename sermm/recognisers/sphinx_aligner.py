@@ -25,6 +25,7 @@ from sermm.core.digest import digest_file
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Problem, Span
 from sermm.core.seeding import generator
+from sermm.core.transcripts import compared
 from sermm.units.aligned import Aligned
 from sermm.units.syllables import ARPABET
 from sermm.units.words import words_of
@@ -118,7 +119,7 @@ class SphinxAligner:
         """The words that the dictionary has, and the others."""
         known: list[str] = []
         unknown: list[str] = []
-        for word in words_of(text.lower()):
+        for word in words_of(compared(text)):
             forms = (word, word.strip("'"))
             found = next((form for form in forms if form in self._pronunciations), None)
             (unknown if found is None else known).append(found or word)
@@ -191,7 +192,7 @@ def read_dictionary(path: Path) -> Pronunciations:
                 f"dictionary {path}, line {number}: expected a word and ARPAbet phones without "
                 f"stress, such as `door D AO R`, got {line!r}"
             )
-        found.setdefault(_VARIANT.sub("", word).lower(), []).append(phones)
+        found.setdefault(compared(_VARIANT.sub("", word)), []).append(phones)
     return found
 
 

@@ -1,7 +1,8 @@
 """Word errors of recognised texts against human ones.
 
-Both sides are normalised by `sermm.core.transcripts.normalise`: lower case, no tags, no
-punctuation, no apostrophes. WER = (substitutions + deletions + insertions) / words of the human.
+Both sides are normalised by `sermm.core.transcripts.normalise`: composed, lower case, no tags, no
+punctuation, no apostrophes; in scripts without blanks each character is a word.
+WER = (substitutions + deletions + insertions) / words of the human.
 """
 
 import unicodedata
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sermm.core.transcripts import normalise, spoken
+from sermm.core.transcripts import compared, composed, normalise, spoken
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,22 @@ class Unwritable:
 def unwritable(transcripts: Iterable[str | None], characters: frozenset[str]) -> Unwritable:
     """Characters of human transcripts that are not among these lower-case ones.
 
-    Punctuation and blanks are not looked at: scoring takes no notice of them.
+    Punctuation, blanks and what else scoring takes no notice of are not looked at. A character that
+    the recogniser writes in parts (a letter, then its mark) is one that it can write.
     """
+    known = characters | {composed(c) for c in characters}
     counts: Counter[str] = Counter()
     utterances = 0
     for transcript in transcripts:
-        lacking = [c for c in spoken(transcript).lower() if _is_written(c) and c not in characters]
+        written = filter(_is_written, compared(spoken(transcript)))
+        lacking = [c for c in written if c not in known and not set(_parts(c)) <= known]
         counts.update(lacking)
         utterances += bool(lacking)
     return Unwritable(dict(counts.most_common()), utterances)
+
+
+def _parts(character: str) -> str:
+    return unicodedata.normalize("NFD", character)
 
 
 def _is_written(character: str) -> bool:

@@ -6,11 +6,9 @@
 
 The order is what makes it true at every moment: whoever finds "finished" finds the result, and a
 process that is killed anywhere leaves "running" with a heartbeat that stops (`sermm.runs.status`).
-A lock on `.lock` keeps a second process out. It is the system's own (`flock`), so it is gone with
-its process, and a stale one cannot exist.
+A lock keeps a second process out (`sermm.runs.lock`).
 """
 
-import fcntl
 import shutil
 import threading
 import traceback
@@ -21,10 +19,11 @@ from pathlib import Path
 
 from sermm.core.damage import damaged
 from sermm.core.errors import InputError
-from sermm.core.files import whole_file, write_text
+from sermm.core.files import place, whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
+from sermm.runs.lock import LOCK, locked
 from sermm.runs.result import Result
-from sermm.runs.slurm_job import current_job
+from sermm.runs.slurm_job import READY, current_job
 from sermm.runs.status import Reported, State, Status, standing
 
 HEARTBEAT_S = 30.0
@@ -57,6 +56,11 @@ class RunFolder:
     def last(self) -> Path:
         """All that is needed to go on after the last whole epoch; gone once it has finished."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def before(self) -> Path:
+        """What `last` was one epoch ago, should that be damaged; likewise gone in the end."""
+        return self.path / "checkpoints" / "before.ckpt"
 
     @property
     def assets(self) -> Path:
@@ -118,13 +122,10 @@ class RunFolder:
     @property
     def busy(self) -> bool:
         """Whether another process works in it; asks for the lock, and gives it back at once."""
-        if not (self.path / ".lock").exists():
+        if not (self.path / LOCK).exists():
             return False
-        try:
-            with self._locked():
-                return False
-        except RunBusyError:
-            return True
+        with locked(self.path) as mine:
+            return not mine
 
     def start(self, config: str) -> None:
         """Makes the folder and writes the configuration.
@@ -157,13 +158,14 @@ class RunFolder:
         """
         result.write(self.path)
         self.write_status("finished")
-        self.last.unlink(missing_ok=True)
+        for path in (self.last, self.before):
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forgets all but the folder's lock: a run that starts anew starts from nothing."""
         for name in ("encoders", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (METRICS, PREDICTIONS, RESULT, STATUS):
+        for name in (METRICS, PREDICTIONS, RESULT, STATUS, READY):
             (self.path / name).unlink(missing_ok=True)
 
     def forget(self) -> None:
@@ -181,6 +183,19 @@ class RunFolder:
             hidden = self.path.with_name(f"{FORGOTTEN}{self.path.name}-{uuid.uuid4().hex[:8]}")
             self.path.rename(hidden)
         shutil.rmtree(hidden)
+
+    def remove(self) -> bool:
+        """Removes the folder with all that is in it, unless another process works in it.
+
+        Returns:
+            Whether it is gone.
+        """
+        try:
+            with self._locked():
+                shutil.rmtree(self.path)
+        except RunBusyError:
+            return False
+        return True
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -217,14 +232,12 @@ class RunFolder:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+        with locked(self.path) as mine:
+            if not mine:
                 raise RunBusyError(
                     f"{self.path} is being run by another process; wait for it, or use another "
                     "study="
-                ) from error
+                )
             yield
 
     def _beat(self, stop: threading.Event) -> None:
@@ -249,13 +262,8 @@ def make_folder(path: Path) -> None:
     Raises:
         InputError: it cannot be made or written.
     """
-    try:
+    with place(path, "run folder", "runs_dir", "SERMM_RUNS"):
         path.mkdir(parents=True, exist_ok=True)
         with whole_file(path / ".writable") as probe:
             probe.touch()
         (path / ".writable").unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the run folder {path}: {error.strerror}; choose another place with "
-            "runs_dir= or SERMM_RUNS"
-        ) from error

@@ -6,7 +6,8 @@
                        predictions.csv   a row an utterance: `sermm.runs.predictions`
                        metrics.csv       a row an epoch: `sermm.runs.metrics`
                        evaluations/      further scores: `sermm.runs.evaluation`
-                       checkpoints/      best.ckpt, and last.ckpt until the run has finished
+                       checkpoints/      best.ckpt; until the run has finished, last.ckpt and
+                                         the one before it, before.ckpt
                        encoders/         what encoders need beside weights, such as tokenizers
 
 Nobody but `sermm.runs` opens these files (the configuration: `sermm.configuration`). Whoever

@@ -186,10 +186,10 @@ def write_note(study_dir: Path, words: Sequence[str], note: Note) -> None:
         write_json(_note_path(study_dir, job_id(words)), asdict(note))
 
 
-def read_note(study_dir: Path, job: PlannedJob) -> Note | None:
-    """What became of a job; None where nothing is known, and an error where it cannot be read."""
+def read_note(study_dir: Path, job: str) -> Note | None:
+    """What became of the job with that id; None where nothing is known, and an error where it cannot be read."""
     try:
-        return _read(_note_path(study_dir, job.id), Note)
+        return _read(_note_path(study_dir, job), Note)
     except FileNotFoundError:
         return None
     except InputError as error:
@@ -224,7 +224,7 @@ def left(
         begun: the ids of those that a run says it is.
         unreadable: the keys of the runs that say nothing.
     """
-    notes = {job: read_note(study_dir, job) for job in jobs if job.id not in begun}
+    notes = {job: read_note(study_dir, job.id) for job in jobs if job.id not in begun}
     runs = {job: note.begun for job, note in notes.items() if note is not None}
     lost = {key: job for job, key in runs.items() if key in unreadable and key is not None}
     rest = {job: note or Note() for job, note in notes.items() if runs.get(job) not in lost}

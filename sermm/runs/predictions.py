@@ -19,6 +19,7 @@ from jaxtyping import Float
 from sermm.core.digest import digest
 from sermm.core.files import write_text
 from sermm.core.records import Utterance
+from sermm.core.transcripts import composed
 from sermm.metrics.names import METRICS
 from sermm.metrics.scores import Scores, confusion, scores
 from sermm.runs.layout import PREDICTIONS
@@ -77,7 +78,7 @@ def write_predictions(
                 *(u.id, splits[u.id], targets[u.id], classes[int(p.probabilities.argmax())]),
                 *(repr(float(x)) for x in p.probabilities),
                 *(fold, u.group, u.dialogue, u.speaker, u.act),
-                "" if u.transcript is None else digest(u.transcript)[:16],
+                "" if u.transcript is None else digest(composed(u.transcript))[:16],
             ]
         )
     write_text(folder / PREDICTIONS, text.getvalue())

@@ -156,6 +156,7 @@ class Result:
         variant: what it is in the terms of a paper: the model, and its streams where they vary.
         settings: the user's overrides without fold, seed and study.
         headline: the metric that the protocol is judged by.
+        balance: of the rows of the corpus (`sermm.protocols.balance`); None for older runs.
         metrics: fractions by name: `test/ua`, `val/recall_ang`; None for a class without examples.
         cost: None for floors, combinations, and runs of older versions.
         selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
@@ -196,6 +197,7 @@ class Result:
     n_folds: int
     seed: int
     split_digest: str
+    balance: dict[str, Any] | None = None
     metrics: dict[str, float | None]
     parameters: Parameters
     seconds: Seconds
@@ -236,6 +238,12 @@ class Result:
         if ua is None:
             raise ValueError(f"run {self.key} has no UA on its test part")
         return ua
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """The classes that the test part has no utterance of: no part of its UA."""
+        recalls = {name: f"test/recall_{name}" for name in self.classes}
+        return tuple(name for name, key in recalls.items() if self.metrics.get(key, key) is None)
 
     @property
     def val_ua(self) -> float | None:

@@ -98,7 +98,7 @@ def preflight(devices: int) -> str | None:
 
 
 def say_ready(folder: Path) -> None:
-    """Tells the other processes of a run that srun started that they may prepare themselves.
+    """Tells the other processes of a run that srun or torchrun started that they may prepare.
 
     They need what the first one writes, such as the tokenizer of the training transcripts. The file
     names the attempt, so that one which an earlier attempt left does not count.
@@ -106,9 +106,8 @@ def say_ready(folder: Path) -> None:
     Args:
         folder: of the run.
     """
-    job = current_job()
-    if job is not None and job.tasks > 1:
-        write_text(folder / READY, _attempt(job))
+    if (attempt := _attempt()) is not None:
+        write_text(folder / READY, attempt)
 
 
 def await_ready(folder: Path) -> None:
@@ -122,22 +121,34 @@ def await_ready(folder: Path) -> None:
     Raises:
         InputError: it does not come.
     """
-    job = current_job()
-    if job is None or job.tasks == 1:
+    if (attempt := _attempt()) is None:
         return
     limit_s = time.monotonic() + READY_S
-    while not (folder / READY).is_file() or (folder / READY).read_text() != _attempt(job):
+    while not (folder / READY).is_file() or (folder / READY).read_text() != attempt:
         if time.monotonic() > limit_s:
             raise InputError(
-                f"the first process of Slurm job {job.name} is not ready after {READY_S} s, or "
+                f"the first process of {attempt} is not ready after {READY_S} s, or "
                 f"its folder {folder} is not on a file system that all nodes share"
             )
         time.sleep(LOOK_S)
 
 
-def _attempt(job: SlurmJob) -> str:
-    """What tells this attempt from earlier ones: requeued, and started by another srun."""
-    return f"{job.name}, requeued {job.restarts} times, step {os.environ['SLURM_STEP_ID']}"
+def _attempt() -> str | None:
+    """What tells this attempt from earlier ones: requeued, restarted, or started anew.
+
+    Returns:
+        None where nobody has started processes beside the first: Lightning does so when that one
+        is ready.
+    """
+    job = current_job()
+    if job is not None and job.tasks > 1:
+        step = os.environ["SLURM_STEP_ID"]
+        return f"Slurm job {job.name}, requeued {job.restarts} times, step {step}"
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    name, port = os.environ["TORCHELASTIC_RUN_ID"], os.environ.get("MASTER_PORT")
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return f"torchrun {name}, restarted {restarts} times, port {port}"
 
 
 def ask(job: str) -> dict[str, str]:

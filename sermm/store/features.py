@@ -6,6 +6,11 @@ what goes into the encoder, its values are `[n layers d]`.
 
 Items lie in shards (`sermm.store.shards`) that are written whole or not at all and never
 changed; several processes fill a store together (`sermm.store.claims`).
+
+Whether values are still those that were written is asked twice. Before a run all shards are
+compared with their checksums that have changed, by size and time, since they were last found right;
+that finds what was cut or written over. Bits that a disk or a memory turns change no time: so every
+item is compared once more when a process first reads it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.store.index import Index, read_description, stamp_use, store_name
-from sermm.store.shards import DTYPES, as_bytes, mapped, new_values
+from sermm.store.index import Index, ItemRows, read_description, stamp_use, store_name
+from sermm.store.shards import DTYPES, as_bytes, crc, mapped, new_values
 from sermm.store.writer import SHARD_BYTES, SHARD_SECONDS, Writer, writing
 
 __all__ = ["FeatureStore", "Writer"]
@@ -54,6 +60,8 @@ class FeatureStore:
             raise InputError(f"{folder} is the store of another description: {found}")
         self._index = Index(folder)
         self._maps: dict[str, np.ndarray] = {}
+        # What this process has read and found right.
+        self._right: set[ItemRows] = set()
 
     @property
     def folder(self) -> Path:
@@ -77,7 +85,7 @@ class FeatureStore:
         return len(self._index.places)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}
+        return {**self.__dict__, "_maps": {}, "_right": set()}
 
     def refresh(self) -> None:
         """Sees what other processes have added or removed since."""
@@ -104,7 +112,8 @@ class FeatureStore:
         In memory each layer's values lie together: mixing the layers is several times quicker so.
 
         Raises:
-            InputError: the store does not have one of them, or no longer has its file.
+            InputError: the store does not have one of them, or no longer has its file, or the
+                values are not those that were written.
         """
         self._require(keys)
         places = [self._index.places[key] for key in keys]
@@ -113,12 +122,10 @@ class FeatureStore:
         total, row_bytes = int(lengths.sum()), width * self.dtype.itemsize
         values = new_values(layers, (total, width), self.dtype)
         by_layer, start = as_bytes(values).reshape(layers, total, row_bytes), 0
-        for shard, first, length in places:
-            if shard not in self._maps:
-                self._maps[shard] = mapped(self._index.shards[shard])
-            rows = self._maps[shard][first : first + length].reshape(length, layers, row_bytes)
-            by_layer[:, start : start + length] = rows.transpose(1, 0, 2)
-            start += length
+        for key, place in zip(keys, places, strict=True):
+            rows = self._rows(key, place).reshape(place.length, layers, row_bytes)
+            by_layer[:, start : start + place.length] = rows.transpose(1, 0, 2)
+            start += place.length
         return Ragged(values.transpose(0, 1), lengths)
 
     def check(self) -> list[str]:
@@ -150,6 +157,31 @@ class FeatureStore:
             OSError: the disk is full.
         """
         return writing(self._index, self.description, self.dtype, shard_bytes, shard_seconds)
+
+    def _rows(self, key: str, place: ItemRows) -> UInt8[np.ndarray, "n row_bytes"]:
+        """An item in the memory map, compared with its checksum if it is read for the first time.
+
+        Raises:
+            InputError: its file has gone, or its values are damaged.
+        """
+        if place.shard not in self._maps:
+            self._maps[place.shard] = mapped(self._index.shards[place.shard])
+        rows = self._maps[place.shard][place.start : place.start + place.length]
+        if place not in self._right:
+            if crc(rows) != place.checksum:
+                raise InputError(self._damaged(key, place))
+            self._right.add(place)
+        return rows
+
+    def _damaged(self, key: str, place: ItemRows) -> str:
+        """What is wrong, and the way out: the next `check` deletes the shard, if it can."""
+        what = f"{self.folder / place.shard}: the features of {key} are damaged"
+        if self._index.distrust(place.shard):
+            return (
+                f"{what}; give the same command again, and what this file held is computed anew "
+                f"(sermm features verify {self.name} looks at all values of the store)"
+            )
+        return f"{what}, and the store cannot be written to replace them; use another cache_dir="
 
     def _require(self, keys: Sequence[str]) -> None:
         if absent := [key for key in keys if key not in self._index.places]:

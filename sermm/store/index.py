@@ -43,11 +43,12 @@ class DamagedDescriptionError(InputError):
 
 
 class ItemRows(NamedTuple):
-    """Where an item is: file name of its shard, first row, number of rows."""
+    """Where an item is: file name of its shard, first row, number of rows; CRC-32 of its values."""
 
     shard: str
     start: int
     length: int
+    checksum: int
 
 
 def store_name(description: Mapping[str, Any]) -> str:
@@ -170,6 +171,20 @@ class Index:
         with suppress(OSError):
             write_json(self.folder / _VERIFIED_FILE, stamps)
 
+    def distrust(self, name: str) -> bool:
+        """Forgets that a shard was found right, so that the next check looks at its values.
+
+        Returns:
+            False where the folder cannot be written.
+        """
+        stamps = self._verified()
+        stamps.pop(name, None)
+        try:
+            write_json(self.folder / _VERIFIED_FILE, stamps)
+        except OSError:
+            return False
+        return True
+
     def _damage(self, shard: Shard, stamp: Stamp) -> str | None:
         if stamp[0] == shard.size:
             return find_damage(shard)
@@ -185,8 +200,9 @@ class Index:
                 f"store {self.shape}; delete the wrong ones"
             )
         self.shards[name] = shard
-        for key, length in zip(shard.keys, shard.lengths, strict=True):
-            self.places[key] = ItemRows(name, start, length)
+        items = zip(shard.keys, shard.lengths, shard.checksums, strict=True)
+        for key, length, checksum in items:
+            self.places[key] = ItemRows(name, start, length, checksum)
             start += length
 
     def _forget(self, names: Iterable[str]) -> None:

@@ -82,7 +82,12 @@ class Shard:
 
 def checksum(values: Shaped[Tensor, "n layers d"]) -> int:
     """CRC-32 of contiguous values on the CPU, as they will lie on disk."""
-    return zlib.crc32(_bytes(values))
+    return crc(as_bytes(values))
+
+
+def crc(rows: UInt8[np.ndarray, "n row_bytes"]) -> int:
+    """CRC-32 of contiguous bytes, as they lie on disk: an item's `checksum`."""
+    return zlib.crc32(rows.reshape(-1).data)
 
 
 def write_shard(

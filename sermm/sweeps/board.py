@@ -1,9 +1,10 @@
-"""What a pool is doing, on a terminal: what runs, how far it is, how many are left.
+"""What a pool is doing: what runs, how far it is, how many are left.
 
 It asks no process anything: epoch and validation UA are read from the run folders, as those of a
 run on another node would be.
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +14,17 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from sermm.core.figures import fixed, percent
 from sermm.runs.metrics import progress
 from sermm.sweeps.pool import Job
 
 _MOST_ROWS = 20
 _DRAW_S = 0.5
+_LINE_S = 60.0
 
 
 class Board:
-    """A table of the running jobs; nothing where there is no terminal.
+    """A table of the running jobs; where there is no terminal, a line every minute.
 
     Used as a context: within, the table is drawn, and taken away at the end.
 
@@ -38,7 +41,7 @@ class Board:
         self.total, self.n_slots = total, n_slots
         self.done = self.failed = 0
         self._durations_s: list[float] = []
-        self._drawn_s = 0.0
+        self._drawn_s = time.monotonic()
         console = Console()
         live = Live(console=console, auto_refresh=False, transient=True)
         self._live = live if console.is_terminal else None
@@ -74,13 +77,17 @@ class Board:
     def show(self, running: Sequence[Job]) -> None:
         """Draws, twice a second at most: the pool looks more often than anybody reads."""
         now_s = time.monotonic()
-        if self._live is None or now_s - self._drawn_s < _DRAW_S:
+        if now_s - self._drawn_s < (_DRAW_S if self._live else _LINE_S):
             return
         self._drawn_s = now_s
+        if self._live is None:
+            shown = map(_how_far, running[:_MOST_ROWS])
+            print(self.line(len(running)), *shown, sep="; ", file=sys.stderr, flush=True)
+            return
         table = Table("running", "epoch", "val UA", "s", box=None)
         for job in running[:_MOST_ROWS]:
             runs_s = now_s - (job.started_s or now_s)
-            table.add_row(job.title, *_epoch_and_ua(job.folder), f"{runs_s:.0f}")
+            table.add_row(job.title, *_epoch_and_ua(job.folder), fixed(runs_s, 0))
         self._live.update(Group(table, self.line(len(running))), refresh=True)
 
     def line(self, n_running: int) -> str:
@@ -92,11 +99,18 @@ class Board:
         each_s = sum(self._durations_s) / len(self._durations_s)
         # Those that run are taken to be half done.
         left_s = each_s * (waiting + n_running / 2) / self.n_slots
-        left = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min"
+        left = f"{fixed(left_s, 0)} s" if left_s < 90 else f"{fixed(left_s / 60, 0)} min"
         return f"{counts}; about {left} left"
+
+
+def _how_far(job: Job) -> str:
+    """A running job with its last whole epoch, for one line of all."""
+    epoch, ua = _epoch_and_ua(job.folder)
+    reached = f"epoch {epoch}" if epoch else "no epoch yet"
+    return f"{job.title}: {reached}{f', val UA {ua}' if ua else ''}"
 
 
 def _epoch_and_ua(folder: Path) -> tuple[str, str]:
     """Two cells of the table: the last whole epoch and its validation UA in percent."""
     epoch, ua = progress(folder)
-    return "" if epoch is None else str(epoch), "" if ua is None else f"{100 * ua:.1f}"
+    return "" if epoch is None else str(epoch), "" if ua is None else percent(ua)

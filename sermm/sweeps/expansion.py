@@ -16,7 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sermm.configuration.compose import VERSION_BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.words import readable
 from sermm.core.errors import InputError
 from sermm.runs.plans import PlannedJob
 
@@ -39,8 +40,9 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
     GlobalHydra.instance().clear()
+    words = readable(words)
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+        with initialize_config_dir(str(conf_dir()), **BASE):
             cfg = hydra_compose("train", first_of_sweep(words), return_hydra_config=True)
             parser = OverridesParser.create(GlobalHydra.instance().config_loader())
             task = [word for word in words if not _is_hydras(word)]

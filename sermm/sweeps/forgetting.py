@@ -115,7 +115,7 @@ def _jobs_of(study: Path, gone: Sequence[Entry]) -> set[str]:
     keys = {one.name for one in gone if one.folder is not None}
     ids = {one.job.id for one in gone if one.job}
     for job in read_plans(study).jobs:
-        note = read_note(study, job)
+        note = read_note(study, job.id)
         if note is not None and note.key in keys:
             ids.add(job.id)
     return ids - others

@@ -6,7 +6,8 @@ starts itself (the further ranks of a run on several devices) starts as it would
 
 The first signal to stop is handed on to the jobs, which leave their runs resumable; the second one
 kills them. Jobs die with the pool, however it dies: each watches the end of a pipe that closes with
-the pool's process, as a process that is killed can tell nobody.
+the pool's process, as a process that is killed can tell nobody. A fork server that is killed takes
+its jobs with it, as nobody would know how they end; a new one starts those that follow.
 
 The pool knows processes and no runs. What a job came to is read from its run folder by those who
 made the job (`sermm.sweeps.sweep`).
@@ -15,20 +16,19 @@ made the job (`sermm.sweeps.sweep`).
 import multiprocessing
 import os
 import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from sermm.core.errors import INTERRUPTED, InputError
 from sermm.runs.status import State
+from sermm.sweeps.job_process import await_end, kill_group, work
 
 # What a run imports, and nothing that starts threads or looks for a GPU.
 PRELOAD = (
@@ -38,7 +38,8 @@ PRELOAD = (
     "torchmetrics.classification",
     "sermm.engine.training.fit",
 )
-_GRACE_S = 30.0
+# What multiprocessing says of a process whose fork server has gone; no command ends with it.
+_ORPHANED = 255
 _LOOK_S = 0.2
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -80,16 +81,30 @@ class Job:
         return "interrupted" if self.stopped or self.exit_status in by_signal else "failed"
 
     @property
+    def killed(self) -> bool:
+        """Whether its process was ended from outside, and so could say nothing in its folder."""
+        return self.exit_status is not None and (self.exit_status < 0 or self._orphaned)
+
+    @property
     def end(self) -> str:
         """How its process ended, for people."""
         status = self.exit_status or 0
         if self.stopped:
             return "stopped with the sweep; run it again to resume"
+        if self._orphaned:
+            return (
+                "the fork server that starts the jobs was killed, as when memory runs out, and "
+                "this job with it; run it again to resume"
+            )
         if status >= 0:
             return f"its process ended with status {status}"
         name = signal.Signals(-status).name
         memory = ", as when memory runs out" if -status == signal.SIGKILL else ""
         return f"its process was ended by {name}{memory}"
+
+    @property
+    def _orphaned(self) -> bool:
+        return self.exit_status == _ORPHANED
 
 
 @dataclass(frozen=True)
@@ -224,27 +239,38 @@ class Pool:
         slot = self._free.popleft()
         job.log.parent.mkdir(parents=True, exist_ok=True)
         given = (self._command, list(job.words), dict(slot.environment), str(job.log), self._life)
-        process = self._context.Process(target=_work, args=given)
-        process.start()
+        process = self._context.Process(target=work, args=given)
         job.started_s = time.monotonic()
-        self._running[process] = (job, slot)
+        try:
+            process.start()
+        except (OSError, EOFError):
+            # The fork server died at this very moment: this job has ended, the next gets a new one.
+            self._end(job, slot, _ORPHANED)
+        else:
+            self._running[process] = (job, slot)
 
     def _collect(self) -> None:
         """Takes in the jobs whose processes have ended, and frees their slots."""
         for process in [p for p in self._running if not p.is_alive()]:
             job, slot = self._running.pop(process)
-            # What it started and left, such as the ranks of a run on several devices.
-            _kill_group(process, signal.SIGKILL)
-            job.exit_status, job.ended_s = process.exitcode, time.monotonic()
+            # What it started and left, such as the ranks of a run on several devices; and the
+            # process itself, where only its fork server has died.
+            kill_group(process, signal.SIGKILL)
+            await_end(process)
+            status = process.exitcode
             process.close()
-            self._free.append(slot)
-            self._ended(job)
+            self._end(job, slot, status)
+
+    def _end(self, job: Job, slot: Slot, status: int | None) -> None:
+        job.exit_status, job.ended_s = status, time.monotonic()
+        self._free.append(slot)
+        self._ended(job)
 
     def _signal(self, number: signal.Signals) -> None:
         """Sends a signal to every running job and to all that it has started."""
         for process, (job, _) in self._running.items():
             job.stopped = True
-            _kill_group(process, number)
+            kill_group(process, number)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -260,63 +286,3 @@ class Pool:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _kill_group(process: ForkServerProcess, number: signal.Signals) -> None:
-    """Sends a signal to a job's process and to all that it has started."""
-    if process.pid is None:
-        return
-    try:
-        os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        # Its first act is to get a group; it may be too young, or gone.
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-
-
-def _end_with(pool: Connection) -> None:
-    """Stops the job and all that it has started when the pool is gone: its end is closed then.
-
-    (The fork server, whose child this is, lives as long as its children.)
-    """
-    with suppress(EOFError, OSError):
-        pool.recv_bytes()
-    os.killpg(0, signal.SIGINT)
-    time.sleep(_GRACE_S)
-    os.killpg(0, signal.SIGKILL)
-
-
-def _work(
-    command: Callable[[list[str]], int],
-    words: list[str],
-    environment: dict[str, str],
-    log: str,
-    pool: Connection,
-) -> None:
-    """A job's process: its own group, its own output, and no life after the pool's.
-
-    Args:
-        command: called with the words.
-        words: of the job.
-        environment: of its slot.
-        log: the file that everything printed is added to, by libraries and child processes too.
-        pool: one end of the pool's pipe.
-    """
-    os.setpgid(0, 0)
-    # However the pool was started: a shell's background jobs ignore it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with, args=(pool,), daemon=True).start()
-    os.environ.update(environment)
-    with Path(log).open("ab") as file:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(file.fileno(), stream.fileno())
-    if threads := environment.get("OMP_NUM_THREADS"):
-        import torch
-
-        # The fork server has read the variable already.
-        torch.set_num_threads(int(threads))
-    try:
-        sys.exit(command(words))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)

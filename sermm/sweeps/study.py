@@ -123,7 +123,7 @@ def missing_and_running(study_dir: Path) -> tuple[list[PlannedJob], list[Planned
     open_ones = [
         job
         for job in plans.jobs
-        if job not in by_state["finished"] and not _settled(read_note(study_dir, job))
+        if job not in by_state["finished"] and not _settled(read_note(study_dir, job.id))
     ]
     running = [job for job in open_ones if job in by_state["running"]]
     return [job for job in open_ones if job not in by_state["running"]], running

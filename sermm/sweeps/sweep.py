@@ -19,12 +19,13 @@ from omegaconf import DictConfig
 from sermm.configuration.groups import CombineConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
+from sermm.core.figures import fixed
 from sermm.engine.run import place, run
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, PlannedJob, log_path, write_note, write_plan
+from sermm.runs.plans import Note, PlannedJob, log_path, read_note, write_note, write_plan
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
 from sermm.sweeps.board import Board
@@ -70,6 +71,8 @@ class Sweep:
         # Runs that another sweep of the same study is making.
         self._elsewhere: list[str] = []
         self._protocols: set[str] = set()
+        # What has been said of a corpus under a protocol: the balance, and what a refusal explains.
+        self._explained: set[str] = set()
 
     def job(self, cfg: DictConfig) -> float | None:
         """Makes a run here; if it is one of many a failure is noted and the others go on.
@@ -138,6 +141,7 @@ class Sweep:
         self._expect(config, many=True)
         try:
             placed = place(config, words)
+            self._say(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}")
             if placed.result is not None:
                 return self._finished(config, placed.result)
             if placed.folder.busy:
@@ -152,7 +156,8 @@ class Sweep:
         """Takes in a run that a process of its own has made, or has left unfinished.
 
         A process that was killed cannot say so, and its folder would still say that it runs: then
-        how the process ended is written there.
+        how the process ended is written there. One that ended by itself while the folder is held
+        has found another process in it.
 
         Args:
             config: of the run.
@@ -165,8 +170,17 @@ class Sweep:
         result = planned.folder.result
         if result is not None:
             return self._finished(config, result)
-        if planned.folder.busy:
+        busy = planned.folder.busy
+        if busy and not job.killed:
             self._leave(planned.title)
+            return None
+        if busy:
+            self.fail(f"{planned.title}: {job.end}; another process has its folder; log: {job.log}")
+            return None
+        note = read_note(config.study_dir, planned.folder.job or "")
+        if planned.folder.state is None and note is not None and note.error:
+            # Refused before there was anything of it.
+            self.fail(f"{planned.title}: {note.error}; log: {job.log}")
             return None
         status = planned.folder.status
         if status is None or status.state == "running":
@@ -223,8 +237,8 @@ class Sweep:
         """
         self._studies[config.study_dir].append(config.study_dir / result.key)
         ua = result.val_ua
-        figures = f"validation UA {ua:.3f}, {result.key}" if self.searches else summary(result)
-        print(f"{config.title}: {figures}", flush=True)
+        validated = f"validation UA {_score(ua)}, {result.key}"
+        print(f"{config.title}: {validated if self.searches else summary(result)}", flush=True)
         return None if ua is None else float(ua)
 
     def _note(self, config: RunConfig, error: Exception) -> None:
@@ -239,15 +253,30 @@ class Sweep:
             traceback.print_exception(error)
         self.fail(f"{config.title}: {type(error).__name__}: {error}")
 
+    def _say(self, balance: str) -> None:
+        """Prints which rows of the corpus take part, once for each protocol."""
+        if balance not in self._explained:
+            self._explained.add(balance)
+            print(balance, flush=True)
+
     def _leave(self, name: str) -> None:
         """Notes a run that another process is making."""
         self._elsewhere.append(name)
         print(f"{name}: another process is at it", file=sys.stderr, flush=True)
 
     def fail(self, message: str) -> None:
-        """Notes a failure, and prints it at once: a sweep may go on for days."""
-        self._failures.append(message)
-        print(f"FAILED {message}", file=sys.stderr, flush=True)
+        """Notes a failure, and prints it at once: a sweep may go on for days.
+
+        What stands below its first line is printed once, though every fold of a corpus has it.
+        """
+        first, _, explained = message.partition("\n")
+        self._failures.append(first)
+        print(
+            f"FAILED {first if explained in self._explained else message}",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._explained.add(explained)
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""
@@ -261,7 +290,7 @@ class Sweep:
             for result in made:
                 ua, key = result.test_ua, result.key
                 where = f"{result.protocol} fold {result.fold}, seed {result.seed}"
-                print(f"{name} of {' and '.join(models)}, {where}: test UA {ua:.3f}, {key}")
+                print(f"{name} of {' and '.join(models)}, {where}: test UA {_score(ua)}, {key}")
             self._failures += [f"{name}: {problem.what}" for problem in lonely]
 
 
@@ -327,7 +356,13 @@ class Launch:
 def summary(result: Result) -> str:
     """A finished run in one line."""
     metrics, epochs, took_s = result.metrics, result.epochs, result.seconds.total or 0.0
+    absent = ", ".join(result.untested)
     return (
-        f"test UA {result.test_ua:.3f}, WA {metrics['test/wa']:.3f}; "
-        f"epoch {epochs.best} of {epochs.last}, {took_s:.0f} s, {result.key}"
+        f"test UA {_score(result.test_ua)}{f' (no {absent} there)' if absent else ''}, "
+        f"WA {_score(metrics['test/wa'])}; "
+        f"epoch {epochs.best} of {epochs.last}, {fixed(took_s, 0)} s, {result.key}"
     )
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else fixed(value, 3)

@@ -1,8 +1,9 @@
 """Praat TextGrids: those of the Montreal Forced Aligner are read, our own are written."""
 
+import math
 import re
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +15,14 @@ from praatio.utilities.textgrid_io import parseTextgridStr
 
 from sermm.core.errors import InputError
 from sermm.core.files import whole_file
-from sermm.core.records import Level, Problem, Span
+from sermm.core.records import Level, Problem, Span, Utterance
+from sermm.core.transcripts import composed
 from sermm.units.aligned import Aligned
+from sermm.units.files import FilesOfUtterances
 
 SOURCE: Final = "mfa"
 
-_SUFFIX: Final = ".textgrid"
+_SUFFIX: Final = ".TextGrid"
 _LEVELS: Final[dict[str, Level]] = {"words": "word", "phones": "phone"}
 _TIERS: Final[dict[Level, str]] = {"word": "words", "syllable": "syllables", "phone": "phones"}
 # With several talkers the tiers are "<talker> - words".
@@ -29,51 +32,37 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class TextGrids:
-    """The TextGrids below a folder, one an utterance, by its id: `**/<id>.TextGrid`.
+    """The TextGrids below a folder, one an utterance, as `sermm.units.files` finds them.
 
-    Times are those of the utterance, also where it is a span of a longer audio file.
+    Where an utterance is a span of a longer audio file, a TextGrid that is named by its id has the
+    times of the utterance, one that is named by the file those of the file.
 
     Args:
         folder: where the aligner wrote.
+        utterances: all of the corpus.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).expanduser()
+    def __init__(self, folder: str | Path, utterances: Iterable[Utterance]) -> None:
+        audio = {u.id: u.path for u in utterances}
+        self._files = FilesOfUtterances(Path(folder).expanduser(), _SUFFIX, audio, "align.mfa_dir")
 
-    @cached_property
-    def paths(self) -> dict[str, list[Path]]:
-        """The files by name.
+    def align(self, utterance: Utterance) -> Aligned:
+        """Words and phones of an utterance; nothing but a problem if it has no file.
 
         Raises:
-            InputError: no such folder, or no TextGrid in it.
+            InputError: the folder has no TextGrid of any utterance, or it cannot be told which is
+                this one's.
         """
-        found: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.rglob("*")):
-            if path.suffix.lower() == _SUFFIX and not path.name.startswith("."):
-                found.setdefault(path.stem, []).append(path)
-        if not found:
-            what = "holds no TextGrid" if self.folder.is_dir() else "is no folder"
-            raise InputError(
-                f"align.mfa_dir={self.folder} {what}; give the folder that the aligner wrote to, "
-                "with one <utterance id>.TextGrid an utterance"
-            )
-        return found
-
-    def align(self, utterance_id: str) -> Aligned:
-        """Words and phones of an utterance; nothing but a problem if it has no file."""
-        paths = self.paths.get(utterance_id, [])
-        if not paths:
-            what = f"no {utterance_id}.TextGrid below {self.folder}"
-            return Aligned({}, (Problem(utterance_id, what, "missing_textgrid"),))
-        problems = []
-        if len(paths) > 1:
-            what = f"{len(paths)} TextGrids bear this name; {paths[0]} is used"
-            problems.append(Problem(utterance_id, what, "two_textgrids"))
+        found = self._files.find(utterance.id)
+        if found is None:
+            missing = self._files.missing(utterance.id)
+            return Aligned({}, (Problem(utterance.id, missing, "missing_textgrid"),))
+        path, by_id = found
         try:
-            spans = read_textgrid(paths[0])
+            spans = read_textgrid(path)
         except InputError as error:
-            return Aligned({}, (*problems, Problem(utterance_id, str(error), "bad_textgrid")))
-        return Aligned(spans, tuple(problems))
+            return Aligned({}, (Problem(utterance.id, str(error), "bad_textgrid"),))
+        return Aligned(spans if by_id else _within(spans, utterance))
 
 
 def read_textgrid(path: Path) -> dict[Level, tuple[Span, ...]]:
@@ -115,9 +104,25 @@ def write_textgrid(path: Path, units: Mapping[Level, Sequence[Span]], duration_s
         grid.save(str(temporary), "long_textgrid", includeBlankSpaces=True)
 
 
+def _within(
+    spans: Mapping[Level, Sequence[Span]], utterance: Utterance
+) -> dict[Level, tuple[Span, ...]]:
+    """Of a whole file's units those whose middle lies in the utterance, by its own times."""
+    start_s = utterance.start_s or 0.0
+    end_s = math.inf if utterance.end_s is None else utterance.end_s
+    return {
+        level: tuple(
+            replace(span, start_s=span.start_s - start_s, end_s=span.end_s - start_s)
+            for span in of_level
+            if start_s <= (span.start_s + span.end_s) / 2 < end_s
+        )
+        for level, of_level in spans.items()
+    }
+
+
 def _spans(level: Level, named: Sequence[tuple[str, Any]]) -> tuple[Span, ...]:
     return tuple(
-        Span(label.strip(), float(start), float(end), level, SOURCE)
+        Span(composed(label.strip()), float(start), float(end), level, SOURCE)
         for name, tier in named
         if _LEVELS[name] == level
         for start, end, label in tier["entries"]

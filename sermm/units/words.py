@@ -1,17 +1,16 @@
 """The words of a transcript as an aligner is to find them."""
 
-import re
+import regex
 
-from sermm.core.transcripts import spoken
+from sermm.core.transcripts import LETTERS, spoken, straight
 
-_APOSTROPHES = re.compile(r"[’ʼ`]")
-_BETWEEN_WORDS = re.compile(r"[^\w']+|_+")
+_WORD = regex.compile(rf"'*{LETTERS}(?:'+{LETTERS})*'*")
 
 
 def words_of(text: str) -> list[str]:
-    """Words without `[TAGS]`, divided by all but letters, digits and apostrophes.
+    """Words without `[TAGS]`, divided by all but letters with their marks, digits and apostrophes.
 
     Apostrophes become plain and stay, also in front (`'cause`); one that stands alone is none.
+    What a word is in scripts without blanks, see `sermm.core.transcripts`.
     """
-    straight = _APOSTROPHES.sub("'", spoken(text))
-    return [word for word in _BETWEEN_WORDS.split(straight) if word.strip("'")]
+    return list(_WORD.findall(straight(spoken(text))))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sermm.bench.cached import CachedWorkload, Corpus, coattention, late_fusion, mixing
+from sermm.bench.checked import checked
 from sermm.bench.padded import PaddedCoAttention, PaddedLateFusion, padded
 
 SCALE = CachedWorkload(utterances=6, batch=3, layers=2, width=8, copied=100, turns=1)
@@ -41,7 +42,9 @@ def test_the_padded_rival_computes_the_same(corpus, model, streams, rival):
 
 
 @pytest.mark.parametrize(
-    ("case", "limits"), [(late_fusion, [0.1, 1.5]), (coattention, [5.5])], ids=["late", "co"]
+    ("case", "limits"),
+    [(late_fusion, [0.1, 1.5]), (coattention, [5.5]), (checked, [1.03])],
+    ids=["late", "co", "checked"],
 )
 def test_cases_measure_training(corpus, case, limits):
     measures = case(corpus)

@@ -20,6 +20,7 @@ RECORD = {
     "label": "ang",
     "predicted": "hap",
     "probabilities": {"ang": 0.25, "hap": 0.75},
+    "remarks": ["only its first 15.00 s are heard"],
     "figures": "defined by sermm, not by the paper",
     "maps": [
         {
@@ -64,6 +65,7 @@ def test_the_table_has_the_figures_and_whose_definition_they_are():
     lines = text(RECORD).splitlines()
     assert lines[0] == "coattention (0123456789abcdef) on demo, loso4 fold 1: a1 (test part)"
     assert lines[1] == "label ang, predicted hap:  ang 0.250  hap 0.750"
+    assert lines[2] == "note: only its first 15.00 s are heard"
     told = "\n".join(lines)
     assert "frame looks at text: 3 x 2" in told
     assert "speech > 4 kHz         0.25  mean f" in told

@@ -1,6 +1,7 @@
-import errno
+import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -25,6 +26,13 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     assert f"\n  sermm {verb}" in said
 
 
+def test_the_package_can_be_run_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "sermm", "--version"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_imports_neither_torch_nor_hydra():
     script = (
         "import sys; from sermm.cli.main import main; main(['--help'])\n"
@@ -35,22 +43,27 @@ def test_help_imports_neither_torch_nor_hydra():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_full_disk_is_one_clear_line(monkeypatch, capsys):
-    def full(arguments):
-        raise OSError(errno.ENOSPC, "No space left on device", "runs/x/best.ckpt")
+def test_a_variable_that_is_set_to_nothing_is_one_that_is_not_set(monkeypatch, capsys):
+    seen = {}
+    monkeypatch.setenv("SERMM_CACHE", "")
+    monkeypatch.setattr(report, "run", lambda arguments: seen.update(os.environ) or 0)
+    assert main(["report", "x"]) == 0
+    assert "SERMM_CACHE" not in seen
 
-    monkeypatch.setattr(report, "run", full)
-    assert main(["report", "x"]) == 1
-    assert "runs/x/best.ckpt" in capsys.readouterr().err
 
-
-def test_other_faults_of_the_system_keep_their_traceback(monkeypatch):
+def test_any_exception_of_a_verb_is_one_line_and_a_file(monkeypatch, capsys, tmp_path):
     def broken(arguments):
-        raise OSError(errno.EIO, "Input/output error")
+        raise ZeroDivisionError("some\n\n  fault")
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(report, "run", broken)
-    with pytest.raises(OSError, match="Input/output"):
-        main(["report", "x"])
+    assert main(["report", "x"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("sermm report: ZeroDivisionError: some fault (")
+    assert line.count("\n") == 1
+    (kept,) = tmp_path.iterdir()
+    assert str(kept) in line
+    assert "Traceback" in kept.read_text()
 
 
 def test_ctrl_c_is_exit_status_130(monkeypatch, capsys):

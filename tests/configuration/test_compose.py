@@ -6,7 +6,12 @@ import pytest
 
 from hydra_plugins.sermm_experiments import papers
 from sermm.configuration import places
-from sermm.configuration.compose import compose, conf_dir, first_of_sweep
+from sermm.configuration.compose import (
+    compose,
+    conf_dir,
+    first_of_sweep,
+    read_yaml,
+)
 from sermm.configuration.identity import class_name, identity, run_key, settings, system_key
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
@@ -61,6 +66,38 @@ def test_what_can_change_the_result_changes_the_key(override):
 def test_an_encoder_that_the_model_does_not_use_is_no_part_of_the_run():
     alone = run_key(plain("model=speech_only"))
     assert alone == run_key(plain("model=speech_only", "encoder.text.width=16"))
+
+
+def test_a_setting_at_its_value_of_before_is_no_part_of_a_key():
+    def with_protocol(**changes):
+        one = {k: v for k, v in BASE.plain["protocol"].items() if k != "absent_classes"}
+        return RunConfig.read({**BASE.plain, "protocol": {**one, **changes}})
+
+    assert run_key(with_protocol()) == run_key(BASE)
+    assert run_key(with_protocol(absent_classes="allow")) != run_key(BASE)
+
+
+def rule_of(*words):
+    return plain(*words).plain["protocol"]["validation_rule"]
+
+
+def test_rules_are_chosen_by_name_with_their_own_keys():
+    share = {"_target_": "sermm.protocols.validation.RandomShare", "share": 0.3}
+    chosen = ["protocol/validation_rule=random_share", "protocol.validation_rule.share=0.3"]
+    for protocol in ("loso4", "loso4_noval", "loso4_noexc", "session2_fixed", "random6_leaky"):
+        assert rule_of(f"protocol={protocol}", *chosen) == share
+        assert rule_of(f"protocol={protocol}", "protocol/validation_rule=none") is None
+        given = "protocol.validation_rule={_target_: sermm.protocols.validation.NextFold}"
+        assert list(rule_of(f"protocol={protocol}", given)) == ["_target_"]
+
+
+def test_every_rule_is_had_by_its_name():
+    rules = read_yaml(conf_dir() / "protocol" / "_rules.yaml")
+    assert set(rules) == {"fold_rule", "validation_rule"}
+    for kind, known in rules.items():
+        for name, rule in known.items():
+            words = [f"protocol/{kind}={name}"]
+            assert RunConfig.of([*DEMO, *words]).plain["protocol"][kind] == rule
 
 
 def test_devices_and_accumulation_count_only_as_the_effective_batch():
@@ -158,11 +195,14 @@ def test_folds_and_seeds_of_a_system_share_its_key():
         (["callbacks=[1]"], "callbacks: there is no such key; known are align, augment"),
         (["model=no_such"], "no_such"),
         (["trainer.devices=0"], "trainer.devices"),
+        (["+model.stpe=1"], "model.stpe: there is no such key; close to it: step"),
+        (["+model.papers.x=1"], r"model\.papers\.x=1"),
+        (["cache_dir="], "cache_dir=: expected a folder"),
     ],
 )
 def test_a_misspelt_key_or_value_is_named(overrides, says):
     with pytest.raises(InputError, match=says):
-        RunConfig.of(overrides)
+        RunConfig.of([*overrides, "model=deberta_bilstm"] if "stpe" in says else overrides)
 
 
 def test_a_model_without_its_encoder_says_which_key_is_missing():

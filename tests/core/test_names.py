@@ -11,7 +11,7 @@ WORDS = ["data=demo", "model=majority", "encoder/speech=mfcc", "encoder/text=tin
 
 @pytest.mark.parametrize(
     "name",
-    ["20241130", "3.10", "1e3", "true", "first", "007", "a b", "é", "2024-11-30", "a(b", "a;b"],
+    ["20241130", "3.10", "1e3", "true", "first", "007", "a b", "é", "2024-11-30", "a;b"],
 )
 def test_a_name_is_what_was_typed(name):
     config = RunConfig.of([*WORDS, *as_typed([f"study={name}"])])

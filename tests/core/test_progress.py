@@ -21,7 +21,7 @@ def test_a_line_every_half_minute_where_there_is_no_terminal(clock, capsys):
         assert capsys.readouterr().err == ""
         clock[0] += 20
         bar.advance(100)
-        assert capsys.readouterr().err == "Extracting: 20 %, 5.0x real time, 3 min left\n"
+        assert capsys.readouterr().err == "Extracting: 20 %, 5.0x real time, about 3 min left\n"
         clock[0] += 20
         bar.advance(100)
         bar.say("waiting for another process")
@@ -30,7 +30,24 @@ def test_a_line_every_half_minute_where_there_is_no_terminal(clock, capsys):
         bar.advance(100)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "Extracting: waiting for another process: 40 %, 5.0x real time, 2 min left\n"
+    waiting = "Extracting: waiting for another process: 40 %, 5.0x real time"
+    assert err == f"{waiting}, about 2 min left\n{waiting}, took 80 s\n"
+
+
+def test_short_work_says_where_it_ended_and_the_shortest_nothing(clock, capsys):
+    for seconds, said in [(12, "Reading: 100 %, 4.0 s/file, took 12 s\n"), (1, "")]:
+        with Progress("Reading", 3, "file") as bar:
+            clock[0] += seconds
+            bar.advance(3)
+            bar.close()
+        assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.0, "0 s"), (89.0, "89 s"), (720.0, "12 min"), (12600.0, "3.5 h")]
+)
+def test_times_for_people(seconds, said):
+    assert progress.duration(seconds) == said
 
 
 @pytest.mark.parametrize(

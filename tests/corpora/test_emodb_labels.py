@@ -57,6 +57,8 @@ def test_parts_are_joined_and_marks_and_pauses_divide_nothing(tmp_path):
 
 def test_labels_lie_beside_the_folder_of_the_clips(tmp_path):
     write(tmp_path / "silb", "u.silb", SYLLABLES)
+    assert label_spans(tmp_path / "wav" / "x" / "y" / "u.wav", "u", "syllable", tmp_path)
+    assert not label_spans(tmp_path / "wav" / "x" / "y" / "u.wav", "u", "syllable")
     assert label_spans(tmp_path / "wav" / "u.wav", "u", "syllable") == (
         Span("tüt", 0.1, 0.3, "syllable", "corpus"),
         Span("ei", 0.5, 0.8, "syllable", "corpus"),

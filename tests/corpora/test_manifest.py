@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from pathlib import Path
 
 import polars
@@ -118,7 +119,8 @@ def test_root_columns_and_labels(folder, tmp_path_factory):
         "three": None,
     }
     (problem,) = reading.problems
-    assert (problem.kind, problem.where) == ("unknown_label", f"{path}, line 3")
+    assert (problem.kind, problem.where) == ("unknown_label:rage", f"{path}, line 3")
+    assert (problem.kept, reading.rows) == (True, 3)
 
 
 def test_absolute_paths_stay(folder, tmp_path_factory):
@@ -137,7 +139,8 @@ def test_absolute_paths_stay(folder, tmp_path_factory):
         ("one.wav,ang,,,,", "missing_speaker", "speaker is empty"),
         ("one.wav,ang,A,soon,,", "bad_value", "start_s is 'soon', expected a number"),
         ("one.wav,ang,A,0,inf,", "bad_value", "end_s is 'inf'"),
-        ("one.wav,ang,A,nan,2,", "bad_value", "start_s is 'nan'"),
+        ("one.wav,ang,A,-inf,2,", "bad_value", "start_s is '-inf'"),
+        (f"{'x' * 300}.wav,ang,A,,,", "missing_wav", "relative paths start at the table's folder"),
         ("one.wav,ang,A,2,1,", "bad_span", "0 <= start_s < end_s"),
         ("one.wav,ang,A,-1,1,", "bad_span", "0 <= start_s < end_s"),
         ("one.wav,ang,A,,,sung", "bad_value", "act is 'sung'"),
@@ -164,8 +167,10 @@ def test_the_manifest_itself(folder, tmp_path):
         Manifest(None).read()
     with pytest.raises(InputError, match=r"data\.manifest=.*no\.csv is no file"):
         Manifest(tmp_path / "no.csv").read()
-    with pytest.raises(InputError, match=r"list\.txt: unknown kind of table"):
-        Manifest(write(folder, "x", "list.txt")).read()
+    with pytest.raises(InputError, match=r"data\.manifest=x{300} is no file"):
+        Manifest("x" * 300).read()
+    with pytest.raises(InputError, match=r"list\.xlsx: unknown kind of table"):
+        Manifest(write(folder, "x", "list.xlsx")).read()
     with pytest.raises(InputError, match=r"data\.root=.*nowhere is no folder"):
         Manifest(write(folder, csv(ROWS)), root=tmp_path / "nowhere").read()
 
@@ -206,10 +211,16 @@ def test_no_usable_row(folder):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("list.csv", b"path,label,speaker\none.wav,ang,A,too,many\n", "not a readable CSV"),
-        ("list.csv", b"path,label,speaker\nT\xfcten.wav,ang,A\n", "not a readable CSV"),
+        ("list.csv", b"path,label,speaker\none.wav,ang,A,too,many\n", "line 2: 5 cells, .* has 3"),
+        (
+            "list.csv",
+            b"path,label,speaker\nT\xfcten.wav,ang,A\n",
+            "line 2: byte 0xfc .*'Tüten.*iconv",
+        ),
+        ("list.csv", "path,label,speaker\n".encode("utf-16-le"), "zero bytes.*iconv"),
+        ("list.csv", b'"path,label\n', "line 1: the header cannot be read"),
         ("list.parquet", b"path,label,speaker\n", "not a readable PARQUET"),
-        ("list.jsonl", b'{"path": "one.wav"}\n{"path": \n', "line 2: not JSON"),
+        ("list.jsonl", b'{"path": \n', "line 1: not JSON"),
         ("list.jsonl", b"[1, 2]\n", "line 1: expected an object"),
     ],
 )
@@ -231,3 +242,25 @@ def test_configured_from_the_command_line(folder):
         config = compose("manifest", overrides)
     (one,) = instantiate(config).read().utterances
     assert one.label == "hap"
+
+
+@pytest.mark.parametrize(("cell", "disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_in_either_form_of_unicode(folder, cell, disk):
+    def row(form, name):
+        cells = (f"Jürgen/{name}.wav", "Ärger", "Jürgen")
+        return ",".join(unicodedata.normalize(form, text) for text in cells)
+
+    for name in ("für", "über"):
+        path = folder / unicodedata.normalize(disk, f"Jürgen/{name}.wav")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    header = unicodedata.normalize(cell, "path,Gefühl,speaker")
+    table = write(folder, "\n".join((header, row(cell, "für"), row("NFC", "über"))))
+    columns, labels = {"label": "Gefühl"}, {unicodedata.normalize("NFD", "Ärger"): "ang"}
+    reading = Manifest(table, columns=columns, labels=labels).read()
+    assert reading.problems == ()
+    assert [(u.id, u.speaker, u.label) for u in reading.utterances] == [
+        ("Jürgen/für", "Jürgen", "ang"),
+        ("Jürgen/über", "Jürgen", "ang"),
+    ]
+    assert all(u.path.is_file() for u in reading.utterances)

@@ -120,7 +120,8 @@ def test_a_map_may_leave_an_emotion_out_or_forget_it(tmp_path):
         "03a01Ta": None,
         "03a01Wa": "fury",
     }
-    assert [(p.where, p.kind) for p in reading.problems] == [("03a01Ta", "unknown_label")]
+    assert [(p.where, p.kind) for p in reading.problems] == [("03a01Ta", "unknown_label:sadness")]
+    assert reading.rows == 3
 
 
 @pytest.mark.parametrize("reader", [Ravdess, EmoDb])
@@ -131,3 +132,10 @@ def test_wrong_root(reader, tmp_path):
         reader(tmp_path / "nowhere", {}).read()
     with pytest.raises(InputError, match=r"no clip of corpus .* \(1 other"):
         reader(touch(tmp_path, "a.wav"), {}).read()
+
+
+@pytest.mark.parametrize("reader", [Ravdess, EmoDb])
+@pytest.mark.parametrize("root", ["x" * 300, 2024])
+def test_a_root_that_cannot_be_a_name_or_is_a_number(reader, root):
+    with pytest.raises(InputError, match=r"data\.root=(x{300}|2024) is no folder"):
+        reader(root, {}).read()

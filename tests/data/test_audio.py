@@ -175,7 +175,8 @@ def test_a_long_file_is_measured_in_blocks(tmp_path, monkeypatch):
         soundfile.SoundFile, "read", lambda f, n, **k: sizes.append(n) or read(f, n, **k)
     )
     assert measure(path).seconds == 65.0
-    assert sizes == [240000, 240000, 40000]
+    # The last one asks whether more is there than the header says.
+    assert sizes == [240000, 240000, 40000, 1]
 
 
 def test_flac_cut_so_short_that_no_frame_is_whole(tmp_path):

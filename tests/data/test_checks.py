@@ -14,11 +14,15 @@ def utterance(path, name=None, corpus="mini", **span):
     return Utterance(name or path.stem, corpus, path, "ang", "s1", **span)
 
 
+def tone(seconds):
+    return 0.5 * np.sin(np.arange(round(16000 * seconds)) / 5)
+
+
 @pytest.fixture
 def corpus(tmp_path):
     paths = [tmp_path / f"{name}.wav" for name in ("a", "b", "bad")]
     for seconds, path in zip((1.0, 2.5), paths, strict=False):
-        soundfile.write(path, np.zeros(round(16000 * seconds)), 16000)
+        soundfile.write(path, tone(seconds), 16000)
     soundfile.write(paths[2], np.full(100, np.nan), 16000, subtype="FLOAT")
     spans = [utterance(paths[1], "b1", start_s=0.5, end_s=1.25), utterance(tmp_path / "no.wav")]
     return [utterance(path) for path in paths] + spans
@@ -46,6 +50,22 @@ def test_lengths_and_problems(corpus, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_is_wrong_with_its_levels_is_told_and_kept_with_the_verdict(tmp_path, decoded):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+    soundfile.write(tmp_path / "b.wav", tone(1.0) + 0.2, 16000)
+    soundfile.write(tmp_path / "c.wav", 32768 * tone(1.0), 16000, subtype="FLOAT")
+    corpus = [utterance(tmp_path / f"{name}.wav") for name in "abc"]
+    for _ in range(2):
+        usable, problems = check(corpus, tmp_path / "cache")
+        assert list(usable) == ["a", "b"]
+        assert [(p.where, p.kind, p.kept) for p in problems] == [
+            ("a", "silent", True),
+            ("b", "dc_offset", True),
+            ("c", "out_of_range", False),
+        ]
+    assert len(decoded) == 3
+
+
 def test_a_second_call_decodes_nothing_but_looks_for_missing_files(corpus, tmp_path, decoded):
     first = check(corpus, tmp_path / "cache")
     assert sorted(decoded) == ["a.wav", "b.wav", "b.wav", "bad.wav", "no.wav"]
@@ -57,9 +77,9 @@ def test_a_second_call_decodes_nothing_but_looks_for_missing_files(corpus, tmp_p
 def test_a_changed_file_is_decoded_again(corpus, tmp_path, decoded):
     check(corpus, tmp_path / "cache")
     decoded.clear()
-    soundfile.write(tmp_path / "bad.wav", np.zeros(8000), 16000)
+    soundfile.write(tmp_path / "bad.wav", tone(0.5), 16000)
     # The same size as before: only the time tells.
-    soundfile.write(tmp_path / "a.wav", np.ones(16000), 16000)
+    soundfile.write(tmp_path / "a.wav", -tone(1.0), 16000)
     os.utime(tmp_path / "a.wav", ns=(1, 1))
     seconds, problems = check(corpus, tmp_path / "cache")
     assert sorted(decoded) == ["a.wav", "bad.wav", "no.wav"]
@@ -77,7 +97,9 @@ def test_a_part_of_the_corpus_uses_and_keeps_the_verdicts_on_the_whole(corpus, t
     assert decoded == ["a.wav"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 0}', '{"version": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"version": 0}', '{"version": 2, "verdicts": {}}']
+)
 def test_a_damaged_store_counts_as_none(corpus, tmp_path, content, decoded):
     store = tmp_path / "cache" / "audio-checks" / "mini.json"
     store.parent.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """`sermm align` as a user runs it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -61,6 +62,16 @@ def test_textgrids_are_written_and_come_back_as_a_source(demo, tmp_path, capsys)
         n = first["levels"][level]["utterances"]["corpus"]
         assert found["levels"][level]["utterances"]["mfa"] == n
         assert found["against"]["levels"][level]["starts"]["mean_s"] < 1e-6
+
+
+def test_what_of_the_corpus_cannot_be_used_is_said(corpus_words, tones, tmp_path, capsys):
+    shutil.copytree(tones.parent, tmp_path / "tones", ignore=shutil.ignore_patterns("cache"))
+    (tmp_path / "tones" / "0ang2.wav").write_bytes(b"RIFF")
+    words = [*corpus_words, f"data.manifest={tmp_path / 'tones' / 'tones.csv'}", "levels=[word]"]
+    words += ["align.sources=[whole]", f"cache_dir={tmp_path / 'cache'}"]
+    found = json_of(capsys, words)
+    assert [(p["where"], p["kind"]) for p in found["problems"]] == [("0ang2", "not_audio")]
+    assert json_of(capsys, [*words, "utterance=0ang1"])["problems"] == []
 
 
 def test_one_utterance(corpus_words, capsys):

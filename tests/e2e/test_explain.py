@@ -129,6 +129,20 @@ def test_a_blink_silence_and_no_words(trained, capsys, tmp_path):
             assert reasons["speech > 4 kHz"] == "the audio is silent"
 
 
+def test_what_is_cut_is_said_wherever_it_is_told(trained, capsys, tmp_path):
+    run = trained("cmgi", "model.system.heads=2")
+    samples = 0.1 * np.random.default_rng(0).standard_normal(20 * 16000)
+    soundfile.write(tmp_path / "call.wav", samples, 16000)
+    said = "call.wav: 20.00 s long, only its first 15.00 s are heard"
+    words = ["explain", str(run), str(tmp_path / "call.wav"), "text=Furious!"]
+    assert main([*words, f"to={tmp_path / 'out'}"]) == 0
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "out" / "index.html").read_text()
+    told = read_json(tmp_path / "out" / "explanation.json")
+    assert (told["seconds"], told["used_seconds"]) == (20.0, 15.0)
+    assert said in told["remarks"][0]
+
+
 def test_bad_input_is_named(trained, train_words, tones, tmp_path, capsys):
     run = trained("concatenation")
     ids = sorted((run / "predictions.csv").read_text().split("\n")[1:-1])

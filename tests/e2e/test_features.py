@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,9 +46,14 @@ def train(words, tmp_path, *more):
     given = ["trainer.max_epochs=2", f"runs_dir={runs}", f"study={study}", *more]
     assert main(["train", *words, *given]) == 0
     (folder,) = (p.parent for p in (runs / study).glob("*/result.json"))
+    return probabilities(folder), folder
+
+
+def probabilities(folder):
+    """What a run says of each utterance."""
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return {r["utterance_id"]: [float(r[k]) for k in r if k.startswith("p_")] for r in rows}, folder
+    return {r["utterance_id"]: [float(r[k]) for k in r if k.startswith("p_")] for r in rows}
 
 
 @pytest.fixture
@@ -264,6 +270,30 @@ def test_a_flipped_bit_is_found_named_and_computed_again(words, tmp_path, passes
     assert extract(words) == 0
     assert shard.name in capsys.readouterr().err
     assert sum(passes) == 120
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_training_is_refused_damage_that_changes_no_time_and_the_same_command_mends_it(
+    workers, words, tmp_path, passes, capsys
+):
+    words = [*words, "features=cached", "model=speech_only", f"trainer.num_workers={workers}"]
+    before, _ = train(words, tmp_path)
+    (shard,) = tmp_path.glob("cache/features/*/*.safetensors")
+    content, stamp = bytearray(shard.read_bytes()), shard.stat()
+    content[-100] ^= 4
+    shard.write_bytes(content)
+    os.utime(shard, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    capsys.readouterr()
+    again = ["train", *words, "trainer.max_epochs=2", f"runs_dir={tmp_path / 'runs'}", "study=s1"]
+    assert main(again) == 2
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert said.startswith(f"sermm train: {shard}: the features of ")
+    assert "give the same command again" in said
+    assert main(again) == 0
+    assert f"{shard}: the values of 1 of its 60 utterances are damaged" in capsys.readouterr().err
+    assert sum(passes) == 120
+    (folder,) = (tmp_path / "runs" / "s1").glob("[0-9a-f]*")
+    assert probabilities(folder) == before
 
 
 def test_features_too_large_for_half_precision_are_refused(words, folders, tmp_path, capsys):

@@ -103,7 +103,7 @@ def test_what_cannot_be_scored_is_said(words, tones, tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "1 utterances whose human transcript has no word" in printed
     assert "cannot write 5 (1), $ (1): they occur in 1 human transcripts" in printed
-    assert "1 problems of the corpus: not_audio 1 0ang2:" in printed
+    assert "2 problems of the corpus: not_audio 1, silent 1 0ang2:" in printed
     assert "59 utterances" in printed
 
 

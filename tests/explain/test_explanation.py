@@ -160,6 +160,11 @@ def test_words_are_joined_to_the_tokens_that_have_a_character_of_them():
     ]
 
 
+def test_words_with_marks_are_whole():
+    pieces = [Piece("नम", (0, 2)), Piece("स्ते", (2, 6)), Piece("na", (7, 9))]
+    assert words_of("नमस्ते naïf", pieces) == [Word("नमस्ते", (0, 1)), Word("naïf", (2,))]
+
+
 def test_the_lexicon_of_vader_from_a_valence_of_minus_one():
     negative = negative_words(None)
     # -1.0 in the lexicon, and -0.7 beside it.
@@ -170,7 +175,8 @@ def test_the_lexicon_of_vader_from_a_valence_of_minus_one():
 
 
 def test_a_list_of_ones_own(tmp_path):
-    (tmp_path / "list.txt").write_text("Unerträglich\n\n nein \n", encoding="utf-8")
+    text = "Unertra\u0308glich\n\n nein \n"
+    (tmp_path / "list.txt").write_text(text, encoding="utf-8")
     assert negative_words(tmp_path / "list.txt") == {"unerträglich", "nein"}
     (tmp_path / "empty.txt").write_text("\n")
     for name in ("empty.txt", "none.txt"):

@@ -64,7 +64,7 @@ def explained(a_result):
         waveform = 0.1 * torch.randn(round(16000 * seconds), generator=generator)
         return Explained(
             restored,
-            Subject(name, "f", Batch(("a",)), waveform, TEXT, "ang", "train"),
+            Subject(name, "f", Batch(("a",)), waveform, TEXT, seconds, "ang", "train"),
             sound_of(waveform),
             {"ang": 0.25, "hap": 0.75},
             tuple(maps),

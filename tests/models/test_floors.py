@@ -77,3 +77,10 @@ def test_words_are_kept_and_read_back(tmp_path):
         == [[2, 1, 0], []]
     )
     assert again.width == 4
+
+
+def test_a_line_in_the_other_form_of_unicode_is_known():
+    words = Words()
+    words.fit(["für süße Tüten", "नमस्ते आप"])
+    assert sorted(words.vocabulary) == ["für", "süße", "tüten", "आप", "नमस्ते"]
+    assert words.tokenize(["fu\u0308r su\u0308ße Tu\u0308ten"]) == [[1, 2, 3]]

@@ -27,6 +27,14 @@ def test_what_train_and_test_share_is_counted():
     assert leaks(fold, some, n_examples=1).examples == (("e", "a"),)
 
 
+def test_a_line_is_the_same_in_both_forms_of_unicode():
+    some = [
+        utterance("a", "A", "d1", "Süße Tüten"),
+        utterance("b", "B", "d2", "su\u0308ße tu\u0308ten"),
+    ]
+    assert leaks(Fold(1, ("a",), (), ("b",)), some).examples == (("b", "a"),)
+
+
 def test_nothing_shared():
     some = [utterance("a", "A", "d1", "one"), utterance("b", "B", "d2", "two")]
     assert leaks(Fold(1, ("a",), (), ("b",)), some) == Leaks(0, 0, 0)

@@ -71,7 +71,7 @@ def test_selection_by_act():
 
 
 def test_nothing_selected_names_the_labels_there():
-    with pytest.raises(InputError, match=r"labels there: joy; map them"):
+    with pytest.raises(InputError, match=r"labels there: joy; data\.labels="):
         protocol(LeaveOneTalkerOut()).select([utterance("a", "joy")])
 
 
@@ -224,8 +224,24 @@ def test_a_class_absent_from_a_fold_is_refused():
         p.fold(some, 2, 0)
 
 
+def test_a_class_absent_from_a_test_part_may_be_allowed():
+    some = tuple(u for u in sessions(4) if u.group != "2" or u.label != "hap")
+    allowed = protocol(LeaveOneGroupOut(), NextFold(), absent_classes="allow")
+    assert [len(fold.test) for fold in allowed.folds(some, 0)] == [8, 4, 8, 8]
+    # What training lacks nothing can learn.
+    untaught = tuple(u for u in some if u.group not in {"3", "4"} or u.label != "hap")
+    with pytest.raises(InputError, match="fold 1: no train utterance of class hap"):
+        allowed.fold(untaught, 1, 0)
+
+
+def test_a_refused_part_says_whose_it_is():
+    some = tuple(u for u in sessions(3) if u.group != "2" or u.label != "hap")
+    with pytest.raises(InputError, match="class hap; it holds 4, of s2F, s2M: ang 4"):
+        protocol(LeaveOneGroupOut(), NextFold()).fold(some, 2, 0)
+
+
 def test_a_corpus_without_groups():
-    with pytest.raises(InputError, match=r"has no group .* use protocol=groups5"):
+    with pytest.raises(InputError, match="this protocol divides by group"):
         protocol(LeaveOneGroupOut()).fold([replace(u, group=None) for u in sessions(3)], 1, 0)
 
 
@@ -243,9 +259,31 @@ def test_a_share_of_nothing():
             protocol(LeaveOneGroupOut(), rule).fold(sessions(2, n=2), 1, 0)
 
 
-def test_labels_and_classes_must_agree():
-    with pytest.raises(InputError, match=r"map to \['ang', 'hap'\], but classes are \['ang'\]"):
-        Protocol("p", LABELS, ("ang",), LeaveOneGroupOut())
+def labels_of(labels, classes):
+    return Protocol("p", labels, classes, LeaveOneGroupOut()).labels
+
+
+def test_labels_of_other_classes_are_left_out():
+    assert labels_of(LABELS, ("ang", "joy")) == {"ang": "ang", "joy": "joy"}
+    assert labels_of({"a": "hap", "b": "joy"}, ("hap", "sad")) == {"a": "hap", "sad": "sad"}
+
+
+def test_a_class_that_no_label_maps_to_is_a_label_of_its_own_name():
+    assert labels_of(LABELS, ("calm", "stressed")) == {"calm": "calm", "stressed": "stressed"}
+    assert labels_of(LABELS, ("hap", "exc")) == {"hap": "hap", "exc": "exc"}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: RandomShare(1.5), lambda: StratifiedShare(0.0), lambda: TalkerGroups(1)]
+)
+def test_a_wrong_size_is_refused_when_the_rule_is_made(make):
+    with pytest.raises(InputError, match="expected"):
+        make()
+
+
+def test_a_rule_without_an_order_has_no_next_fold():
+    with pytest.raises(InputError, match="goes through all parts in turn"):
+        protocol(FixedTestGroup("2"), NextFold()).fold(sessions(3), 1, 0)
 
 
 def test_digests_are_the_same_on_every_machine():

@@ -151,3 +151,19 @@ def test_a_real_model_aligns_alone_as_in_a_batch(ctc_folder):
         assert ends[-1] <= len(clip) / 16000
     assert [p.kind for p in together[2].problems] == ["cannot_be_aligned"], "under one frame"
     assert aligner.identity["model"]["kind"] == "ctc"
+
+
+def test_letters_in_parts_are_found_in_either_kind_of_vocabulary():
+    class Parts(Fake):
+        vocabulary = {**VOCABULARY, "\u0308": 6, "É": 7}  # noqa: RUF012
+
+    aligner = CtcAligner(Parts(""))
+    for text in ("ä é", "a\u0308 e\u0301"):
+        target = aligner.target(text)
+        assert (target.labels, target.words) == ([2, 6, 1, 7], ["ä", "é"])
+        assert not target.unknown
+
+
+def test_joiners_that_a_vocabulary_lacks_are_not_missed():
+    target = CtcAligner(Fake("")).target("a\u200cb")
+    assert (target.labels, dict(target.unknown)) == ([2, 3], {})

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from sermm.recognisers.word_errors import unwritable, word_errors
@@ -40,3 +42,27 @@ def test_characters_that_cannot_be_written():
     )
     assert found.characters == {"5": 2, "ü": 2, "$": 1}
     assert found.utterances == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["Fünf süße Tüten", "Tiếng Việt", "नमस्ते आप कैसे हैं", "안녕하세요 세계"]
+)
+def test_both_forms_of_unicode_are_the_same_words(text):
+    apart = unicodedata.normalize("NFD", text)
+    for pair in ((text, apart), (apart, text)):
+        errors = word_errors([pair])
+        assert (errors.wer, errors.words) == (0.0, len(text.split()))
+
+
+def test_a_script_without_blanks_is_scored_by_character():
+    errors = word_errors([("我喜欢你", "我喜欢他")])
+    assert (errors.words, errors.substitutions, errors.wer) == (4, 1, 0.25)
+
+
+def test_what_can_be_written_in_parts_can_be_written():
+    apart = frozenset(unicodedata.normalize("NFD", "öa") + "é")
+    assert unwritable(["Ö a\u0301", unicodedata.normalize("NFD", "éü")], apart).characters == {
+        "á": 1,
+        "ü": 1,
+    }
+    assert unwritable(["مُ می\u200cخ"], frozenset("میخ")).characters == {}

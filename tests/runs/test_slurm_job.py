@@ -150,3 +150,16 @@ def test_a_job_warned_before_python_was_ready_goes_back(
     step(tasks=1)
     assert main([str(tmp_path), str(status), "j1"]) == 0
     assert ("requeue 12" in asked.read_text().splitlines()) is requeued
+
+
+def test_torchruns_second_process_waits_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("sermm.runs.slurm_job.READY_S", 0.1)
+    await_ready(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(InputError, match="torchrun none, restarted 0 times"):
+        await_ready(tmp_path)
+    say_ready(tmp_path)
+    await_ready(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    with pytest.raises(InputError, match="is not ready"):
+        await_ready(tmp_path)

@@ -10,6 +10,8 @@ from sermm.core.errors import InputError
 from sermm.store import index as feature_index
 from sermm.store.features import FeatureStore
 from sermm.store.index import STORE_FILE
+from sermm.store.shards import crc
+from sermm.store.upkeep import verify
 
 DESCRIPTION = {"dtype": "float32", "encoder": "tiny", "layers": [0, 1]}
 
@@ -254,12 +256,52 @@ def test_shards_open_in_the_safetensors_library(tmp_path):
         assert torch.equal(file.get_tensor("values"), torch.cat([values(2, 2), values(3)]))
 
 
-def test_silent_damage_is_left_to_verify(tmp_path):
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_damage_that_changes_no_time_is_found_when_the_item_is_first_read(tmp_path, number):
+    (path,) = shard_paths(fill(tmp_path, [1, 2, 3]))
+    # The last byte of its values: those of 1, 2 and 3 rows of 24 bytes lie end to end.
+    flip_silently(path, {1: -121, 2: -73, 3: -1}[number])
+    store = FeatureStore(tmp_path, DESCRIPTION)
+    assert store.check() == []
+    others = [n for n in (1, 2, 3) if n != number]
+    expected = torch.cat([values(n, n) for n in others])
+    assert torch.equal(store.read([key(n) for n in others]).values, expected)
+    said = rf"{path}: the features of {key(number)} are damaged; give the same command again"
+    for one in (store, pickle.loads(pickle.dumps(store))):
+        with pytest.raises(InputError, match=said):
+            one.read([key(others[0]), key(number)])
+    # The same command, given again, begins with a check.
+    again = FeatureStore(tmp_path, DESCRIPTION)
+    assert "the values of 1 of its 3 utterances are damaged; deleted" in again.check()[0]
+    assert again.missing([key(n) for n in (1, 2, 3)]) == [key(n) for n in (1, 2, 3)]
+
+
+def test_damage_in_a_store_that_cannot_be_written_is_refused_with_another_way_out(
+    tmp_path, monkeypatch
+):
+    (path,) = shard_paths(fill(tmp_path, [3]))
+    flip_silently(path, -1)
+    monkeypatch.setattr("sermm.store.index.write_json", read_only)
+    with pytest.raises(
+        InputError, match=r"damaged, and the store cannot be written.*another cache"
+    ):
+        FeatureStore(tmp_path, DESCRIPTION).read([key(3)])
+
+
+def test_an_item_is_compared_once_in_a_process(tmp_path, monkeypatch):
+    store, compared = fill(tmp_path, [1, 2, 3]), []
+    monkeypatch.setattr("sermm.store.features.crc", lambda rows: compared.append(rows) or crc(rows))
+    for numbers in ([3, 1], [1, 2], [3, 2, 1]):
+        store.read([key(n) for n in numbers])
+    assert [len(rows) for rows in compared] == [3, 1, 2]
+    # In a worker of a data loader that is started, not forked, nothing has been looked at yet.
+    pickle.loads(pickle.dumps(store)).read([key(1)])
+    assert len(compared) == 4
+
+
+def test_verify_looks_at_what_has_been_found_right(tmp_path):
     store = fill(tmp_path, [3])
     flip_silently(shard_paths(store)[0], -1)
-    assert store.check() == []
-    from sermm.store.upkeep import verify
-
     (verdict,) = verify(tmp_path)
     assert "the values of 1 of its 1 utterances are damaged; deleted" in verdict.damaged[0]
     store.refresh()

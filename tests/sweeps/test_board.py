@@ -2,6 +2,7 @@
 
 import pytest
 
+from sermm.sweeps import board as board_module
 from sermm.sweeps.board import Board, _epoch_and_ua
 from sermm.sweeps.pool import Job
 
@@ -39,8 +40,14 @@ def test_how_far_a_run_is(tmp_path, text, said):
     assert _epoch_and_ua(tmp_path) == said
 
 
-def test_without_a_terminal_nothing_is_drawn(tmp_path, capsys):
-    with Board(1, 1) as board:
-        board.show([job(tmp_path, started_s=0.0)])
+def test_without_a_terminal_there_is_a_line_every_minute(tmp_path, capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(board_module.time, "monotonic", lambda: now[0])
+    (tmp_path / "metrics.csv").write_text("epoch,train/loss,val/ua\n7,0.9,0.5\n")
+    with Board(3, 1) as board:
+        for _ in range(13):
+            board.show([job(tmp_path, started_s=0.0)])
+            now[0] += 10
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "")
+    line = "0 done, 0 failed, 1 running, 2 waiting; a run: epoch 7, val UA 50.0\n"
+    assert (said.out, said.err) == ("", 2 * line)

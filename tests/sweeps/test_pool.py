@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
+import torch
 
 from sermm.core.errors import InputError
 from sermm.sweeps import pool as pool_module
@@ -95,6 +97,20 @@ def test_each_job_has_its_share_for_itself(tmp_path):
     assert {one.log.read_text().strip() for one in jobs} == {"a", "b"}
 
 
+def load_many(words):
+    """As a run does with workers: every utterance is a tensor of its own."""
+    from torch.utils.data import DataLoader
+
+    tensors = [torch.tensor([n]) for n in range(int(words[-1]))]
+    return int(sum(len(one) for one in DataLoader(tensors, num_workers=1)) != len(tensors))
+
+
+def test_a_job_starts_the_workers_of_its_data_loaders_as_by_hand(tmp_path):
+    one = Job(["300"], tmp_path / "log", "a job", tmp_path)
+    Pool(load_many, [Slot()], lambda job: None, lambda running: None).run([one])
+    assert one.state == "finished", one.log.read_text()
+
+
 def test_jobs_are_asked_for_when_there_is_a_slot(tmp_path):
     asked = []
 
@@ -119,17 +135,26 @@ def test_nothing_that_a_job_started_outlives_it(tmp_path):
 SCRIPT = """
 import signal, subprocess, sys
 from pathlib import Path
+from sermm.runs.lock import locked
 from sermm.sweeps import pool
 pool.PRELOAD = ()
+folder = Path(sys.argv[1])
+def home(number):
+    path = folder / f"home{number}"
+    path.mkdir(exist_ok=True)
+    return path
 def call(words):
     # As a run does, it leaves the signal to those who know what to do.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    return subprocess.Popen(words).wait()
-folder = Path(sys.argv[1])
-jobs = [pool.Job(["sh", "-c", sys.argv[2] % n], folder / f"{n}.log", "", folder) for n in range(3)]
+    with locked(home(words[-1])):
+        return subprocess.Popen(words).wait()
+jobs = [
+    pool.Job(["sh", "-c", sys.argv[2] % n, str(n)], folder / f"{n}.log", str(n), folder)
+    for n in range(3)
+]
 def ended(job):
-    with (folder / "ended").open("a") as file:
-        file.write(job.state + chr(10))
+    with locked(home(job.title)) as free, (folder / "ended").open("a") as file:
+        file.write(f"{job.state} {'gone' if free else 'alive'}" + chr(10))
 if __name__ == "__main__":
     shares = [pool.Slot(), pool.Slot()]
     pool.Pool(call, shares, ended, lambda running: None).run(jobs)
@@ -182,7 +207,7 @@ def test_one_signal_stops_gently_and_starts_no_more(tmp_path):
     assert process.returncode != 0
     assert len(list(tmp_path.glob("said*"))) == 2
     assert len(pids(tmp_path)) == 2
-    assert (tmp_path / "ended").read_text().split() == ["interrupted"] * 2
+    assert (tmp_path / "ended").read_text().splitlines() == ["interrupted gone"] * 2
 
 
 def test_a_second_signal_stops_at_once(tmp_path):
@@ -195,7 +220,7 @@ def test_a_second_signal_stops_at_once(tmp_path):
     process.communicate(timeout=30)
     wait_until_dead(found)
     # Not for want of memory.
-    assert (tmp_path / "ended").read_text().split() == ["interrupted"] * 2
+    assert (tmp_path / "ended").read_text().splitlines() == ["interrupted gone"] * 2
 
 
 def test_jobs_do_not_outlive_a_pool_that_is_killed(tmp_path):
@@ -204,3 +229,39 @@ def test_jobs_do_not_outlive_a_pool_that_is_killed(tmp_path):
     process.kill()
     process.communicate(timeout=30)
     wait_until_dead(found)
+
+
+def test_a_job_whose_fork_server_is_killed_has_ended_and_the_others_get_a_new_one(tmp_path):
+    process = started(tmp_path, "[ $0 = 2 ] && exit 0; sleep 60")
+    found = pids(tmp_path)
+    jobs = [parent(pid) for pid in found]
+    (fork_server,) = {parent(pid) for pid in jobs}
+    os.kill(fork_server, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    # They were gone before anybody was told that they had ended, and so were their locks.
+    ends = (tmp_path / "ended").read_text().splitlines()
+    assert ends == ["failed gone", "failed gone", "finished gone"]
+    assert not any(alive(pid) for pid in [*jobs, *found])
+
+
+def test_a_job_that_cannot_be_started_is_a_failure_and_stops_no_other(tmp_path, monkeypatch):
+    start, calls = ForkServerProcess.start, []
+
+    def dying(process):
+        calls.append(process)
+        if len(calls) == 2:
+            raise EOFError("unexpected EOF")
+        start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", dying)
+    jobs = [job(tmp_path, "exit 0") for _ in range(3)]
+    ended = run(jobs, [Slot()])
+    assert ended == jobs
+    assert [one.state for one in jobs] == ["finished", "failed", "finished"]
+    assert jobs[1].killed
+    assert "fork server that starts the jobs was killed" in jobs[1].end
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])

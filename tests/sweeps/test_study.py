@@ -166,7 +166,8 @@ def test_plans_and_notes_that_are_damaged_are_told(study, text):
     damaged.unlink()
     write_note(study, job(1).words, Note())
     next((study / ".sweeps" / "notes").iterdir()).write_text(text)
-    assert text == '{"jobs": 3}' or "is damaged: " in only(study).reason
+    # An object with other fields may be of a newer sermm.
+    assert text.startswith('{"') or "is damaged: " in only(study).reason
 
 
 def test_reports_and_hidden_folders_are_no_runs(study):

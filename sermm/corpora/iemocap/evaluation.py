@@ -45,7 +45,8 @@ def read_evaluation(path: Path) -> tuple[list[Turn], list[Problem]]:
     """The turns of one dialogue in the order of the file.
 
     A line that cannot be read costs its turn and becomes a problem, and so does the second line
-    with the same id; a label outside `LABELS` is kept as it stands and becomes a problem.
+    with the same id; a label outside `LABELS` is kept as it stands and becomes a problem. None of
+    these counts as a turn left out: one without a line that can be read is among the `gaps`.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     problems: list[Problem] = []
@@ -90,12 +91,13 @@ def _fault(
             f"got {line.strip()[:80]!r}, expected [start - end], the id of a turn of this "
             "dialogue, a label and [V, A, D], parted by tabs; restore the file"
         )
-        return Problem(where, what, "malformed_line")
+        return Problem(where, what, "malformed_line", kept=True)
     if block.id in blocks:
-        return Problem(where, f"{block.id} stands here a second time: ignored", "duplicate_id")
+        what = f"{block.id} stands here a second time: ignored"
+        return Problem(where, what, "duplicate_id", kept=True)
     if block.label not in LABELS:
         what = f"{block.id} has the label {block.label!r}, none of {' '.join(LABELS)}"
-        return Problem(where, what, "unknown_label")
+        return Problem(where, what, "unknown_label", kept=True)
     return None
 
 
@@ -122,4 +124,4 @@ def _add_rating(line: str, block: _Block | None) -> bool:
 
 def _ignored(path: Path, numbers: list[int]) -> Problem:
     what = f"{len(numbers)} lines are neither a turn nor a rating, first line {numbers[0]}: ignored"
-    return Problem(str(path), what, "ignored_lines")
+    return Problem(str(path), what, "ignored_lines", kept=True)

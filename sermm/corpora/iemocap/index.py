@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sermm.core.records import Problem
@@ -45,6 +46,11 @@ class Index:
     wavs: frozenset[str]
     problems: tuple[Problem, ...]
 
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """All that a turn, a transcript or a wav names, sorted."""
+        return tuple(sorted({*self.turns, *self.transcripts, *self.wavs}))
+
     def positions(self) -> dict[str, int]:
         """Each turn's place in its dialogue by start time, from 0."""
         dialogues: defaultdict[str, list[Turn]] = defaultdict(list)
@@ -79,12 +85,12 @@ def index_corpus(root: Path) -> Index:
 
 
 def gaps(root: Path, index: Index) -> tuple[Problem, ...]:
-    """What one kind of file names and another lacks."""
+    """What one kind of file names and another lacks; each turn that is left out is among these."""
     problems = [
-        Problem(name, f"no label file {evaluation_path(root, name)}", "missing_dialogue")
+        Problem(name, f"no label file {evaluation_path(root, name)}", "missing_dialogue", kept=True)
         for name in sorted(index.named - index.evaluated)
     ]
-    for name in sorted({*index.turns, *index.transcripts, *index.wavs}):
+    for name in index.ids:
         if name not in index.turns:
             what = f"no turn in {evaluation_path(root, dialogue_of(name))}: left out"
             problems.append(Problem(name, what, "missing_evaluation"))
@@ -93,7 +99,7 @@ def gaps(root: Path, index: Index) -> tuple[Problem, ...]:
             problems.append(Problem(name, what, "missing_wav"))
         elif name not in index.transcripts:
             what = f"no line in {transcription_path(root, dialogue_of(name))}: kept without text"
-            problems.append(Problem(name, what, "missing_transcript"))
+            problems.append(Problem(name, what, "missing_text", kept=True))
     return tuple(problems)
 
 

@@ -25,6 +25,7 @@ from sermm.corpora.iemocap.layout import (
     session_of,
     speaker_of,
 )
+from sermm.corpora.places import is_file, is_folder
 
 _LISTED: Final = 20
 _WAY_OUT: Final = "set data.root=FOLDER or the variable SERMM_IEMOCAP"
@@ -42,7 +43,7 @@ class Iemocap:
 
     def __init__(
         self,
-        root: str | Path | None,
+        root: str | Path | int | None,
         partial: bool = False,
         name: str = "iemocap",
         expected: Counts | None = IEMOCAP_COUNTS,
@@ -61,9 +62,9 @@ class Iemocap:
         """
         if self._given is None:
             raise InputError(f"corpus {self.name}: no root is given; {_WAY_OUT}")
-        given = Path(self._given).expanduser()
+        given = Path(str(self._given)).expanduser()
         for folder in (given, given / "IEMOCAP_full_release"):
-            if any(evaluation_folder(folder, session).is_dir() for session in SESSIONS):
+            if any(is_folder(evaluation_folder(folder, session)) for session in SESSIONS):
                 return folder.absolute()
         raise InputError(
             f"corpus {self.name}: {given} {_what_lies_in(given)}, expected "
@@ -81,7 +82,8 @@ class Iemocap:
         index = index_corpus(self.root)
         utterances = tuple(sorted(self._utterances(index), key=lambda u: u.id))
         problems = (*self._missing_sessions(), *index.problems, *gaps(self.root, index))
-        return Reading(utterances, (*problems, *self._check(utterances, problems)))
+        checked = (*problems, *self._check(utterances, problems))
+        return Reading(utterances, checked, rows=len(index.ids))
 
     def spans(self, utterance: Utterance, level: Level) -> tuple[Span, ...]:
         """The corpus's own forced alignment; empty where the corpus has none."""
@@ -114,7 +116,9 @@ class Iemocap:
         expected = sorted(self._expected.turns_by_session) if self._expected else ()
         folders = [evaluation_folder(self.root, session) for session in expected]
         return tuple(
-            Problem(folder.parents[1].name, f"there is no folder {folder}", "missing_session")
+            Problem(
+                folder.parents[1].name, f"there is no folder {folder}", "missing_session", kept=True
+            )
             for folder in folders
             if not folder.is_dir()
         )
@@ -127,11 +131,12 @@ class Iemocap:
             return ()
         found = Counts.of(utterances)
         differing = self._expected.differing(found)
+        # First, and below the long tables once more.
+        wrong = f"missing or wrong:{_listed(problems) or ' no file, as far as names tell'}"
         if differing and not self._partial:
             raise InputError(
                 f"corpus {self.name}: {self.root} does not hold what a whole copy holds\n"
-                f"{compared(self._expected, found)}\n"
-                f"missing or wrong:{_listed(problems) or ' no file, as far as names tell'}\n"
+                f"{wrong}\n{compared(self._expected, found)}\n{wrong}\n"
                 "complete the copy, or set data.partial=true to use a part"
             )
         return tuple(_incomplete(table, self._expected, found) for table in differing)
@@ -139,7 +144,7 @@ class Iemocap:
 
 def _incomplete(table: str, expected: Counts, found: Counts) -> Problem:
     what = f"expected {expected.line(table)}, found {found.line(table)}"
-    return Problem(table, what, "incomplete")
+    return Problem(table, what, "incomplete", kept=True)
 
 
 def _listed(problems: tuple[Problem, ...]) -> str:
@@ -155,8 +160,8 @@ def _listed(problems: tuple[Problem, ...]) -> str:
 
 
 def _what_lies_in(folder: Path) -> str:
-    if not folder.is_dir():
-        return "is a file" if folder.exists() else "does not exist"
+    if not is_folder(folder):
+        return "is a file" if is_file(folder) else "does not exist"
     names = sorted(entry.name for entry in folder.iterdir())
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return f"holds {shown}" if names else "is empty"

@@ -24,10 +24,10 @@ def read_transcription(path: Path) -> tuple[dict[str, str], list[Problem]]:
                 ignored.append(number)
         elif match["id"] in transcripts:
             what = f"{match['id']} stands here a second time: ignored"
-            problems.append(Problem(f"{path}:{number}", what, "duplicate_id"))
+            problems.append(Problem(f"{path}:{number}", what, "duplicate_id", kept=True))
         else:
             transcripts[match["id"]] = match["text"]
     if ignored:
         what = f"{len(ignored)} lines are no transcript, first line {ignored[0]}: ignored"
-        problems.append(Problem(str(path), what, "ignored_lines"))
+        problems.append(Problem(str(path), what, "ignored_lines", kept=True))
     return transcripts, problems

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sermm.core.errors import InputError
 from sermm.data.audio import SAMPLE_RATE_HZ, AudioError, load
+from sermm.data.audio_files import opened
 from sermm.data.augment.kinds import Variation
 
 _SUFFIXES: Final = frozenset({".wav", ".flac", ".ogg", ".mp3"})
@@ -81,15 +81,13 @@ def recordings(root: Path) -> tuple[Path, ...]:
 
 @lru_cache(maxsize=4096)
 def length_s(path: Path) -> float:
-    """Seconds of a recording, by its header.
+    """Seconds of a recording.
 
     Raises:
         AudioError: it cannot be read.
     """
     try:
-        return float(soundfile.info(str(path)).duration)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: no audio file that libsndfile can decode ({error.error_string}); take it out "
-            "of augment.noise.root"
-        ) from error
+        with opened(path) as file:
+            return file.count() / file.rate_hz
+    except AudioError as error:
+        raise AudioError(f"{error}, or take it out of augment.noise.root", error.kind) from error

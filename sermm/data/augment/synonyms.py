@@ -4,20 +4,21 @@ Source: Li 2025, section 5.1, names synonym replacement and no more. Ours: each 
 synonyms (`sermm.data.augment.wordnet`) is replaced with probability p, by any of them alike.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+import regex
 import torch
 
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
+from sermm.core.transcripts import WORD, compared
 from sermm.data.augment.wordnet import folder_of, synonyms
 
 Thesaurus = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
 # A word with its apostrophes and hyphens: "don't" is one word, and none that has synonyms.
-_WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
+_WORD: Final = regex.compile(WORD)
 _SENTENCE_ENDS: Final = ".!?"
 
 
@@ -84,16 +85,16 @@ class Reworded:
         # Recognisers of LibriSpeech's kind write capitals only.
         shouted = transcript.isupper()
 
-        def other(match: re.Match[str]) -> str:
-            word = match.group()
-            choices = self.choices.get(word.lower(), ())
+        def other(match: regex.Match[str]) -> str:
+            word = str(match.group())
+            choices = self.choices.get(compared(word), ())
             if not choices or (not shouted and _is_name(match)):
                 return word
             if draw.uniform() >= self.synonyms.p:
                 return word
             return in_case_of(word, choices[int(draw.integers(len(choices)))])
 
-        return _WORD.sub(other, transcript)
+        return str(_WORD.sub(other, transcript))
 
     def tokens(self, ids: Sequence[str], epoch: int) -> Ragged:
         """Token ids of the reworded transcripts."""
@@ -103,7 +104,7 @@ class Reworded:
 
 def words_of(texts: Iterable[str]) -> set[str]:
     """The different words, in small letters."""
-    return {word.lower() for text in texts for word in _WORD.findall(text)}
+    return {compared(word) for text in texts for word in _WORD.findall(text)}
 
 
 def in_case_of(word: str, other: str) -> str:
@@ -113,7 +114,7 @@ def in_case_of(word: str, other: str) -> str:
     return other.capitalize() if word[0].isupper() else other
 
 
-def _is_name(match: re.Match[str]) -> bool:
+def _is_name(match: regex.Match[str]) -> bool:
     """Whether a word that starts no sentence has a capital, unless it is all capitals."""
     word, before = match.group(), match.string[: match.start()].rstrip(" \"'“‘(-")
     starts = not before or before[-1] in _SENTENCE_ENDS

@@ -63,6 +63,25 @@ class HFEncoder(Encoder):
         hf.requires_grad_(False)
         for part in self._trained:
             part.requires_grad_(True)
+        self._leave_unread(key)
+
+    def _leave_unread(self, key: str) -> None:
+        """What lies above the highest layer that is read gets no gradient, and is not trained.
+
+        Several devices would else wait for a gradient that never comes.
+
+        Raises:
+            InputError: nothing is left of what was to be trained.
+        """
+        highest = max(self._chosen)
+        unread = [*self._blocks[highest:], *(self._on_top if highest < len(self._blocks) else ())]
+        for part in unread:
+            part.requires_grad_(False)
+        if self._trained and not any(p.requires_grad for p in self.hf.parameters()):
+            raise InputError(
+                f"{key}.trainable trains layers above layer {highest}, the highest that "
+                f"{key}.layers reads; train more of the top layers, or read higher ones"
+            )
 
     def _choose(
         self,

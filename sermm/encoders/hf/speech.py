@@ -1,4 +1,4 @@
-"""wav2vec 2.0, HuBERT, WavLM and data2vec-audio: ragged in, ragged out, exact in any batch.
+"""wav2vec 2.0, HuBERT, WavLM and data2vec-audio: ragged in and out, in any batch alike to rounding.
 
 The clips of a batch lie end to end in one sequence without padding, through the whole model. What
 is not position-wise is kept within each clip:

@@ -13,7 +13,6 @@ wav2vec 2.0 keeps its own few parameters, not 95 million that the hub has.
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import whole_file
 from sermm.core.seeding import seed_of
 from sermm.encoders.base import Encoder
+from sermm.engine.assembly.checkpoints import read_checkpoint
 from sermm.engine.assembly.encoders import (
     Makers,
     encoder_config,
@@ -178,9 +178,9 @@ def read_weights(system: System, path: Path) -> None:
         InputError: the file is missing, broken, or not of this system.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        state = read_checkpoint(path)
+    except InputError as error:
         raise InputError(
-            f"cannot read the weights {path}: {error}; train the run again to have them"
+            f"{error}, and with it the weights of the run; remove its folder and train it again"
         ) from error
     load_weights(system, state, str(path))

@@ -5,13 +5,15 @@ and `explain`, and a teacher's. No trainer is involved: prediction runs in one p
 neither the loop nor the callbacks of training.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
 from sermm.core.batch import Batch, Output
+from sermm.core.errors import InputError
 from sermm.encoders.precision import precision_for
 from sermm.models.base import System
 from sermm.runs.predictions import Prediction
@@ -34,15 +36,39 @@ def predict(
 
     Returns:
         Probabilities `[k]` in float32 for each utterance, in the order of the batches.
+
+    Raises:
+        InputError: what the system says of an utterance is no number.
     """
     system.eval().to(device)
     half = precision_for(precision, device).startswith("bf16")
     found = []
     for batch in batches:
         probabilities = logits_of(system, batch, device, half).softmax(-1).cpu().numpy()
+        refuse_no_numbers(probabilities, batch.ids)
         found += [Prediction(i, p) for i, p in zip(batch.ids, probabilities, strict=True)]
     system.cpu()
     return found
+
+
+def refuse_no_numbers(probabilities: Float[np.ndarray, "b k"], ids: Sequence[str]) -> None:
+    """Finds utterances of which a system says what is no number: the first class would seem chosen.
+
+    Args:
+        probabilities: of a batch.
+        ids: of its utterances.
+
+    Raises:
+        InputError: there is one.
+    """
+    bad = ~np.isfinite(probabilities).all(-1)
+    if bad.any():
+        raise InputError(
+            f"what the system says of {int(bad.sum())} of {len(ids)} utterances, "
+            f"{ids[int(bad.argmax())]} among them, is no number: its weights have diverged, or "
+            "the precision is too small. Train it with a smaller model.learning.lr, with "
+            "trainer.clip_norm=1.0, or with trainer.precision=32-true"
+        )
 
 
 def logits_of(

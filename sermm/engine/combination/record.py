@@ -20,7 +20,7 @@ from sermm.runs.result import Counts, Epochs, Git, Parameters, Published, Result
 from sermm.runs.versions import git_state, versions
 
 # What parts have in common: what they were compared in, and what follows from it.
-_SHARED: Final = (*SAME, "protocol_notes", "headline", "n_folds")
+_SHARED: Final = (*SAME, "protocol_notes", "headline", "n_folds", "balance")
 T = TypeVar("T", Parameters, Seconds, Counts)
 
 

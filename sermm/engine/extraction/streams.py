@@ -3,7 +3,9 @@
 A store is named by a description: all that determines the values in it (weights, layers, level,
 precision, versions of the libraries). A value's key is a digest of what the encoder reads of the
 utterance. Both are of content: the same recording in another corpus, or under another id, is stored
-once, and whatever changes a value changes a name, so nothing stale can be read.
+once, and whatever changes a value changes a name, so nothing stale can be read. Batches and threads
+are no part of a name: they change no more than rounding (`one_pass`), and whoever has more cores
+would find nothing stored.
 """
 
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ class Stream:
     literal: bool = False
 
     def description(self, config: WorkConfig) -> dict[str, Any]:
-        """All that determines the stored values.
+        """All that determines the stored values, to rounding.
 
         Args:
             config: has the options of the features, and the device that `precision: auto` depends

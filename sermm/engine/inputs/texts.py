@@ -19,7 +19,7 @@ from sermm.configuration.groups import HUMAN
 from sermm.configuration.verbs import CorpusConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Utterance
-from sermm.core.transcripts import spoken
+from sermm.core.transcripts import composed, spoken
 from sermm.recognisers.word_errors import word_errors
 from sermm.store.items import ItemStore
 
@@ -104,7 +104,7 @@ def texts_of(
             f"text.source={source}: {len(missing)} of {len(utterances)} utterances have not been "
             f"recognised (first: {missing[0]}); give `{_command(config, kept)}` first"
         )
-    texts = {u.id: kept.texts[digests[u.id]] for u in utterances}
+    texts = {u.id: composed(kept.texts[digests[u.id]]) for u in utterances}
     errors = word_errors((u.transcript, texts[u.id]) for u in utterances)
     record = {"source": source, "identity": kept.identity, "wer": errors.wer, "n": len(texts)}
     return texts, record

@@ -12,6 +12,7 @@ from pathlib import Path
 from sermm.configuration.component import Component
 from sermm.configuration.verbs import TranscribeConfig
 from sermm.core.errors import InputError
+from sermm.core.transcripts import composed
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.recognition import Recognition, Transcribed
 from sermm.engine.inputs.texts import transcript_store
@@ -53,7 +54,7 @@ def transcribe(config: TranscribeConfig, loaded: Loaded, recogniser: Recogniser)
         Recognition(config, loaded, store, {key: distinct[key] for key in todo}, done).run()
     for u in loaded.reading.utterances:
         if (text := store.items.get(loaded.digests[u.id])) is not None:
-            done.texts[u.id] = text
+            done.texts[u.id] = composed(text)
     # What was cut at `max_seconds` counts with what is left of it.
     heard = [min(s, most_s or s) for i, s in loaded.durations.items() if i in done.texts]
     done.windowed = sum(recogniser.window_s is not None and s > recogniser.window_s for s in heard)

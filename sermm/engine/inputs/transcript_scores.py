@@ -15,7 +15,8 @@ from sermm.engine.inputs.recognition import Transcribed
 from sermm.recognisers.word_errors import unwritable, word_errors
 
 NORMALISED = (
-    "both sides in lower case, without [TAGS], punctuation and apostrophes; numbers as written"
+    "both sides in lower case, without [TAGS], punctuation and apostrophes; numbers as written; "
+    "scripts without blanks by character"
 )
 
 

@@ -11,6 +11,7 @@ from statistics import fmean, median
 from typing import Any, Final
 
 from sermm.core.records import Level, Span
+from sermm.core.transcripts import compared
 from sermm.engine.inputs.unit_sources import WHOLE
 from sermm.engine.inputs.units import Units
 
@@ -102,7 +103,7 @@ def _comparable(symbol: str) -> str:
 
     Syllables are phones joined by `_`, each with a digit of its own; a symbol of digits stays.
     """
-    return "_".join(part.rstrip("012") or part for part in symbol.casefold().split("_"))
+    return "_".join(part.rstrip("012") or part for part in compared(symbol).split("_"))
 
 
 def _differences(deltas: Sequence[float]) -> dict[str, Any] | None:

@@ -92,23 +92,24 @@ class CorpusSource(Source):
 
 
 class MfaSource(Source):
-    """TextGrids by utterance id.
+    """TextGrids, found by the ids of utterances or the paths of their audio.
 
     Args:
         folder: what the Montreal Forced Aligner wrote (`align.mfa_dir`).
+        loaded: the corpus.
     """
 
     name = syllables = MFA
 
-    def __init__(self, folder: str) -> None:
-        self._grids = TextGrids(folder)
+    def __init__(self, folder: str, loaded: Loaded) -> None:
+        self._grids = TextGrids(folder, loaded.listed or loaded.reading.utterances)
 
     def align(
         self, utterances: Sequence[Utterance], levels: Collection[Level]
     ) -> Iterator[tuple[Utterance, Aligned]]:
         """Both tiers, whatever is asked for."""
         del levels
-        return ((u, self._grids.align(u.id)) for u in utterances)
+        return ((u, self._grids.align(u)) for u in utterances)
 
 
 class WholeSource(Source):
@@ -280,7 +281,7 @@ def make_source(name: str, config: AlignedConfig, loaded: Loaded) -> Source:
     # Calls, not sources: only the one that is asked for may load a model.
     made: dict[str, Callable[[], Source]] = {
         CORPUS: lambda: CorpusSource(loaded.reader),
-        MFA: lambda: MfaSource(str(folder)),
+        MFA: lambda: MfaSource(str(folder), loaded),
         CTC: lambda: CtcSource(config, loaded),
         POCKETSPHINX: lambda: SphinxSource(config, loaded),
         WHOLE: lambda: WholeSource(loaded.durations),

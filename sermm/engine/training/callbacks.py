@@ -1,13 +1,14 @@
 """What happens between epochs: seeding, keeping the best, stopping early, recording, progress.
 
-Lightning's own checkpoints, loggers and bars are off (`fit.trainer_of`): a run folder has two
-checkpoints of fixed names, `best.ckpt` (weights of the chosen epoch) and `last.ckpt` (all that
-resuming needs), and `metrics.csv`, all of them written whole. So a run that is killed at any moment
+Lightning's own checkpoints, loggers and bars are off (`fit.trainer_of`): a run folder has
+checkpoints of fixed names, `best.ckpt` (weights of the chosen epoch), `last.ckpt` (all that
+resuming needs) and `before.ckpt` (what that was an epoch ago), and `metrics.csv`, all of them
+written whole. So a run that is killed at any moment
 goes on after its last whole epoch and comes to the same result, bit for bit on a CPU.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.core.figures import fixed, from_single
 from sermm.core.files import whole_file
 from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
@@ -105,7 +107,7 @@ class Keeper(Callback):
 
         Lightning has validated by now, so the figures are those of both parts.
         """
-        figures = {name: float(v) for name, v in trainer.callback_metrics.items()}
+        figures = {name: from_single(float(v)) for name, v in trainer.callback_metrics.items()}
         ratios = overfit(figures)
         # Lightning counts from 0, files and people from 1.
         self.rows.append({EPOCH: trainer.current_epoch + 1, **figures, **ratios})
@@ -122,9 +124,15 @@ class Keeper(Callback):
             trainer.should_stop = True
 
     def _value(self, figures: Mapping[str, float]) -> float | None:
-        """What is better the higher it is; None where there is nothing to choose by."""
+        """What is better the higher it is; None where there is nothing to choose by.
+
+        A loss too large for a number is worse than any other, whichever epoch has it.
+        """
         value = figures.get(self.monitor) if self.monitor else None
-        return -value if value is not None and self.monitor == VAL_LOSS else value
+        if value is None:
+            return None
+        value = -value if self.monitor == VAL_LOSS else value
+        return value if math.isfinite(value) else -math.inf
 
     def _save_last(self, trainer: Trainer) -> None:
         """Writes optimiser, schedule, epochs and weights in the place of those before."""
@@ -132,7 +140,8 @@ class Keeper(Callback):
             # Every rank must take part; only the first one writes.
             trainer.save_checkpoint(self.folder.last, weights_only=False)
             return
-        with whole_file(self.folder.last) as temporary:
+        # Twice the room on the disk; but were there but one, a damaged one would cost the run.
+        with whole_file(self.folder.last, self.folder.before) as temporary:
             trainer.save_checkpoint(temporary, weights_only=False)
 
 
@@ -194,6 +203,7 @@ class EpochProgress(Callback):
     def __init__(self, title: str) -> None:
         self.title = title
         self.progress: Progress | None = None
+        self.figures: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Starts the clock; a resumed run counts the epochs that are left."""
@@ -201,17 +211,28 @@ class EpochProgress(Callback):
             left = (trainer.max_epochs or 0) - trainer.current_epoch
             self.progress = Progress(self.title, left, "epoch")
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Shows which epoch this is, beside the figures of the one before."""
+        self._say(trainer, self.figures)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """A part of the epoch is done: one of a large encoder may take hours."""
+        if self.progress is not None:
+            self.progress.advance(1 / trainer.num_training_batches)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Shows loss and validation figure, as far as there are any."""
-        if self.progress is None:
-            return
-        figures = [
-            f"{name} {float(trainer.callback_metrics[name]):.3f}"
+        self.figures = [
+            f"{name} {fixed(from_single(float(trainer.callback_metrics[name])), 3)}"
             for name in ("train/loss", "val/ua")
             if name in trainer.callback_metrics
         ]
-        self.progress.say(", ".join([f"epoch {trainer.current_epoch + 1}", *figures]))
-        self.progress.advance()
+        self._say(trainer, self.figures)
+
+    def _say(self, trainer: Trainer, figures: Sequence[str]) -> None:
+        if self.progress is not None:
+            epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+            self.progress.say(", ".join([epoch, *figures]))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Takes it away."""

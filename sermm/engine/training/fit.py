@@ -22,8 +22,9 @@ from sermm.engine.assembly.build import read_weights, save_weights
 from sermm.engine.assembly.remedies import p_lost
 from sermm.engine.training.callbacks import VAL_LOSS, EpochProgress, EpochSeeding, Keeper
 from sermm.engine.training.contrastive import contrastive
+from sermm.engine.training.divergence import Divergence
 from sermm.engine.training.learner import Learner
-from sermm.engine.training.memory_estimate import MemoryNote
+from sermm.engine.training.memory_estimate import MemoryNote, tunes
 from sermm.engine.training.out_of_memory import memory_watched
 from sermm.engine.training.task import Task
 from sermm.engine.training.teaching import distillation
@@ -44,7 +45,7 @@ def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
         Numbers of the chosen and of the last epoch.
 
     Raises:
-        InputError: memory ran out, or a loss cannot be had.
+        InputError: memory ran out, training diverged, or a loss cannot be had.
         KeyboardInterrupt: stopped; the same run again goes on after its last whole epoch.
     """
     if isinstance(task.system, CountingSystem):
@@ -84,6 +85,7 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     learner = learner_of(task)
     callbacks = [
         EpochSeeding(task.config.seed),
+        Divergence(task.config, tunes(task.system)),
         # Before the watchers, which read what it writes of an epoch.
         keeper,
         EpochProgress(task.config.title),
@@ -156,7 +158,7 @@ def run_trainer(trainer: Trainer, learner: Learner, task: Task) -> None:
     """Trains to the end, from the last whole epoch of an interrupted run.
 
     Raises:
-        InputError: memory ran out.
+        InputError: memory ran out, or training diverged.
         KeyboardInterrupt: Ctrl-C.
     """
     resume = task.folder.last if task.folder.last.exists() else None

@@ -120,12 +120,14 @@ class Learner(LightningModule):
             label_smoothing=self.learning.label_smoothing,
         )
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Counts predictions; the loss is the mean over utterances."""
-        output, labels = self(batch), labels_of(batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "b k"]:  # noqa: ARG002
+        """Counts predictions; the loss is the mean over utterances. Gives the logits."""
+        output: Output = self(batch)
+        labels = labels_of(batch)
         self.confusion.update(output.logits, labels)
         loss = F.cross_entropy(output.logits.float(), labels)
         self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+        return output.logits
 
     def on_validation_epoch_end(self) -> None:
         """Recalls of the classes that occur, UA, WA and macro F1 of the whole validation part.

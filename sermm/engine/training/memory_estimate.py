@@ -152,8 +152,7 @@ def activations(learner: Learner, trainer: Trainer, task: Task, largest_s: float
     ids = sorted(task.fold.train, key=lambda i: _seconds(task, i))
     points = []
     for utterance_id in (ids[0], ids[-1]):
-        dataset: Any = task.data.loader((utterance_id,)).dataset
-        batch = dataset[0].to(learner.device)
+        batch = task.data.dataset([utterance_id])[0].to(learner.device)
         with _undisturbed(task), trainer.precision_plugin.forward_context():
             found = saved_bytes(learner, batch)
         points.append((_seconds(task, utterance_id), found))

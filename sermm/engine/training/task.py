@@ -13,10 +13,13 @@ from typing import Any
 
 from sermm.configuration.groups import AugmentConfig, RemediesConfig
 from sermm.configuration.verbs import RunConfig, levels_of
+from sermm.core.figures import fixed
+from sermm.core.kernels import lacking_kernels
 from sermm.core.records import Fold
 from sermm.data.augment.augment import OF_WORDS
 from sermm.data.datamodule import EmotionDataModule
 from sermm.data.dataset import StoredStream
+from sermm.encoders.precision import device_for
 from sermm.engine.assembly.build import build, save_assets
 from sermm.engine.assembly.encoders import refuse_features
 from sermm.engine.assembly.remedies import NONE, described, remedies_of
@@ -27,6 +30,7 @@ from sermm.engine.inputs.batches import augmentation, rewording
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.work import work_of
 from sermm.engine.training.distillation import teacher_name
+from sermm.engine.training.resuming import resumable
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 
@@ -84,10 +88,12 @@ def prepare(
     Raises:
         InputError: settings do not go together, or an encoder, features or units cannot be had.
     """
-    resumed = follows or (folder.last.exists() and folder.assets.is_dir())
+    resumed = follows or resumable(folder)
     if not resumed:
         folder.clear()
         folder.write_status("running")
+    if not follows:
+        announce_device(config)
     refuse_features(config.features)
     # Called for what it refuses.
     remedies_of(config)
@@ -128,6 +134,13 @@ def _built(
     return system
 
 
+def announce_device(config: RunConfig) -> None:
+    """Says of GPUs that are to be used and cannot be; to stderr."""
+    if device_for(config.trainer.accelerator).type == "cuda":
+        for line in lacking_kernels():
+            print(f"{config.title}: {line}", file=sys.stderr, flush=True)
+
+
 def announce(task: Task) -> None:
     """Says what is trained on, and what of the corpus is not as it should be; to stderr."""
     fold = task.fold
@@ -140,7 +153,7 @@ def announce(task: Task) -> None:
         print(f"  {level}s from: {counts}", file=sys.stderr)
     announce_variation(task)
     if teacher := task.config.taught_by:
-        description = f"{teacher_name(teacher)} ({teacher.key}), test UA {teacher.ua:.3f}"
+        description = f"{teacher_name(teacher)} ({teacher.key}), test UA {fixed(teacher.ua, 3)}"
         print(f"  teacher: {description}", file=sys.stderr)
     if kinds := Counter(problem.kind for problem in task.loaded.reading.problems):
         counts = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))

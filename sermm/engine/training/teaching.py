@@ -8,6 +8,7 @@ utterances as they are, while the student's may be augmented.
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -150,4 +151,6 @@ def read(path: Path) -> dict[str, list[float]]:
             raise InputError(f"{path} is broken ({error}); delete it, it is made anew") from error
     if any(len(logp) != width - 1 for logp in found.values()):
         raise InputError(f"{path} has rows of other lengths; delete it, it is made anew")
+    if any(not math.isfinite(x) for logp in found.values() for x in logp):
+        raise InputError(f"{path} holds what is no number; delete it, it is made anew")
     return found

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sermm.core.figures import percent
 from sermm.core.files import whole_file
 
 
@@ -44,5 +45,5 @@ def _write_cells(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
     """White on dark cells, black on light ones."""
     for (i, j), count in np.ndenumerate(counts):
         colour = "white" if share[i, j] > 0.6 else "black"
-        text = f"{100 * share[i, j]:.0f} %\n{count}"
+        text = f"{percent(share[i, j], 0)} %\n{count}"
         axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)

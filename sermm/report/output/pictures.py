@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sermm.core import figures
 from sermm.core.digest import digest
 from sermm.report.output.text import title
 from sermm.report.tables.grids import percent
@@ -67,7 +68,9 @@ def _file(kind: str, table: Table, row: Row) -> str:
 
 def _confusion_alt(table: Table, row: Row) -> str:
     shares = (
-        f"{name} {100 * value:.0f} %" for name, value in row.recall.items() if value is not None
+        f"{name} {figures.percent(value, 0)} %"
+        for name, value in row.recall.items()
+        if value is not None
     )
     return f"Confusion matrix of {row.label}, {title(table)}; recall: {', '.join(shares)}"
 
@@ -91,7 +94,7 @@ def _course(curve: Curve, name: str, best: float | None) -> str:
 
 
 def _value(value: float, name: str) -> str:
-    return f"{value:.2f}" if name == LOSS else f"{percent(value)} %"
+    return figures.fixed(value, 2) if name == LOSS else f"{percent(value)} %"
 
 
 def draw(tables: Sequence[Table], folder: Path) -> None:

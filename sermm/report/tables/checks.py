@@ -8,8 +8,10 @@ less well than they look (`warnings`).
 from collections import defaultdict
 from collections.abc import Sequence
 
+from sermm.core.figures import fixed
 from sermm.report.tables.rows import Row, run_scores
 from sermm.runs.reading.runs import Run
+from sermm.runs.result import Result
 from sermm.runs.systems import Systems, labels
 
 _ROUNDING = 1e-4
@@ -67,7 +69,22 @@ def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
     sources = sorted({source for r in rows for source in r.text_sources})
     if len(sources) > 1:
         lines.append(f"the text comes from different sources: {', '.join(sources)}")
+    lines += _untested(results)
     return [*lines, *_different_splits(systems), *_unlike_seeds(rows), *_doubtful(systems)]
+
+
+def _untested(results: Sequence[Result]) -> list[str]:
+    """Folds whose test part lacks a class, as the protocol allows."""
+    lacking = sorted({(r.fold, ", ".join(r.untested)) for r in results if r.untested})
+    folds = ", ".join(f"{fold} ({names})" for fold, names in lacking)
+    return (
+        [
+            "UA and F1 of these folds are over the classes that they test, and so are their means; "
+            f"pooled scores are over all. Folds without a class: {folds}"
+        ]
+        if lacking
+        else []
+    )
 
 
 def _different_splits(systems: Systems[Run]) -> list[str]:
@@ -105,6 +122,7 @@ def _contradictions(run: Run) -> list[str]:
         stated = run.result.metrics.get(f"test/{metric}")
         if stated is not None and abs(stated - value) > _ROUNDING:
             lines.append(
-                f"{name}: result.json says test/{metric} {stated:.4f}, its predictions {value:.4f}"
+                f"{name}: result.json says test/{metric} {fixed(stated, 4)}, its predictions "
+                f"{fixed(value, 4)}"
             )
     return lines

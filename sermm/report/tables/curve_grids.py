@@ -7,6 +7,7 @@ ratios of training and validation follow, computed from its figures, and as it p
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sermm.core.figures import fixed
 from sermm.report.tables.grids import NOTHING, Grid
 from sermm.report.tables.learning_curves import LOSS, PARTS, RATIOS, LearningCurves
 from sermm.report.tables.measures import metric_text
@@ -101,6 +102,6 @@ def _cells(curves: LearningCurves, column: _Column, point: PaperPoint) -> Iterab
         spread = curves.by_name.get(column.name, {}).get(point.epoch)
         all_there = spread is None or spread.n == curves.row.n_runs
         n = "" if all_there or spread is None else f" (n = {spread.n})"
-        yield (NOTHING if spread is None else f"{column.scale * spread.mean:.2f}") + n
+        yield (NOTHING if spread is None else fixed(spread.mean, 2, column.scale)) + n
     value = column.paper(point)
-    yield NOTHING if value is None else f"{value:.2f}"
+    yield NOTHING if value is None else fixed(value, 2)

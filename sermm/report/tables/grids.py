@@ -7,6 +7,7 @@ the grids is the order of the page.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from sermm.core import figures
 from sermm.report.tables.measures import metric_text
 from sermm.report.tables.rows import Part, Row
 from sermm.report.tables.tables import Table
@@ -76,12 +77,12 @@ class Grid:
 
 def percent(value: float | None) -> str:
     """A fraction as a percentage with one decimal."""
-    return NOTHING if value is None else f"{100 * value:.1f}"
+    return NOTHING if value is None else figures.percent(value)
 
 
 def points(value: float | None) -> str:
     """A fraction as a percentage with the two decimals that papers print."""
-    return NOTHING if value is None else f"{100 * value:.2f}"
+    return NOTHING if value is None else figures.percent(value, 2)
 
 
 def grids(table: Table) -> list[Grid]:
@@ -221,14 +222,14 @@ def _cost_cells(r: Row) -> Iterable[tuple[str, ...]]:
         yield (*cells, NOTHING, NOTHING, NOTHING)
     for cost in r.costs:
         some = "" if cost.n_runs == r.n_runs else f" ({cost.n_runs} of {r.n_runs} runs)"
-        memory = NOTHING if cost.peak_memory_gb is None else f"{cost.peak_memory_gb:.2f}"
-        yield (*cells, f"{cost.ms_per_sample:.1f}", memory, cost.where + some)
+        memory = NOTHING if cost.peak_memory_gb is None else figures.fixed(cost.peak_memory_gb, 2)
+        yield (*cells, figures.fixed(cost.ms_per_sample, 1), memory, cost.where + some)
 
 
 def _training(table: Table) -> Grid:
     def cells(r: Row) -> list[str]:
         return [
-            NOTHING if r.best_epoch is None else f"{r.best_epoch:.1f}",
+            NOTHING if r.best_epoch is None else figures.fixed(r.best_epoch, 1),
             ", ".join(r.selection),
             ", ".join(r.text_sources) or NOTHING,
             ", ".join(map(str, r.seeds)),
@@ -239,4 +240,4 @@ def _training(table: Table) -> Grid:
 
 
 def _number(value: float | int | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}"
+    return NOTHING if value is None else f"{figures.rounded(value, 0):,}"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from sermm.core.figures import fixed
 from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
 
@@ -57,11 +58,11 @@ class Metric:
 
     def written(self, value: float | None, nothing: str) -> str:
         """A value of ours in the paper's unit, or what stands for none."""
-        return nothing if value is None else self.printed(self.scale * value)
+        return nothing if value is None else fixed(value, self.decimals, self.scale)
 
     def printed(self, value: float) -> str:
         """A value that is in the paper's unit."""
-        return f"{value:.{self.decimals}f}"
+        return fixed(value, self.decimals)
 
 
 def metric_text(name: str) -> str:

@@ -12,6 +12,7 @@ they are made of the records, so none can be forgotten.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sermm.core.figures import rounded
 from sermm.report.tables.comparisons import Comparison, Pair, Side
 from sermm.report.tables.grids import NOTHING, Grid
 from sermm.report.tables.measures import PAPER_METRICS
@@ -278,7 +279,5 @@ def _difference(comparison: Comparison, pair: Pair) -> str:
     found, measure = pair.figure(pair.ours), pair.measure
     if found is None or comparison.difference(pair) is None:
         return NOTHING
-    ours = round(measure.scale * found.mean, measure.decimals)
-    # adding 0 makes 0.00 of -0.00
-    gap = round(ours - round(pair.cell.value, measure.decimals), measure.decimals) + 0.0
-    return f"{gap:+.{measure.decimals}f}"
+    ours = rounded(found.mean, measure.decimals, measure.scale)
+    return f"{ours - rounded(pair.cell.value, measure.decimals):+f}"

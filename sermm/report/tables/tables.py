@@ -7,7 +7,9 @@ returns is written by `sermm.report.output`, sent to a tracker, or printed as JS
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from sermm.core.figures import settled
 from sermm.core.records import Problem
 from sermm.report.tables.checks import missing_runs, stamps, warnings
 from sermm.report.tables.comparisons import Asked, Comparison, Side, cell_records, comparisons
@@ -104,7 +106,7 @@ def _side(systems: Systems[Run], asked: Asked) -> Side:
     names = labels(systems)
     rows = [row(names[system], runs) for system, runs in systems.items()]
     first = next(iter(systems.values()))[0].result
-    rows.sort(key=lambda r: (r.floor, -r.mean.get(first.headline, r.mean["ua"]), r.label))
+    rows.sort(key=lambda r: (r.floor, -settled(r.mean.get(first.headline, r.mean["ua"])), r.label))
     place = (first.data, first.protocol, first.protocol_notes, first.leaky)
     return Side(*place, systems, rows, asked)
 
@@ -124,7 +126,7 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
     return Table(
         data=first.data,
         protocol=first.protocol,
-        notes=first.protocol_notes,
+        notes=" ".join([first.protocol_notes, *_left_out(first.balance)]),
         headline=first.headline,
         leaky=first.leaky,
         classes=tuple(first.classes),
@@ -134,6 +136,14 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
         papers=comparisons(side, others),
         curves=curves,
     )
+
+
+def _left_out(balance: Mapping[str, Any] | None) -> list[str]:
+    """The rows of the corpus that the protocol leaves out by label; nothing if there are none."""
+    if not balance or not balance.get("labels"):
+        return []
+    labels = ", ".join(f"{name} {n}" for name, n in balance["labels"].items())
+    return [f"Of {balance['rows']} rows it leaves out, by label: {labels}."]
 
 
 def _shown(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sermm.core.figures import fixed
 from sermm.metrics.names import METRICS
 from sermm.runs.fields import record
 
@@ -162,7 +163,7 @@ def _same(one: PaperCell, other: PaperCell) -> PaperCell:
     notes = [one.note] if one.note else []
     if (other.value, other.metric) != (one.value, one.metric):
         metric = "" if other.metric == one.metric else f" ({other.metric})"
-        notes.append(f"other runs of this study have {other.value:.2f}{metric} for it")
+        notes.append(f"other runs of this study have {fixed(other.value, 2)}{metric} for it")
     return replace(one, system=one.system or other.system, note="; ".join(notes))
 
 

@@ -136,7 +136,7 @@ _SCRIPT = r"""#!/bin/bash
 before=${1:-0}
 %SETUP%
 
-export python study table pack before
+export python study table pack before SERMM_TRACEBACK=1
 export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK" OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"
 run='
 %LINE%

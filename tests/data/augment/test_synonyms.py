@@ -192,3 +192,7 @@ def test_a_sentence_reworded_by_wordnet():
     said = {one.text("a", epoch).split("!")[0] for epoch in range(40)}
     assert said == {"Awful", "Dreadful", "Fearful", "Frightening"}
     assert one.text("a", 0).endswith("! I desired to halt.")
+
+
+def test_words_with_marks_are_whole():
+    assert words_of(["नमस्ते आप", "ca\u0301fe\u0301s"]) == {"नमस्ते", "आप", "cáfés"}

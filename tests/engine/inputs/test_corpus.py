@@ -33,5 +33,5 @@ def test_only_utterances_with_words_and_syllables(tmp_path):
 
 
 def test_a_corpus_without_alignments(tmp_path):
-    with pytest.raises(InputError, match=r"protocol p .* choose protocol=loso4"):
+    with pytest.raises(InputError, match=r"protocol p .* this corpus has none"):
         aligned(Silent(), [utterance("a", tmp_path)], "p")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,18 @@ def test_texts_of_the_machine_with_their_error_rate(words):
     assert (record["source"], record["n"]) == ("asr:standin", N)
     assert record["identity"]["weights"] == "first"
     json.dumps(record)
+
+
+def test_texts_of_the_machine_are_composed(words, monkeypatch):
+    call(words)
+
+    def read(cache_dir, name):
+        kept = read_transcripts(cache_dir, name)
+        return replace(kept, texts=dict.fromkeys(kept.texts, "wo\u0308rd"))
+
+    monkeypatch.setattr("sermm.engine.inputs.texts.read_transcripts", read)
+    _, (found, _) = texts(words, "asr:standin")
+    assert set(found.values()) == {"wörd"}
 
 
 def test_texts_of_the_human(words):

@@ -1,3 +1,4 @@
+from sermm.report.tables.grids import grids
 from sermm.report.tables.paper_grids import paper_grids
 from sermm.report.tables.tables import build
 from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
@@ -209,3 +210,12 @@ def test_tables_of_two_runs_are_merged_by_name_and_sorted_by_title(tmp_path, cel
     assert found[0].rows[0][1] == "76.50 ± 3.35"
     assert found[0].rows[0][4] == "97.50 ± 5.59"
     assert found[0].rows[1] == ("F+P", "–", "74.57", "–", "", "", "")
+
+
+def test_equal_figures_are_shown_equal(tmp_path, variant, paper):
+    # UA is the mean of 0.55, 0.58, 0.84 and 0.94, WA 291 of 400: 72.75, as floats 72.74999999999999
+    confusion = [[[55, 45, 0, 0], [42, 58, 0, 0], [0, 0, 84, 16], [0, 0, 6, 94]]]
+    variant("co F", confusion, n_folds=1, classes=["a", "b", "c", "d"])
+    table = build(tmp_path).tables[0]
+    cells = grids(table)[0].rows[0]
+    assert cells[2:6] == ("72.8 ± –", "72.8", "72.8 ± –", "72.8")

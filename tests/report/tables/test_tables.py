@@ -212,3 +212,20 @@ def test_intervals_do_not_depend_on_the_other_rows(study, system):
     before = rows(build(study))["speech_only"].interval
     system(study, "text_only", [[[2, 0], [0, 2]]] * 5)
     assert rows(build(study))["speech_only"].interval == before
+
+
+def test_a_fold_without_a_class_is_said_and_pooled_scores_are_over_all(tmp_path, a_run):
+    a_run(tmp_path, "m", [[2, 0], [0, 0]], fold=1, n_folds=2, metrics={"test/recall_sad": None})
+    a_run(tmp_path, "m", [[1, 1], [1, 3]], fold=2, n_folds=2, metrics={"test/recall_sad": 0.75})
+    (table,) = build(tmp_path).tables
+    (row,) = table.rows
+    assert row.mean["ua"] == pytest.approx((1 + (0.5 + 0.75) / 2) / 2)
+    assert row.pooled["ua"] == pytest.approx((3 / 4 + 3 / 4) / 2)
+    assert [line for line in table.warnings if "Folds without a class: 1 (sad)" in line]
+
+
+def test_what_the_protocol_leaves_out_by_label_stands_below_the_title(tmp_path, system):
+    balance = {"rows": 440, "labels": {"fea": 80, "sur": 80}}
+    system(tmp_path, "m", [[[1, 1], [1, 3]]], n_folds=1, balance=balance)
+    (table,) = build(tmp_path).tables
+    assert table.notes.endswith("Of 440 rows it leaves out, by label: fea 80, sur 80.")

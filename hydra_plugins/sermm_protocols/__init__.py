@@ -1,0 +1,1 @@
+"""The rules of protocols; Hydra finds plugins in a package of this name."""

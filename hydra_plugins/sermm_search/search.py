@@ -1,0 +1,188 @@
+"""`search=optuna`: Optuna chooses the settings of each trial by what the trials before came to.
+
+Hydra's own plugin for this wants an Optuna of 2021; any from 4 on will do here. Hydra imports this
+module whenever it starts: so Optuna is imported where it is used.
+"""
+
+# No `from __future__ import annotations` here: Hydra's scan of the dataclass would fail.
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from sermm.core.errors import InputError
+
+_RESULTS = "optimization_results.yaml"
+
+
+@dataclass
+class SearchConfig:
+    """Settings of the sweeper: `hydra.sweeper.<name>=...`.
+
+    Attributes:
+        storage: where the trials are kept, a URL of Optuna.
+        study_name: of the search in there.
+        direction: maximize or minimize.
+        n_trials: of this command; the same command makes as many more.
+        n_jobs: trials at a time.
+        max_failure_rate: a failed trial is left out; once more than this share of `n_trials` has
+            failed, the search ends.
+        sampler: a class of `optuna.samplers`.
+        seed: of the sampler; null = another one each time.
+        params: words of an experiment, such as `model.learning.lr: interval(0.001, 0.1)`.
+    """
+
+    _target_: str = "hydra_plugins.sermm_search.search.SearchSweeper"
+    storage: str | None = None
+    study_name: str | None = None
+    direction: str = "maximize"
+    n_trials: int = 20
+    n_jobs: int = 1
+    max_failure_rate: float = 0.5
+    sampler: str = "TPESampler"
+    seed: int | None = None
+    params: dict[str, Any] | None = None
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="sermm_search", node=SearchConfig, provider="sermm"
+)
+
+
+class SearchSweeper(Sweeper):
+    """Asks Optuna for trials, and has the launcher make them.
+
+    Args:
+        settings: as in `SearchConfig`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        resolved: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+        self.settings = SearchConfig(**resolved)
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Makes the launcher.
+
+        Args:
+            hydra_context: loads configurations.
+            task_function: `sermm.sweeps.sweep.Sweep.job`.
+            config: of the sweep.
+        """
+        self.folder = Path(str(config.hydra.sweep.dir))
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Makes the trials, and writes down the best one.
+
+        Args:
+            arguments: the words of the command; those that sweep are searched.
+
+        Raises:
+            InputError: Optuna is not there, or cannot read what is stored.
+            KeyboardInterrupt: there was a signal to stop; the trials are begun again next time.
+        """
+        study = self._study()
+        params = self.settings.params or {}
+        words = [*(f"{key}={value}" for key, value in params.items()), *arguments]
+        parsed = OverridesParser.create().parse_overrides(words)
+        fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
+        space = {one.get_key_element(): _space(one) for one in parsed if one.is_sweep_override()}
+        asked, failed = 0, 0
+        while asked < self.settings.n_trials:
+            n = min(self.settings.n_jobs, self.settings.n_trials - asked)
+            trials = [study.ask(space) for _ in range(n)]
+            failed += self._made(study, trials, fixed, asked)
+            asked += n
+            if failed > self.settings.max_failure_rate * self.settings.n_trials:
+                print(f"the search ends: {failed} of {asked} trials failed", file=sys.stderr)
+                break
+        self._show_best(study)
+
+    def _study(self) -> Any:
+        settings = self.settings
+        try:
+            import optuna
+        except ImportError as error:
+            raise InputError('search=optuna needs Optuna: pip install "sermm[optuna]"') from error
+        known = [name for name in optuna.samplers.__all__ if name.endswith("Sampler")]
+        if settings.sampler not in known:
+            raise InputError(f"hydra.sweeper.sampler={settings.sampler}: there are {known}")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            return optuna.create_study(
+                study_name=settings.study_name,
+                storage=settings.storage,
+                sampler=getattr(optuna.samplers, settings.sampler)(seed=settings.seed),
+                direction=settings.direction,
+                load_if_exists=True,
+            )
+        except RuntimeError as error:
+            raise InputError(
+                f"{settings.storage} is of another Optuna: `optuna storage upgrade --storage "
+                f"'{settings.storage}'` carries it over; its own words: {error}"
+            ) from error
+
+    def _made(self, study: Any, trials: Sequence[Any], fixed: Sequence[str], first: int) -> int:
+        """Has the trials made, and tells Optuna; returns how many failed."""
+        jobs = [
+            [*fixed, *(f"{key}={value}" for key, value in trial.params.items())] for trial in trials
+        ]
+        try:
+            made = self.launcher.launch(jobs, initial_job_idx=first)
+        except KeyboardInterrupt:
+            for trial in trials:
+                study.tell(trial, state=_failed())
+                study.enqueue_trial(trial.params)
+            raise
+        values = [one.return_value for one in made]
+        for trial, value in zip(trials, values, strict=True):
+            study.tell(trial, value, state=_failed() if value is None else None)
+        return values.count(None)
+
+    def _show_best(self, study: Any) -> None:
+        try:
+            best = study.best_trial
+        except ValueError:
+            print("no trial was finished", file=sys.stderr)
+            return
+        found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
+        OmegaConf.save(OmegaConf.create(found), self.folder / _RESULTS)
+        settings = " ".join(f"{key}={value}" for key, value in best.params.items())
+        print(f"best of {len(study.trials)} trials: {best.value:.3f} with {settings}", flush=True)
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
+
+
+def _space(override: Override) -> Any:
+    """What the values of a sweep are to Optuna."""
+    from optuna import distributions
+
+    value: Any = override.value()
+    if isinstance(value, IntervalSweep):
+        whole = isinstance(value.start, int) and isinstance(value.end, int)
+        kind = distributions.IntDistribution if whole else distributions.FloatDistribution
+        return kind(value.start, value.end, log="log" in value.tags)
+    choices = list(override.sweep_iterator(transformer=Transformer.encode))
+    if not override.is_range_sweep() or len(choices) == 1:
+        return distributions.CategoricalDistribution(choices)
+    numbers = sorted(override.sweep_iterator())
+    whole = all(isinstance(one, int) for one in numbers)
+    kind = distributions.IntDistribution if whole else distributions.FloatDistribution
+    return kind(numbers[0], numbers[-1], step=abs(value.step))

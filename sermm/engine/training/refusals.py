@@ -1,0 +1,52 @@
+"""What is refused of a run before there is a folder of it, and without building anything."""
+
+import torch
+
+from sermm.configuration.component import Component
+from sermm.configuration.groups import TrainerConfig
+from sermm.configuration.verbs import RunConfig
+from sermm.core.errors import InputError
+from sermm.encoders.precision import device_for, refuse_absent
+from sermm.runs.processes import nodes
+from sermm.runs.slurm_job import current_job
+
+
+def refuse_arguments(config: RunConfig) -> None:
+    """Finds arguments that no class of the run takes: those of the system and all inside it.
+
+    Encoders that the system does not read are looked at too, as they are part of the run's key.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        InputError: names one, and those that come near.
+    """
+    chosen = config.encoder.values() if isinstance(config.encoder, dict) else ()
+    encoders = [Component.of(one) for one in chosen if one is not None]
+    model = config.model
+    for one in (model.system, model.learning.optimizer, config.logger, *encoders):
+        one.refuse_unknown()
+
+
+def refuse_devices(trainer: TrainerConfig) -> None:
+    """Finds devices that are not here; Lightning would say so in the midst of the run.
+
+    Under srun each process may see its own device only, so there they are not counted.
+
+    Args:
+        trainer: of the run.
+
+    Raises:
+        InputError: there is no GPU, or fewer than the run is to have on this node.
+    """
+    refuse_absent(trainer.accelerator, "trainer.accelerator")
+    if device_for(trainer.accelerator).type == "cpu":
+        return
+    there = torch.cuda.device_count()
+    job, wanted = current_job(), trainer.devices // nodes()
+    if wanted > there and (job is None or job.tasks == 1):
+        raise InputError(
+            f"trainer.devices={trainer.devices}: torch finds {there} GPUs here; use "
+            f"trainer.devices={there}, or trainer.accelerator=cpu"
+        )
