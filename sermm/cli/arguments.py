@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, near
 
 KEY = re.compile(r"^[~+]{0,2}[\w./@-]*?\w=", re.ASCII)
 
@@ -28,10 +28,9 @@ def parse(
     """
     words, own, others = parse_own(arguments, known, usage)
     if others:
-        raise InputError(
-            f"unknown key {', '.join(o.split('=', 1)[0] for o in others)}; known are "
-            f"{', '.join(known) or 'none'}. Usage: {usage}"
-        )
+        keys = [other.split("=", 1)[0] for other in others]
+        hints = "; ".join(f"unknown key {key}: {near(key, known)}" for key in keys)
+        raise InputError(f"{hints}. Usage: {usage}")
     return words, own
 
 
@@ -43,17 +42,20 @@ def parse_own(
     A word that is an existing file is positional even if its name holds `=`.
 
     Raises:
-        InputError: an option with a dash, which no verb but `train` has.
+        InputError: an option with a dash, which no verb but `train` has, or a key of its own twice.
     """
     if dashed := [a for a in arguments if a.startswith("-")]:
         raise InputError(f"unknown option {dashed[0]}. Usage: {usage}")
-    words, own, others = [], dict(known), []
+    words, own, others, given = [], dict(known), [], set[str]()
     for argument in arguments:
         if not KEY.match(argument) or is_file(argument):
             words.append(argument)
             continue
         key, value = argument.split("=", 1)
+        if key in given:
+            raise InputError(f"{key} is given twice, {own[key]!r} and {value!r}. Usage: {usage}")
         if key in known:
+            given.add(key)
             # A shell leaves it alone after an equals sign.
             own[key] = str(Path(value).expanduser()) if value.startswith("~/") else value
         else:

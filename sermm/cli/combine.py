@@ -11,9 +11,16 @@ PART is a run (a folder, a key, STUDY/KEY), a study with one system (floors asid
 
   sermm combine table2:coattention table2:late_fusion study=table3
   sermm combine 'table2:late_fusion model.streams=[text,frame]' first weights=2,1 study=both
+  sermm combine first:speech_only first:text_only scale=calibrated study=both
   sermm combine 0123456789abcdef runs/first/fedcba9876543210 study=pair format=json
 
-Keys: study, name (combination), weights (1 for each part), runs_dir, format (table | json).
+A part that is sure of all it says, right or wrong, outvotes the others by its large logits.
+scale=calibrated divides the logits of each part by a temperature, fitted to its validation
+predictions by their likelihood (Guo et al. 2017). What both scales come to on validation is printed
+in any case, with a warning where the combination is below one of its parts there.
+
+Keys: study, name (combination), weights (1 for each part), scale (raw | calibrated), runs_dir,
+format (table | json).
 """
 
 import json
@@ -25,13 +32,18 @@ from typing import TYPE_CHECKING, Any
 from sermm.cli.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import percent
+from sermm.core.names import study_folder
 from sermm.core.records import Problem
 
 if TYPE_CHECKING:
     from sermm.engine.combination.choice import Choice
-    from sermm.engine.combination.parts import Plan
+    from sermm.engine.combination.parts import Plan, Scale
 
-USAGE = "sermm combine PART PART [...] study=NEW [name=combination] [weights=1,1]"
+USAGE = (
+    "sermm combine PART PART [...] study=NEW [name=combination] [weights=1,1] "
+    "[scale=raw|calibrated]"
+)
+_SCALES = ("raw", "calibrated")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,6 +56,7 @@ def run(arguments: Sequence[str]) -> int:
         "study": None,
         "name": "combination",
         "weights": None,
+        "scale": "raw",
         "format": "table",
         "runs_dir": None,
     }
@@ -54,11 +67,13 @@ def run(arguments: Sequence[str]) -> int:
     if not own["study"]:
         raise InputError(f"study= must say where the combinations go. Usage: {USAGE}")
     weights = shares(own["weights"], len(words))
+    scale: Scale = choice(own["scale"], "scale", _SCALES)  # type: ignore[assignment]
+    runs_dir = runs_folder(own["runs_dir"])
+    study_dir = study_folder(runs_dir, own["study"])
 
     from sermm.engine.combination.choice import chosen, matched
     from sermm.engine.combination.parts import Plan, read_part
 
-    runs_dir = runs_folder(own["runs_dir"])
     choices = [chosen(word, runs_dir) for word in words]
     groups, lonely = matched(choices)
     if not groups:
@@ -66,8 +81,9 @@ def run(arguments: Sequence[str]) -> int:
             f"{' and '.join(words)} share no corpus, protocol, seed and fold:\n"
             + "\n".join(_listed(lonely))
         )
-    plans = [Plan.checked([read_part(f) for f in g], weights, own["name"] or "") for g in groups]
-    made = [combination(plan, runs_dir / own["study"]) for plan in plans]
+    name = own["name"] or ""
+    plans = [Plan.checked([read_part(f) for f in g], weights, name, scale) for g in groups]
+    made = [combination(plan, study_dir) for plan in plans]
     if output == "json":
         record = {"combinations": made, "no_partner": [asdict(problem) for problem in lonely]}
         print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
@@ -89,16 +105,21 @@ def shares(text: str | None, n: int) -> list[float]:
 
 
 def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
-    """Makes a combination; returns what is said of it, test UA as fractions."""
+    """Makes a combination; returns what is said of it, UA as fractions."""
     from sermm.engine.combination.combine import combine
     from sermm.engine.combination.record import metrics
+    from sermm.engine.combination.validation import on_validation, warning
 
     result = combine(plan, study_dir)
+    validation = on_validation(plan)
     names = ("key", "study", "model", "data", "protocol", "fold", "seed")
     return {
         **{name: getattr(result, name) for name in names},
         "folder": str(study_dir / result.key),
         "ua": result.test_ua,
+        "scale": plan.scale,
+        "validation": None if validation is None else asdict(validation),
+        "warning": None if validation is None else warning(plan, validation),
         "parts": [
             {
                 "key": part.result.key,
@@ -114,10 +135,24 @@ def combination(plan: "Plan", study_dir: Path) -> dict[str, Any]:
 def line(made: dict[str, Any]) -> str:
     """A combination for people."""
     parts = ", ".join(f"{part['model']} {percent(part['ua'])}" for part in made["parts"])
-    return (
+    lines = [
         f"{made['data']}, {made['protocol']}, fold {made['fold']}, seed {made['seed']}: test UA "
         f"{parts} -> {made['model']} {percent(made['ua'])}  {made['folder']}"
+    ]
+    lines += [_validation(made)] if made["validation"] else []
+    return "\n".join([*lines, *([f"  warning: {made['warning']}"] if made["warning"] else [])])
+
+
+def _validation(made: dict[str, Any]) -> str:
+    """Both scales and the parts on validation."""
+    found, names = made["validation"], [part["model"] for part in made["parts"]]
+    parts = ", ".join(f"{n} {percent(ua)}" for n, ua in zip(names, found["parts"], strict=True))
+    scales = ", ".join(
+        f"{scale} {percent(ua)}{' (this)' if scale == made['scale'] else ''}"
+        for scale, ua in found["scales"].items()
     )
+    at = ", ".join(f"{t:.2f}" for t in found["temperatures"])
+    return f"  validation UA {parts} -> {scales}; temperatures {at}"
 
 
 def _open_ends(choices: Sequence["Choice"], lonely: Sequence[Problem]) -> list[str]:

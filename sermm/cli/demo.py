@@ -10,19 +10,19 @@ Keys: as for `sermm train experiment=demo`.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sermm.cli import report, train
-from sermm.configuration.compose import compose, first_of_sweep
+from sermm.configuration.compose import first_of_sweep
+from sermm.configuration.verbs import RunConfig, as_typed
 
 
 def run(arguments: Sequence[str]) -> int:
     """Sweeps, then writes the report; returns the exit status."""
-    overrides = ["experiment=demo", *arguments]
+    overrides = as_typed(["experiment=demo", *arguments])
     status = train.run(overrides)
     if status:
         return status
-    cfg = compose("train", first_of_sweep(overrides))
-    _, folder = report.write_report(Path(cfg.runs_dir) / cfg.study, to=None, allow_missing=False)
+    study_dir = RunConfig.of(first_of_sweep(overrides)).study_dir
+    made, folder = report.write_report(study_dir, to=None)
     print(f"page: {folder / 'index.html'}")
-    return 0
+    return int(not made.complete)

@@ -18,6 +18,7 @@ VERBS = {
     "submit": "hand the runs of a sweep to Slurm, and return at once",
     "status": "what became of every run of a study: waiting, running, done, failed and why",
     "retry": "submit to Slurm what is missing of a study",
+    "forget": "remove runs that are not wanted any more",
     "combine": "average the logits of finished systems, without retraining",
     "evaluate": "score a trained run on another fold, split or corpus",
     "predict": "label wav files with a trained run",

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     if len(words) != 1:
         raise InputError(f"expected one study, got {words or 'none'}. Usage: {USAGE}")
     output = choice(given["format"], "format", ("table", "json"))
-    asked = _states(given["state"])
+    asked = states_of(given["state"], USAGE)
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     found = entries(study_dir)
     counts = Counter(entry.state for entry in found)
@@ -70,14 +70,19 @@ def run(arguments: Sequence[str]) -> int:
     return int(counts["failed"] + counts["unreadable"] > 0)
 
 
-def _states(value: str | None) -> tuple[State, ...] | None:
+def states_of(value: str | None, usage: str) -> tuple[State, ...] | None:
+    """The states that `state=` names, in a fixed order; None where it is not given.
+
+    Raises:
+        InputError: one of them is none.
+    """
     if value is None or value == "all":
         return STATES if value else None
     asked = value.split(",")
     if strange := [name for name in asked if name not in STATES]:
         raise InputError(
             f"state={value}: {strange[0]!r} is no state; expected all, or some of "
-            f"{', '.join(STATES)}. Usage: {USAGE}"
+            f"{', '.join(STATES)}. Usage: {usage}"
         )
     return tuple(state for state in STATES if state in asked)
 

@@ -27,14 +27,14 @@ _MULTIRUN = ("-m", "--multirun")
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
     from sermm.cli.arguments import parse_own
-    from sermm.configuration.verbs import RunConfig, SubmitConfig
+    from sermm.configuration.verbs import RunConfig, SubmitConfig, as_typed
     from sermm.runs.folder import make_folder
     from sermm.runs.plans import write_plan
     from sermm.sweeps.expansion import expand
     from sermm.sweeps.slurm.settings import SlurmSettings
     from sermm.sweeps.slurm.submit import submit, write
 
-    words = [a for a in arguments if a not in _MULTIRUN]
+    words = as_typed([a for a in arguments if a not in _MULTIRUN])
     known = dict.fromkeys(["submit", *SubmitConfig.model_fields], None)
     odd, own, task = parse_own(words, known, USAGE)
     if odd:

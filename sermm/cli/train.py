@@ -30,8 +30,7 @@ from sermm.configuration.compose import (
     first_of_sweep,
     is_sweep,
 )
-from sermm.configuration.verbs import RunConfig
-from sermm.configuration.words import readable
+from sermm.configuration.verbs import RunConfig, as_typed
 from sermm.core.errors import InputError
 from sermm.core.failures import TRACEBACK
 from sermm.runs.folder import make_folder
@@ -39,7 +38,7 @@ from sermm.runs.folder import make_folder
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
-    arguments = readable(arguments)
+    arguments = as_typed(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):

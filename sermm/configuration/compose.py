@@ -19,9 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.groups import ModelConfig
 from sermm.configuration.papers import with_papers
-from sermm.configuration.schema import near
 from sermm.configuration.words import at_home, readable
-from sermm.core.errors import InputError
+from sermm.core.damage import damaged
+from sermm.core.errors import InputError, near
 
 # Hydra 1.4 behaves in one way only, and warns of being told which.
 BASE: Any = {"version_base": "1.3"} if version("hydra-core").startswith("1.3.") else {}
@@ -204,12 +204,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         # A few lines of aliases to aliases stand for billions of values.
         if any(isinstance(one, yaml.AliasEvent) for one in yaml.parse(text, _PARSER)):
             raise InputError(f"{path} holds YAML aliases, which no run writes; it is not read")
-        return _as_mapping(OmegaConf.to_container(OmegaConf.create(text)))
-    except OSError as error:
+        found = OmegaConf.to_container(OmegaConf.create(text))
+    except FileNotFoundError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; is this a run folder?") from error
-    except (UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is damaged ({reason}); train the run again") from error
+    except InputError:
+        raise
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(found, dict):
+        raise damaged(path, f"it holds a {type(found).__name__}, expected a mapping")
+    return _as_mapping(found)
 
 
 def _as_mapping(container: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pydantic import PrivateAttr
 
 from sermm.configuration.compose import as_yaml, compose, read_yaml, resolved
 from sermm.configuration.schema import Record
+from sermm.core.damage import damaged
+from sermm.core.errors import InputError
 
 OneConfig = TypeVar("OneConfig", bound="Composed")
 
@@ -63,7 +65,13 @@ class Composed(Record):
         Raises:
             InputError: there is no such file, or it is damaged.
         """
-        return cls.read(read_yaml(path), str(path))
+        found = read_yaml(path)
+        try:
+            return cls.read(found)
+        except InputError as error:
+            first, *more = str(error).split("; ")
+            rest = f", and {len(more)} more" if more else ""
+            raise damaged(path, f"{first}{rest}" if found else "it is empty") from error
 
     @property
     def plain(self) -> Mapping[str, Any]:

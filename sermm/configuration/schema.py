@@ -1,13 +1,12 @@
 """What every record of the configuration is: frozen, of known keys, its values checked once."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, near
 
 Item = TypeVar("Item")
 OneRecord = TypeVar("OneRecord", bound="Record")
@@ -118,12 +117,6 @@ def _expected(error: ErrorDetails) -> str:
 def _is_alternative(part: str) -> bool:
     """Whether a part of a place names an alternative of a union, not a key."""
     return "[" in part or part in {"int", "float", "str", "bool", "none", "constrained-int"}
-
-
-def near(name: str, known: Sequence[str]) -> str:
-    """What comes near a name that is not known; all that are, where nothing does."""
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
-    return f"close to it: {', '.join(close)}" if close else f"known are {', '.join(sorted(known))}"
 
 
 def known_keys(kind: type[Record], path: Sequence[str]) -> list[str]:

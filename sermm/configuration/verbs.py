@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator
 
@@ -33,7 +33,9 @@ from sermm.configuration.schema import (
     Word,
     is_number,
 )
-from sermm.core.errors import InputError
+from sermm.configuration.words import as_text, readable
+from sermm.core.errors import InputError, near
+from sermm.core.names import study_folder
 from sermm.core.records import Level
 from sermm.units.aligned import LEVELS
 
@@ -266,8 +268,12 @@ class RunConfig(WorkConfig):
 
     @property
     def study_dir(self) -> Path:
-        """The folder of its study."""
-        return Path(self.runs_dir) / self.study
+        """The folder of its study.
+
+        Raises:
+            InputError: the study's name cannot be that of a folder in `runs_dir`.
+        """
+        return study_folder(self.runs_dir, self.study)
 
     @property
     def title(self) -> str:
@@ -276,6 +282,22 @@ class RunConfig(WorkConfig):
             f"{self.model.name} on {self.data.name}, {self.protocol.name} fold {self.fold}, "
             f"seed {self.seed}"
         )
+
+
+_TEXT: Final = frozenset(
+    name
+    for name, field in RunConfig.model_fields.items()
+    if str in (field.annotation, *get_args(field.annotation))
+)
+
+
+def as_typed(words: Sequence[str]) -> list[str]:
+    """The words of `sermm train` as Hydra can read them: `study=3.10` is 3.10, and not 3.1.
+
+    Raises:
+        InputError: a word cannot be read.
+    """
+    return as_text(readable(words), _TEXT)
 
 
 class EvaluateConfig(CorpusConfig):
@@ -295,7 +317,9 @@ class EvaluateConfig(CorpusConfig):
             InputError: a key or a value is wrong.
         """
         asked = cls.of(words).plain
-        groups = {word.lstrip("+").split("=", 1)[0].split(".", 1)[0] for word in words}
+        groups = {word.lstrip("+~").split("=", 1)[0].split(".", 1)[0] for word in words}
+        for name in groups - set(asked):
+            raise InputError(f"{name}: there is no such key; {near(name, asked)}")
         return run.changed({key: asked[key] for key in groups})
 
 

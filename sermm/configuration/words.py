@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +50,26 @@ def readable(words: Sequence[str]) -> list[str]:
             for word in words
         ]
     )
+
+
+def as_text(words: Sequence[str], keys: Collection[str]) -> list[str]:
+    """Readable words in which the values of some keys are text, be they like numbers.
+
+    Args:
+        words: that Hydra can read.
+        keys: whose values are text; a sweep over several is too: `study=3.10,3.11`.
+    """
+    return [_as_text(word) if word.split("=", 1)[0] in keys else word for word in words]
+
+
+def _as_text(word: str) -> str:
+    key, _, value = word.partition("=")
+    if set("[](){}'\"") & set(value):
+        return word
+    parser = OverridesParser.create()
+    found = {one: _parsed(f"{key}={one}", parser) for one in value.split(",")}
+    numbers = {one for one, o in found.items() if o and isinstance(o.value(), int | float)}
+    return f"{key}={','.join(repr(one) if one in numbers else one for one in value.split(','))}"
 
 
 def _set_whole(given: Sequence[str]) -> list[str]:

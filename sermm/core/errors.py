@@ -1,5 +1,7 @@
 """The one error for bad input; the command line prints it without a traceback and exits with 2."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, get_args
 
 # The exit status of what was interrupted, as a shell gives it after Ctrl-C.
@@ -29,3 +31,10 @@ def expect_one_of(key: str, value: object, words: Any) -> None:
     """
     if value not in get_args(words):
         raise InputError(f"{key}={value}: expected {', '.join(get_args(words))}")
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What comes near a name that is not known; all that are, where nothing does."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    return f"close to it: {', '.join(close)}" if close else f"known are {', '.join(names)}"

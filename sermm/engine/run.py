@@ -29,7 +29,7 @@ from sermm.engine.training.task import prepare
 from sermm.engine.training.teacher import with_teacher
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, forget_note, job_id, write_note
+from sermm.runs.plans import Note, job_id, write_note
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import await_ready, preflight, say_ready
 from sermm.runs.stopping import following, stoppable
@@ -153,11 +153,13 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
         InputError: the configuration or the corpus is wrong, or has changed since the run was made.
     """
     study = config.study_dir
+    key: str | None = None
     try:
         refuse_arguments(config)
         loaded, fold = corpus_and_fold(config)
         config = with_teacher(config, loaded.protocol.classes, fold)
-        folder = RunFolder(study / run_key(config), job_id(overrides))
+        key = run_key(config)
+        folder = RunFolder(study / key, job_id(overrides))
         result = folder.result
         if result is not None:
             refuse_other_corpus(result, fold, folder)
@@ -167,12 +169,9 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
         # A sweep over protocols asks all of them for the same folds; that is no failure.
         left_out = isinstance(error, NoSuchFoldError)
         first_line = str(error).partition("\n")[0]
-        write_note(study, overrides, Note(error=first_line, left_out=left_out))
+        write_note(study, overrides, Note(error=first_line, left_out=left_out, begun=key))
         raise
-    if result is None:
-        forget_note(study, overrides)
-    else:
-        write_note(study, overrides, Note(key=result.key))
+    write_note(study, overrides, Note(begun=key) if result is None else Note(key=result.key))
     return PlacedRun(config, loaded, fold, folder, result)
 
 

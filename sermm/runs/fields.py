@@ -10,6 +10,7 @@ one that nobody declared is ignored, so that a file with more in it can still be
 a dataclass is put together once and kept: a study has tens of thousands of files.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
@@ -72,8 +73,12 @@ def _scalar(kind: Any) -> _Reader:
         # not isinstance: JSON's true is no number
         if type(value) not in kinds:
             raise _wrong(name, value, kind.__name__)
-        # JSON may hold 74 for 74.0
-        return value if convert is None else convert(value)
+        if convert is None:
+            return value
+        # JSON may hold 74 for 74.0; Python reads NaN and 1e999 too, which nobody writes
+        if not abs(value) <= sys.float_info.max:
+            raise _wrong(name, value, "a finite number")
+        return convert(value)
 
     return read
 

@@ -13,15 +13,22 @@ takes part is read (`finished_runs`) and chosen (`fitting`, or `only` where one 
 """
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.runs.folder import RunFolder
-from sermm.runs.layout import CONFIG, is_run
+from sermm.runs.layout import MARKS, is_run
 from sermm.runs.result import Result
-from sermm.runs.studies import find_study, known_studies, run_folders
+from sermm.runs.studies import (
+    find_study,
+    is_folder,
+    known_studies,
+    places,
+    run_folders,
+    title,
+)
 from sermm.runs.systems import FinishedRun, R, by_table, labels
 
 # What the runs of a system are told apart by.
@@ -56,10 +63,10 @@ def named(word: str, runs_dir: Path) -> Named:
     Raises:
         InputError: there is no such thing, or several runs have such a key.
     """
-    for folder in (runs_dir / word, Path(word)):
+    for folder in places(word, runs_dir):
         if is_run(folder):
             return Named(word, folder, None)
-        if word and folder.is_dir():
+        if is_folder(folder):
             return Named(word, folder, "")
     study, colon, wanted = word.partition(":")
     if colon:
@@ -82,21 +89,52 @@ def find_run(word: str, runs_dir: Path) -> Path:
     found = named(word, runs_dir)
     if found.wanted is None:
         return found.folder
-    runs = [run for run in finished_runs(found.folder) if run.result.parts is None]
+    runs = [run for run in finished_runs(found) if run.result.parts is None]
     return only(runs, found).folder
 
 
-def finished_runs(study: Path) -> list[FinishedRun]:
+def finished_runs(named: Named, place: Mapping[str, object] | None = None) -> list[FinishedRun]:
     """The finished runs of a study, by folder name.
 
+    A damaged one that is surely another than what is meant does not matter.
+
+    Args:
+        named: the study, and what of it is meant.
+        place: corpus, protocol, fold and seed, where these are known already.
+
     Raises:
-        InputError: one of them is damaged, or of a newer format.
+        InputError: one that may be meant is damaged, or of a newer format.
     """
-    found = {folder: RunFolder(folder).result for folder in run_folders(study)}
-    return [FinishedRun(folder, result) for folder, result in found.items() if result is not None]
+    runs: list[FinishedRun] = []
+    errors: dict[Path, InputError] = {}
+    for folder in run_folders(named.folder):
+        try:
+            result = RunFolder(folder).result
+        except InputError as error:
+            errors[folder] = error
+            continue
+        if result is not None:
+            runs.append(FinishedRun(folder, result))
+    models = {run.result.model for run in runs}
+    for folder, damage in errors.items():
+        if _may_be_meant(title(folder), named.wanted or "", place or {}, models):
+            raise damage
+    return runs
 
 
-def fitting(runs: Sequence[R], wanted: str) -> list[R]:
+def _may_be_meant(
+    told: Mapping[str, str], wanted: str, place: Mapping[str, object], models: Collection[str]
+) -> bool:
+    """Whether a run that cannot be read may be the one: its configuration tells what it is."""
+    pairs, words = parted(wanted)
+    asked = {name: str(value) for name, value in {**place, **pairs}.items() if name in told}
+    if any(told[name] != value for name, value in asked.items()):
+        return False
+    name = " ".join(word for word in words if "=" not in word)
+    return name not in models or told.get("model", name) == name
+
+
+def fitting(runs: Sequence[R], wanted: str, twins: bool = False) -> list[R]:
     """Those of the runs of a study that are meant; without a model, all but the floors.
 
     A row that is named as the report prints it is that row, even if others are of its model too.
@@ -104,15 +142,16 @@ def fitting(runs: Sequence[R], wanted: str) -> list[R]:
     Args:
         runs: of one study.
         wanted: `MODEL KEY=VALUE ...`, either part may be absent.
+        twins: let a run be there twice.
 
     Raises:
         InputError: a run is there twice.
     """
-    pairs, words = _parted(wanted)
+    pairs, words = parted(wanted)
     place = {name: value for name, value in pairs.items() if name in PLACE}
     row = " ".join(word for word in words if word.split("=", 1)[0] not in place)
     found: list[R] = []
-    for systems in by_table(runs).values():
+    for systems in by_table(runs, twins).values():
         names = labels(systems)
         same = [system for system in systems if names[system] == row]
         same = same or [s for s, (first, *_) in systems.items() if _fits(first.result, row)]
@@ -147,9 +186,10 @@ def only(runs: Sequence[FinishedRun], found: Named, common: str = "") -> Finishe
 def _by_key(word: str, runs_dir: Path) -> Path:
     """The run folder whose key begins so: KEY, STUDY/KEY, or a path that ends so."""
     above, _, key = word.rpartition("/")
-    studies = {runs_dir / above, Path(above)} if above else set(known_studies(runs_dir))
-    pattern = f"{glob.escape(key)}*/{CONFIG}"
-    found = sorted({p.parent for study in studies if key for p in study.glob(pattern)})
+    studies = places(above, runs_dir) if above else known_studies(runs_dir)
+    patterns = [f"{glob.escape(key)}*/{mark}" for mark in MARKS] if key else []
+    there = [study for study in studies if is_folder(study)]
+    found = sorted({p.parent for study in there for one in patterns for p in study.glob(one)})
     if len(found) == 1:
         return found[0]
     if found:
@@ -161,7 +201,7 @@ def _by_key(word: str, runs_dir: Path) -> Path:
     )
 
 
-def _parted(wanted: str) -> tuple[dict[str, str], list[str]]:
+def parted(wanted: str) -> tuple[dict[str, str], list[str]]:
     """The pairs among the words, and all words."""
     words = wanted.split()
     return dict(word.split("=", 1) for word in words if "=" in word), words
@@ -169,7 +209,7 @@ def _parted(wanted: str) -> tuple[dict[str, str], list[str]]:
 
 def _fits(result: Result, row: str) -> bool:
     """Whether a run is of the model or variant, and has the settings, of a row's words."""
-    pairs, words = _parted(row)
+    pairs, words = parted(row)
     name = " ".join(word for word in words if "=" not in word)
     settings = {key: str(value) for key, value in result.settings.items()}
     if name not in ("", result.model, result.variant) or (not name and result.floor):

@@ -12,10 +12,12 @@ A lock keeps a second process out (`sermm.runs.lock`).
 import shutil
 import threading
 import traceback
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sermm.core.damage import damaged
 from sermm.core.errors import InputError
 from sermm.core.files import place, whole_file, write_text
 from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
@@ -25,6 +27,8 @@ from sermm.runs.slurm_job import READY, current_job
 from sermm.runs.status import Reported, State, Status, standing
 
 HEARTBEAT_S = 30.0
+# What a folder is called while it is deleted; hidden, so that it is no run any more.
+FORGOTTEN = ".forgotten-"
 BY_SIGNAL = "stopped by a signal; run it again to resume"
 
 
@@ -76,9 +80,7 @@ class RunFolder:
         try:
             return Result.read(self.path)
         except FileNotFoundError as error:
-            raise InputError(
-                f"{self.path} is finished, and has no {RESULT}; remove the folder and run it again"
-            ) from error
+            raise damaged(self.path / RESULT, "the run is finished, and it is not there") from error
 
     def finished(self) -> Result:
         """The result.
@@ -165,6 +167,22 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (METRICS, PREDICTIONS, RESULT, STATUS, READY):
             (self.path / name).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Removes the folder: gone for all who look at once, as it is renamed before it is deleted.
+
+        Raises:
+            RunBusyError: it is running, or another process is at it.
+            InputError: it is a link, and what it points to is not of this study.
+        """
+        if self.path.is_symlink():
+            raise InputError(f"{self.path} is a link to a folder elsewhere; remove it by hand")
+        with self._locked():
+            if standing(self.path).state == "running":
+                raise RunBusyError(f"{self.path} is running; stop it first")
+            hidden = self.path.with_name(f"{FORGOTTEN}{self.path.name}-{uuid.uuid4().hex[:8]}")
+            self.path.rename(hidden)
+        shutil.rmtree(hidden)
 
     def remove(self) -> bool:
         """Removes the folder with all that is in it, unless another process works in it.

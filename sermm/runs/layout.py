@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sermm.core.damage import damaged
 from sermm.core.errors import InputError
 from sermm.core.files import read_json
 
@@ -53,10 +54,10 @@ def read_object(path: Path) -> dict[str, Any]:
         found = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {type(error).__name__}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
     if not isinstance(found, dict):
-        raise InputError(f"{path} holds a {type(found).__name__}, expected an object")
+        raise damaged(path, f"it holds a {type(found).__name__}, expected an object")
     refuse_newer(found, str(path))
     return found
 
@@ -98,4 +99,8 @@ def is_run(folder: Path) -> bool:
     The configuration is written first and the status next, so either will do; a folder of a study
     has neither.
     """
-    return any((folder / name).is_file() for name in MARKS)
+    try:
+        return any((folder / name).is_file() for name in MARKS)
+    except OSError:
+        # no such name can be
+        return False

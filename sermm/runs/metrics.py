@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sermm.core.damage import in_words
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
 from sermm.runs.layout import METRICS
@@ -67,8 +68,8 @@ def read_epochs(folder: Path) -> list[Epoch]:
         return []
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
-            f"cannot read {path}: {error}; remove the file to report without the curve of this "
-            "run, or the run's folder to train it again"
+            f"cannot read {path}: {in_words(error)}; remove the file to report without the curve "
+            "of this run, or the run's folder to train it again"
         ) from error
     return [found[number] for number in sorted(found)]
 

@@ -2,19 +2,24 @@
 
 `runs/<study>/.sweeps/<id>.json` holds the words of every run of one sweep, written once when it
 starts. A run notes in its `status.json` which job it was (`job`), so that nothing has to be
-composed to know which are left; `logs/` beside it holds what jobs print, `notes/` what became of
-those that got no run folder of their own: found finished under other words, or refused.
+composed to know which are left; `logs/` beside it holds what jobs print, `notes/` which run a job
+has made or found finished, or why it was refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from sermm.core.damage import in_words
 from sermm.core.digest import digest
+from sermm.core.errors import InputError
 from sermm.core.files import read_json, write_json
+from sermm.runs.fields import record
 
 FOLDER = ".sweeps"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,35 +59,119 @@ def write_plan(study_dir: Path, jobs: Sequence[PlannedJob]) -> Path:
     return path
 
 
-def read_plans(study_dir: Path) -> tuple[PlannedJob, ...]:
-    """Every job that sweeps of the study have been asked for, each once, oldest sweep first."""
-    files = sorted((study_dir / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+@dataclass(frozen=True)
+class Plans:
+    """What the sweeps of a study have been asked for.
+
+    Attributes:
+        jobs: each once, oldest sweep first.
+        damaged: files that cannot be read, and why; what they asked for is not among the jobs.
+    """
+
+    jobs: tuple[PlannedJob, ...]
+    damaged: dict[Path, str]
+
+    @property
+    def experiments(self) -> frozenset[str]:
+        """The first parts of the experiments among the words: `zhao2022` of `zhao2022/table2`."""
+        words = {word.lstrip("+") for job in self.jobs for word in job.words}
+        named = (word.partition("=")[2] for word in words if word.startswith("experiment="))
+        return frozenset(name.partition("/")[0] for name in named)
+
+
+@dataclass(frozen=True)
+class _File:
+    """The fields of a file: the words of each job."""
+
+    jobs: list[list[str]]
+
+
+def read_plans(study_dir: Path) -> Plans:
+    """Every job that sweeps of the study have been asked for."""
     found: dict[str, PlannedJob] = {}
-    for path in files:
-        for words in read_json(path)["jobs"]:
+    damaged: dict[Path, str] = {}
+    for path in _plan_files(study_dir):
+        try:
+            jobs = _read(path, _File).jobs
+        except InputError as error:
+            damaged[path] = str(error)
+            continue
+        for words in jobs:
             job = PlannedJob(tuple(words))
             found.setdefault(job.id, job)
-    return tuple(found.values())
+    return Plans(tuple(found.values()), damaged)
+
+
+def forget_jobs(study_dir: Path, ids: Collection[str]) -> None:
+    """Takes jobs out of the plans of a study, with their logs and notes.
+
+    The sweep's own command plans them again.
+
+    Args:
+        study_dir: of the study.
+        ids: of the jobs.
+    """
+    for path in _plan_files(study_dir):
+        with suppress(InputError):
+            jobs = _read(path, _File).jobs
+            kept = [words for words in jobs if job_id(words) not in ids]
+            if not kept:
+                path.unlink()
+            elif len(kept) < len(jobs):
+                write_json(path, {"jobs": kept})
+    for one in ids:
+        _note_path(study_dir, one).unlink(missing_ok=True)
+        _log_path(study_dir, one).unlink(missing_ok=True)
+
+
+def _plan_files(study_dir: Path) -> list[Path]:
+    """Oldest first."""
+    files = (study_dir / FOLDER).glob("[!.]*.json")
+    return sorted(files, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    """A record out of a file beside the runs.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is damaged.
+    """
+    try:
+        return record(kind, read_json(path), path.name)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is damaged: {in_words(error)}; remove it, the sweep's own command writes it "
+            "anew"
+        ) from error
 
 
 def log_path(study_dir: Path, job: PlannedJob) -> Path:
     """Where the job's output goes: by its id, as there is a log before there is a run folder."""
-    return study_dir / FOLDER / "logs" / f"{job.id}.log"
+    return _log_path(study_dir, job.id)
+
+
+def _log_path(study_dir: Path, job: str) -> Path:
+    return study_dir / FOLDER / "logs" / f"{job}.log"
 
 
 @dataclass(frozen=True)
 class Note:
-    """What became of a job without a run folder of its own.
+    """What became of a job, as far as no status of a run says it.
 
     Attributes:
         key: of the finished run that it found; None if there was none.
         error: why it was refused; empty if it was not.
         left_out: it asked for a fold that its protocol does not have.
+        begun: the key of its own run, whose status may have been lost since.
     """
 
     key: str | None = None
     error: str = ""
     left_out: bool = False
+    begun: str | None = None
 
 
 def write_note(study_dir: Path, words: Sequence[str], note: Note) -> None:
@@ -97,18 +186,51 @@ def write_note(study_dir: Path, words: Sequence[str], note: Note) -> None:
         write_json(_note_path(study_dir, job_id(words)), asdict(note))
 
 
-def forget_note(study_dir: Path, words: Sequence[str]) -> None:
-    """For a job that now has a run folder."""
-    _note_path(study_dir, job_id(words)).unlink(missing_ok=True)
+def read_note(study_dir: Path, job: str) -> Note | None:
+    """What became of the job with that id; None where nothing is known, and an error where it cannot be read."""
+    try:
+        return _read(_note_path(study_dir, job), Note)
+    except FileNotFoundError:
+        return None
+    except InputError as error:
+        return Note(error=str(error))
 
 
-def read_notes(study_dir: Path) -> dict[str, Note]:
-    """The notes of a study by job id; one that is being replaced at this moment is left out."""
-    found = {}
-    for path in (study_dir / FOLDER / "notes").glob("[!.]*.json"):
-        with suppress(FileNotFoundError):
-            found[path.stem] = Note(**read_json(path))
-    return found
+@dataclass(frozen=True)
+class Left:
+    """The planned jobs of which no run says that it is theirs.
+
+    Attributes:
+        waiting: they have not begun.
+        refused: why they are no runs.
+        lost: by their run's key, as its status cannot be read and does not say which job it was.
+    """
+
+    waiting: tuple[PlannedJob, ...]
+    refused: dict[PlannedJob, str]
+    lost: dict[str, PlannedJob]
+
+
+def left(
+    study_dir: Path, jobs: Sequence[PlannedJob], begun: Collection[str], unreadable: Collection[str]
+) -> Left:
+    """What is left of the plans of a study, each job once.
+
+    Those that found their run finished, or ask for a fold that is not there, are not left.
+
+    Args:
+        study_dir: of the study.
+        jobs: all that were planned.
+        begun: the ids of those that a run says it is.
+        unreadable: the keys of the runs that say nothing.
+    """
+    notes = {job: read_note(study_dir, job.id) for job in jobs if job.id not in begun}
+    runs = {job: note.begun for job, note in notes.items() if note is not None}
+    lost = {key: job for job, key in runs.items() if key in unreadable and key is not None}
+    rest = {job: note or Note() for job, note in notes.items() if runs.get(job) not in lost}
+    open_ones = {job: note for job, note in rest.items() if not (note.key or note.left_out)}
+    refused = {job: note.error for job, note in open_ones.items() if note.error}
+    return Left(tuple(job for job in open_ones if job not in refused), refused, lost)
 
 
 def _note_path(study_dir: Path, job: str) -> Path:

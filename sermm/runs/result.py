@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from sermm.core.damage import damaged
 from sermm.core.errors import InputError
 from sermm.core.files import write_json
 from sermm.metrics.names import METRICS
@@ -18,8 +19,10 @@ from sermm.runs.layout import FORMAT, RESULT, format_of, read_object
 
 # Format 0 did not say what a floor is; these were all there were.
 _FLOORS_OF_FORMAT_0 = ("majority", "lookup")
+# More than any protocol has; a damaged number must not make a report count for ever.
+_MOST_FOLDS = 100_000
 # What a file has only where there is such a thing.
-_ONLY_IF_THERE = ("distillation", "parts", "part_predictions", "weights")
+_ONLY_IF_THERE = ("distillation", "parts", "part_predictions", "weights", "temperatures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ class Result:
         parts: the keys of the runs that a combination is of; None for a run.
         part_predictions: digests of the predictions that it was made of.
         weights: of the parts.
+        temperatures: that the logits of the parts were divided by; None where they were not.
         format: of the file that it comes from, see `sermm.runs.layout`.
     """
 
@@ -181,6 +185,7 @@ class Result:
     parts: tuple[str, ...] | None = None
     part_predictions: tuple[str, ...] | None = None
     weights: tuple[float, ...] | None = None
+    temperatures: tuple[float, ...] | None = None
     settings: dict[str, Any]
     data: str
     protocol: str
@@ -262,11 +267,16 @@ class Result:
         if version == 0:
             found = {**found, "floor": found.get("model") in _FLOORS_OF_FORMAT_0}
         try:
-            result = record(cls, {**found, "format": version}, str(path))
+            result = record(cls, {**found, "format": version}, RESULT)
         except InputError as error:
-            raise InputError(f"{error}; the file is damaged: run it again") from error
+            raise damaged(path, str(error)) from error
         if result.headline not in METRICS:
-            raise InputError(f"{path}: headline is {result.headline!r}, not in {METRICS}")
+            raise damaged(path, f"headline is {result.headline!r}, not in {METRICS}")
+        folds = (result.fold, result.n_folds)
+        if not all(0 < n < _MOST_FOLDS for n in folds) or not 0 <= result.seed < 2**63:
+            raise damaged(
+                path, f"fold {result.fold} of {result.n_folds}, seed {result.seed} cannot be"
+            )
         return result
 
     def write(self, folder: Path) -> None:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from sermm.core.errors import InputError
+from sermm.core.damage import damaged
 from sermm.core.files import write_json
 from sermm.runs.fields import record
 from sermm.runs.layout import FORMAT, STATUS, read_object
@@ -87,12 +87,16 @@ class Status:
             InputError: the file is damaged, or of a newer format.
         """
         path = folder / STATUS
-        found = record(_File, read_object(path), str(path))
-        if found.state not in get_args(Reported):
-            raise InputError(f"{path}: state is {found.state!r}, expected {_among(Reported)}")
-        beat = _time(found.heartbeat, path)
-        if beat is None and found.state == "running":
-            raise InputError(f"{path}: it is running, and has no heartbeat")
+        given = read_object(path)
+        try:
+            found = record(_File, given, STATUS)
+            if found.state not in get_args(Reported):
+                raise ValueError(f"state is {found.state!r}, expected {_among(Reported)}")
+            beat = _time(found.heartbeat)
+            if beat is None and found.state == "running":
+                raise ValueError("it is running, and has no heartbeat")
+        except ValueError as error:
+            raise damaged(path, str(error)) from error
         return cls(**{**vars(found), "heartbeat": beat})
 
     def write(self, folder: Path) -> None:
@@ -126,6 +130,9 @@ class Status:
             return False
         try:
             os.kill(self.pid, 0)
+        except OverflowError:
+            # no process ever had that number
+            return True
         except OSError as error:
             # not permitted: there is one, of another user
             return error.errno == errno.ESRCH
@@ -164,15 +171,15 @@ def standing(folder: Path) -> Standing:
         return Standing("unreadable", str(error))
 
 
-def _time(text: str | None, path: Path) -> datetime | None:
+def _time(text: str | None) -> datetime | None:
     """With a time zone; what older files say without one is UTC."""
     if text is None:
         return None
     try:
         beat = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{path}: heartbeat is no time: {error}") from error
-    return beat if beat.tzinfo else beat.replace(tzinfo=UTC)
+        return beat.astimezone(UTC) if beat.tzinfo else beat.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"heartbeat is no time: {text!r}") from error
 
 
 def _among(kind: Any) -> str:

@@ -15,6 +15,7 @@ from sermm.runs.layout import CONFIG
 REPORT_FOLDER = "report"
 _GROUP = r"^{}:\n(?:[ \t].*\n)*?  name: *(\S+)"
 _TITLE = {
+    "data": re.compile(_GROUP.format("data"), re.MULTILINE),
     "model": re.compile(_GROUP.format("model"), re.MULTILINE),
     "protocol": re.compile(_GROUP.format("protocol"), re.MULTILINE),
     "fold": re.compile(r"^fold: *(\S+)", re.MULTILINE),
@@ -32,8 +33,8 @@ def find_study(study: str, runs_dir: Path) -> Path:
     Raises:
         InputError: there is none; the message names those that there are.
     """
-    for folder in (runs_dir / study, Path(study)):
-        if study and folder.is_dir():
+    for folder in places(study, runs_dir):
+        if is_folder(folder):
             return folder
     known = [folder.name for folder in known_studies(runs_dir)]
     raise InputError(
@@ -42,9 +43,26 @@ def find_study(study: str, runs_dir: Path) -> Path:
     )
 
 
+def places(word: str, runs_dir: Path) -> list[Path]:
+    """Where a word may name something: below `runs_dir`, which goes first, and as a path."""
+    path = Path(word)
+    if not word:
+        return []
+    inside = path.parts and not path.is_absolute() and ".." not in path.parts
+    return [runs_dir / path, path] if inside else [path]
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; what no file system takes for a name is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def known_studies(runs_dir: Path) -> list[Path]:
     """The folders of all studies, by name."""
-    return run_folders(runs_dir) if runs_dir.is_dir() else []
+    return run_folders(runs_dir) if is_folder(runs_dir) else []
 
 
 def run_folders(parent: Path) -> list[Path]:
@@ -59,7 +77,7 @@ def run_folders(parent: Path) -> list[Path]:
 
 
 def title(folder: Path) -> dict[str, str]:
-    """Model, protocol, fold and seed, as far as the run's `config.yaml` tells.
+    """Corpus, model, protocol, fold and seed, as far as the run's `config.yaml` tells.
 
     Args:
         folder: of the run, in whatever state.
@@ -67,7 +85,9 @@ def title(folder: Path) -> dict[str, str]:
     Returns:
         By these names; those that the file does not tell are not there.
     """
-    config = folder / CONFIG
-    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
+    try:
+        text = (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
     found = {name: pattern.search(text) for name, pattern in _TITLE.items()}
     return {name: match[1] for name, match in found.items() if match}

@@ -27,11 +27,12 @@ R = TypeVar("R", bound=FinishedRun)
 Systems = dict[str, list[R]]
 
 
-def by_table(runs: Sequence[R]) -> dict[tuple[str, ...], Systems[R]]:
+def by_table(runs: Sequence[R], twins: bool = False) -> dict[tuple[str, ...], Systems[R]]:
     """Runs by table (corpus, protocol, classes), then by system; both in a stable order.
 
     Args:
         runs: finished, of one study.
+        twins: let two runs be of one system, seed and fold.
 
     Returns:
         Systems by table; the runs of each by seed, then by fold.
@@ -46,7 +47,8 @@ def by_table(runs: Sequence[R]) -> dict[tuple[str, ...], Systems[R]]:
     for systems in grouped.values():
         for same in systems.values():
             same.sort(key=lambda run: (run.result.seed, run.result.fold))
-            _refuse_twins(same)
+            if not twins:
+                _refuse_twins(same)
     return dict(sorted(grouped.items()))
 
 
@@ -57,7 +59,7 @@ def _refuse_twins(runs: Sequence[FinishedRun]) -> None:
         if place in seen:
             raise InputError(
                 f"{seen[place].folder} and {run.folder} are both {run.result.model}, seed "
-                f"{place[0]}, fold {place[1]}; remove one of them"
+                f"{place[0]}, fold {place[1]}; remove one of them: `sermm forget {run.folder}`"
             )
         seen[place] = run
 

@@ -3,6 +3,7 @@
 `combine` in an experiment's YAML says which models; `sermm combine` makes the same by hand.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sermm.core.records import Problem
 from sermm.engine.combination.choice import Choice, matched
 from sermm.engine.combination.combine import combine
 from sermm.engine.combination.parts import Plan, read_part
+from sermm.engine.combination.validation import on_validation, warning
 from sermm.runs.result import Result
 
 
@@ -45,4 +47,8 @@ def combine_sweep(
     plans = [
         Plan.checked([read_part(f) for f in group], [1.0] * len(group), name) for group in groups
     ]
+    for plan in plans:
+        validation = on_validation(plan)
+        if validation is not None and (said := warning(plan, validation)):
+            print(f"{name}: {said}", file=sys.stderr)
     return [combine(plan, study_dir) for plan in plans], lonely

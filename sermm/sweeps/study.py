@@ -8,14 +8,15 @@ while hundreds of runs write.
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sermm.core.errors import InputError
 from sermm.runs.layout import CONFIG
 from sermm.runs.metrics import progress
-from sermm.runs.plans import PlannedJob, log_path, read_notes, read_plans
+from sermm.runs.plans import Note, PlannedJob, left, log_path, read_note, read_plans
 from sermm.runs.result import Result
 from sermm.runs.status import State, standing
 from sermm.runs.studies import run_folders, title
@@ -77,22 +78,22 @@ class Details:
 def entries(study_dir: Path) -> list[Entry]:
     """Every run folder by name, then the planned jobs that have none, oldest plan first.
 
-    Of each run only the status is read, so this is quick for thousands; see `details`.
+    Of each run only the status is read, so this is quick for thousands; see `details`. A plan that
+    cannot be read is unreadable like a run.
     """
-    planned = {job.id: job for job in read_plans(study_dir)}
-    notes = read_notes(study_dir)
+    plans = read_plans(study_dir)
+    planned = {job.id: job for job in plans.jobs}
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(lambda folder: _entry(folder, planned), run_folders(study_dir)))
-    begun = {entry.job for entry in found}
-    rest = {job: notes.get(job.id) for job in planned.values() if job not in begun}
-    waiting = [Entry("waiting", job=job) for job, note in rest.items() if note is None]
-    # Those that found their run finished, or ask for a fold that is not there, are no runs.
-    refused = [
-        Entry("failed", note.error, job=job)
-        for job, note in rest.items()
-        if note is not None and note.error and not note.left_out
+    begun = {entry.job.id for entry in found if entry.job}
+    unreadable = {entry.name for entry in found if entry.state == "unreadable"}
+    rest = left(study_dir, plans.jobs, begun, unreadable)
+    return [
+        *(replace(one, job=one.job or rest.lost.get(one.name)) for one in found),
+        *(Entry("unreadable", why, folder=path) for path, why in plans.damaged.items()),
+        *(Entry("failed", why, job=job) for job, why in rest.refused.items()),
+        *(Entry("waiting", job=job) for job in rest.waiting),
     ]
-    return [*found, *refused, *waiting]
 
 
 def missing(study_dir: Path) -> list[PlannedJob]:
@@ -108,20 +109,34 @@ def missing_and_running(study_dir: Path) -> tuple[list[PlannedJob], list[Planned
     """As `missing`, and the planned jobs that run.
 
     Both from one look at the study: between two looks a run may begin or end.
+
+    Raises:
+        InputError: a plan cannot be read, and so is not known.
     """
+    plans = read_plans(study_dir)
+    for why in plans.damaged.values():
+        raise InputError(why)
     by_state: dict[str, set[PlannedJob | None]] = {"finished": set(), "running": set()}
     for entry in entries(study_dir):
         if entry.state in by_state:
             by_state[entry.state].add(entry.job)
-    notes = read_notes(study_dir)
-    settled = {name for name, note in notes.items() if note.key or note.left_out}
-    left = [
+    open_ones = [
         job
-        for job in read_plans(study_dir)
-        if job not in by_state["finished"] and job.id not in settled
+        for job in plans.jobs
+        if job not in by_state["finished"] and not _settled(read_note(study_dir, job.id))
     ]
-    running = [job for job in left if job in by_state["running"]]
-    return [job for job in left if job not in by_state["running"]], running
+    running = [job for job in open_ones if job in by_state["running"]]
+    return [job for job in open_ones if job not in by_state["running"]], running
+
+
+def _settled(note: Note | None) -> bool:
+    """Whether nothing is to be done for a job that has not finished by itself."""
+    return note is not None and bool(note.key or note.left_out)
+
+
+def told(entry: Entry) -> dict[str, str]:
+    """Model, protocol, fold and seed, as far as its configuration or its words tell."""
+    return _words(entry.job) if entry.folder is None else title(entry.folder)
 
 
 def details(entry: Entry, study_dir: Path) -> Details:
@@ -130,10 +145,10 @@ def details(entry: Entry, study_dir: Path) -> Details:
     log = log if log and log.is_file() else None
     folder = entry.folder
     if folder is None:
-        return Details(_words(entry.job), None, None, None, None, log)
+        return Details(told(entry), None, None, None, None, log)
     epoch, val_ua = progress(folder)
     return Details(
-        _or_none(lambda: title(folder)) or {},
+        told(entry),
         _or_none(lambda: _written(folder / CONFIG)),
         epoch,
         val_ua,

@@ -25,7 +25,7 @@ from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, PlannedJob, log_path, read_notes, write_note, write_plan
+from sermm.runs.plans import Note, PlannedJob, log_path, read_note, write_note, write_plan
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
 from sermm.sweeps.board import Board
@@ -177,7 +177,7 @@ class Sweep:
         if busy:
             self.fail(f"{planned.title}: {job.end}; another process has its folder; log: {job.log}")
             return None
-        note = read_notes(config.study_dir).get(planned.folder.job or "")
+        note = read_note(config.study_dir, planned.folder.job or "")
         if planned.folder.state is None and note is not None and note.error:
             # Refused before there was anything of it.
             self.fail(f"{planned.title}: {note.error}; log: {job.log}")
@@ -211,7 +211,7 @@ class Sweep:
             self._combine()
             for study in () if self.searches else sorted(self._studies):
                 try:
-                    print(table_text(build(study, allow_missing=True)))
+                    print(table_text(build(study)))
                 except InputError as error:
                     print(f"no table: {error}", file=sys.stderr)
         for name in self._elsewhere:

@@ -52,13 +52,10 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
         entity: in its place; None: the runs' own.
 
     Raises:
-        InputError: the study has no run.
+        InputError: the study has no run, or none whose configuration can be read.
     """
-    folders = sorted(path.parent for path in study_dir.glob(f"*/{CONFIG}"))
-    if not folders:
-        raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
-    to_wandb = (f for f in folders if TRACKER in (f / CONFIG).read_text(encoding="utf-8"))
-    config = RunConfig.load(next(to_wandb, folders[0]) / CONFIG)
+    configs = _configs(study_dir)
+    config = next((one for one in configs if one.logger.target == TRACKER), configs[0])
     own = config.logger if config.logger.target == TRACKER else Component(TRACKER, {})
     return Project(
         config.study,
@@ -66,6 +63,29 @@ def project_of(study_dir: Path, project: str | None, entity: str | None) -> Proj
         entity or own.given("entity"),
         tuple(config.protocol.given("classes")),
     )
+
+
+def _configs(study_dir: Path) -> list[RunConfig]:
+    """Of the first run that was told to W&B, and of the first of all; at least one.
+
+    A study may have thousands, and any of them may be damaged.
+    """
+    paths = sorted(study_dir.glob(f"*/{CONFIG}"))
+    if not paths:
+        raise InputError(f"{study_dir} has no run folder, so there is nothing to show of it")
+    found: list[RunConfig] = []
+    errors: list[InputError] = []
+    for path in paths:
+        try:
+            if not found or TRACKER in path.read_text(encoding="utf-8"):
+                found.append(RunConfig.load(path))
+        except (OSError, ValueError) as error:
+            errors.append(InputError(str(error)))
+        if found and found[-1].logger.target == TRACKER:
+            break
+    if not found:
+        raise errors[0]
+    return found
 
 
 def tell(report: Report, study_dir: Path, where: Project) -> None:

@@ -101,9 +101,15 @@ def test_nothing_in_common_is_refused(runs_dir, a_result):
         (["first", "second"], "study= must say"),
         (["first", "second", "study=new", "weights=a,b"], "numbers divided by commas"),
         (["first", "second", "study=new", "weights=1"], "2 numbers above 0"),
+        (["first", "second", "study=../new"], "a study is one folder, and its name has no /"),
+        (["first", "second", "study=new", "scale=hot"], "scale must be raw or calibrated"),
+        (["first", "second", "study=new", "scale=calibrated"], "no validation part"),
         (["first", "second", "study=new", "name=lookup"], "cannot name"),
         (["first", "second", "study=new", "format=xml"], "table or json"),
-        (["first", "second", "study=new", "weigths=1,1"], "known are study, name, weights"),
+        (
+            ["first", "second", "study=new", "weigths=1,1"],
+            "unknown key weigths: close to it: weights",
+        ),
     ],
 )
 def test_wrong_use(runs_dir, arguments, says):

@@ -54,26 +54,43 @@ def test_a_repository_keeps_the_results_and_the_pictures_that_are_named(runs_dir
     assert {"index.html", "tables.md"} < {path.name for path in there.iterdir()}
 
 
-def test_missing_runs_need_permission(runs_dir, capsys):
+def test_what_is_missing_is_said_and_the_rest_reported(runs_dir, tmp_path, capsys):
     (runs_dir / "tiny" / "key2").mkdir()
-    with pytest.raises(InputError, match=r"key2: no status.json"):
-        run(["tiny", f"runs_dir={runs_dir}"])
-    assert run(["tiny", f"runs_dir={runs_dir}", "allow_missing=true"]) == 0
-    assert (
-        "key2: no status.json, result.json, predictions.csv: half-written"
-        in capsys.readouterr().out
-    )
+    page = tmp_path / "page.md"
+    page.write_text("<!-- sermm report tiny -->\n<!-- end -->\n")
+    words = ["tiny", f"runs_dir={runs_dir}", f"insert={page}", f"keep={tmp_path / 'kept'}"]
+    assert run(words) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("INCOMPLETE STUDY tiny:\n\nkey2: no status.json, result.json")
+    assert "75.0" in printed.out
+    assert f"`sermm forget {runs_dir / 'tiny'} state=failed`" in printed.err
+    # Into the pages of others it goes only if that is what is wanted.
+    assert "insert=, keep= left undone" in printed.err
+    assert "speech_only" not in page.read_text()
+    assert not (tmp_path / "kept").exists()
+    assert run([*words, "allow_missing=true"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("INCOMPLETE STUDY tiny:")
+    assert printed.err == ""
+    assert "speech_only" in page.read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["tiny", "alow_missing=true"], "known are allow_missing, format, to, insert, wandb"),
+        (["tiny", "alow_missing=true"], "unknown key alow_missing: close to it: allow_missing"),
         (["tiny", "format=xml"], "table or json"),
         (["tiny", "allow_missing=yes"], "true or false"),
         ([], "expected one study"),
         (["tiny", "demo"], "expected one study"),
         (["tiny", "pictures=[curves-speech_only]"], "keep=FOLDER"),
+        (["tiny", "format=json", "format=table"], "format is given twice, 'json' and 'table'"),
+        (["tiny", "insert=no.md"], r"insert=no.md: No such file .* sermm report tiny -->"),
+        (["tiny", f"to={__file__}"], "is a file, expected a folder"),
+        (["tiny", f"keep={__file__}"], "is a file, expected a folder"),
+        (["x" * 300], "no study 'xxx"),
+        (["a\0b"], "no study"),
+        ([""], "no study ''"),
         (["tiny", "keep=kept", "pictures=[x]"], "no x; it has confusion-speech_only"),
         (["other"], r"no study 'other' .*\(tiny\)"),
     ],

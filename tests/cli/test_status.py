@@ -136,7 +136,7 @@ def test_json_is_json_and_nothing_else(runs_dir, capsys, monkeypatch):
         (["other"], r"no study 'other' .*\(first study\)"),
         (["first study", "state=done"], "'done' is no state; expected all, or some of failed"),
         (["first study", "format=xml"], "table or json"),
-        (["first study", "states=all"], "known are state, format, runs_dir"),
+        (["first study", "states=all"], "unknown key states: close to it: state"),
     ],
 )
 def test_wrong_use(runs_dir, arguments, says):

@@ -64,7 +64,7 @@ def test_a_file_with_a_format_says_whether_it_is_a_floor(tmp_path, a_result):
     a_result(model="majority").write(tmp_path)
     assert not Result.read(tmp_path).floor
     rewrite(tmp_path, drop=("floor",))
-    with pytest.raises(InputError, match=r"result.json has no floor; .*run it again"):
+    with pytest.raises(InputError, match=r"result.json has no floor; .*sermm forget"):
         Result.read(tmp_path)
 
 

@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_unreadable_and_says_why(tmp_path):
     assert RunFolder(tmp_path).reason == "not started"
     (tmp_path / "status.json").write_text("{")
     assert standing(tmp_path).state == RunFolder(tmp_path).state == "unreadable"
-    assert "status.json: JSONDecodeError" in RunFolder(tmp_path).reason
+    assert "status.json is damaged: it is no JSON from line 1 on" in RunFolder(tmp_path).reason
 
 
 def test_what_is_written_is_read_back(tmp_path):

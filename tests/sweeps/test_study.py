@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sermm.core.errors import InputError
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import (
     Note,
     PlannedJob,
-    forget_note,
     log_path,
     write_note,
     write_plan,
@@ -121,8 +121,8 @@ def test_a_process_that_is_gone_from_this_host_is_interrupted_at_once(study):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "JSONDecodeError"),
-        ("[]", "status.json holds a list, expected an object"),
+        ("{", "status.json is damaged: it is no JSON from line 1 on"),
+        ("[]", "it holds a list, expected an object"),
         ("{}", "status.json has no state"),
         ('{"state": "finished", "pid": "7"}', "status.json: pid is '7', of the wrong type"),
         ('{"state": "finished", "heartbeat": "noon"}', "heartbeat is no time"),
@@ -136,6 +136,38 @@ def test_a_damaged_status_is_unreadable_and_says_why(study, text, says):
     (study / "a" / "status.json").write_text(text)
     assert only(study).state == "unreadable"
     assert says in only(study).reason
+
+
+def test_a_run_whose_status_is_lost_counts_once(study):
+    write_plan(study, [job(1), job(2)])
+    for number, error in ((1, ""), (2, "status.json is damaged")):
+        folder = put(study, f"key{number}", state="failed", job=job(number).id)
+        write_note(study, job(number).words, Note(begun=folder.name, error=error))
+        (folder / "status.json").write_text("")
+    assert [(e.state, e.job) for e in entries(study)] == [
+        ("unreadable", job(1)),
+        ("unreadable", job(2)),
+    ]
+    assert missing(study) == [job(1), job(2)]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"jobs": 3}', '{"jobs": [[1]]}', "{"])
+def test_plans_and_notes_that_are_damaged_are_told(study, text):
+    write_plan(study, [job(1)])
+    damaged = study / ".sweeps" / "0.json"
+    damaged.write_text(text)
+    (entry, waiting) = entries(study)
+    assert (entry.state, entry.name, waiting.state) == ("unreadable", "0.json", "waiting")
+    assert f"{damaged} is damaged: " in entry.reason
+    assert "remove it, the sweep's own command writes it anew" in entry.reason
+    assert as_json(entry, study)["state"] == "unreadable"
+    with pytest.raises(InputError, match="is damaged"):
+        missing(study)
+    damaged.unlink()
+    write_note(study, job(1).words, Note())
+    next((study / ".sweeps" / "notes").iterdir()).write_text(text)
+    # An object with other fields may be of a newer sermm.
+    assert text.startswith('{"') or "is damaged: " in only(study).reason
 
 
 def test_reports_and_hidden_folders_are_no_runs(study):
@@ -226,7 +258,7 @@ def test_jobs_without_a_folder_of_their_own_are_told_by_their_notes(study):
     ]
     # What was refused may be submitted again when its cause is gone; the others are settled.
     assert missing(study) == jobs[2:]
-    forget_note(study, jobs[2].words)
+    write_note(study, jobs[2].words, Note(begun="key of a folder that is not there yet"))
     assert [e.state for e in entries(study)] == ["finished", "waiting", "waiting"]
 
 

@@ -46,6 +46,7 @@ def config(plan: Plan, study: str) -> dict[str, Any]:
             {"study": p.folder.resolve().parent.name, "key": p.result.key, "weight": weight}
             for p, weight in zip(plan.parts, plan.weights, strict=True)
         ],
+        **({} if plan.scale == "raw" else {"scale": plan.scale}),
     }
 
 
@@ -71,6 +72,7 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
         parts=tuple(result.key for result in results),
         part_predictions=tuple(part.digest for part in plan.parts),
         weights=plan.weights,
+        temperatures=plan.temperatures,
         settings=_settings(plan),
         **shared,
         leaky=any(result.leaky for result in results),
@@ -107,13 +109,15 @@ def _settings(plan: Plan) -> dict[str, str]:
         for key, value in part.result.settings.items()
     }
     names = "+".join(part.result.model for part in plan.parts)
-    return {"parts": names, "weights": _weights(plan), **own}
+    scale = {} if plan.scale == "raw" else {"scale": plan.scale}
+    return {"parts": names, "weights": _weights(plan), **scale, **own}
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:
     """How it was made, then what its parts have to say, each once."""
     names = " and ".join(part.result.model for part in plan.parts)
-    made = f"average of the logits of {names}, weights {_weights(plan)}, not trained further"
+    scale = "" if plan.scale == "raw" else ", each divided by a temperature fitted on validation"
+    made = f"average of the logits of {names}{scale}, weights {_weights(plan)}, not trained further"
     notes = [note for part in plan.parts for note in part.result.notes]
     return tuple(dict.fromkeys([made, *notes]))
 
@@ -124,11 +128,11 @@ def _text_source(results: Sequence[Result]) -> str | None:
 
 
 def _variant(plan: Plan) -> str:
-    """The name in tables of papers; those weigh their systems alike.
+    """The name in tables of papers; those weigh their systems alike, and take logits as they are.
 
-    So a combination with weights of its own is no paper's, and goes by its own name.
+    So a combination with weights or a scale of its own is no paper's, and goes by its own name.
     """
-    if len(set(plan.weights)) > 1:
+    if len(set(plan.weights)) > 1 or plan.scale != "raw":
         return plan.name
     return combined([part.result.variant for part in plan.parts])
 

@@ -99,7 +99,7 @@ def teacher_folder(word: str, config: RunConfig) -> Path:
     }
     here = [
         run
-        for run in finished_runs(found.folder)
+        for run in finished_runs(found, place)
         if all(getattr(run.result, name) == value for name, value in place.items())
     ]
     # One that had a teacher is meant only if it is said.

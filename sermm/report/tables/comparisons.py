@@ -45,6 +45,23 @@ class Pair:
         return None if row is None else self.measure.ours(row, self.cell.pair)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Which papers stand beside runs on another corpus than theirs: those that were asked for.
+
+    Attributes:
+        experiments: that the study's sweeps were, `zhao2022` for the tables of Zhao 2022.
+        all: every paper that has a figure for one of the systems.
+    """
+
+    experiments: frozenset[str] = frozenset()
+    all: bool = False
+
+    def names(self, source: str) -> bool:
+        """Whether a paper was asked for."""
+        return self.all or source.lower().replace(" ", "") in self.experiments
+
+
 @dataclass(frozen=True, eq=False)
 class Side:
     """All systems under one protocol on one corpus.
@@ -59,6 +76,11 @@ class Side:
     leaky: bool
     systems: Systems[Run]
     rows: Sequence[Row]
+    asked: Asked
+
+    def shows(self, source: str, data: str) -> bool:
+        """Whether figures of a paper may stand beside its rows: the corpus is theirs, or asked."""
+        return self.data == data or self.asked.names(source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +105,7 @@ class Comparison:
 
     @property
     def tells(self) -> bool:
-        """Whether it is worth a place: on the paper's corpus, or with every system of the table.
+        """Whether it is worth a place: on the paper's corpus, or where it was asked for.
 
         On another corpus only the layout is compared, which a table half empty does not show. A
         table that names a twin is compared under its own protocol and that one only.
@@ -91,8 +113,10 @@ class Comparison:
         paper = self.paper
         if paper.twin and self.side.protocol not in (paper.protocol, paper.twin):
             return False
+        if not self.side.shows(paper.source, paper.data):
+            return False
         lacking = (pair.cell.system is not None and pair.ours is None for pair in self.pairs)
-        return self.same_data or not any(lacking)
+        return self.same_data or self.side.asked.all or not any(lacking)
 
     def difference(self, pair: Pair) -> float | None:
         """Ours less the paper's in our unit; None without ours, or where it says nothing."""

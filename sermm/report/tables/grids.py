@@ -120,7 +120,8 @@ def _main(table: Table) -> Grid:
     """Mean and pooled scores with the headline's interval, and what papers state of the systems."""
 
     def cells(r: Row) -> list[str]:
-        found = [str(r.n_runs)]
+        lacks = f" of {r.n_expected}" if r.n_runs < r.n_expected else ""
+        found = [f"{r.n_runs}{lacks}"]
         for metric in ("ua", "wa"):
             found += [f"{percent(r.mean[metric])} ± {percent(r.sd[metric])}"]
             found += [percent(r.pooled[metric])]

@@ -6,11 +6,12 @@ and range are kept, as there are too few runs for more. What papers print by epo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
+from sermm.core.errors import InputError
 from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
 from sermm.runs.metrics import Epoch, read_epochs
@@ -50,12 +51,14 @@ class LearningCurves:
         by_name: curves by name ("val/wa") and epoch; what no run has is not there, nor a value that
             is not finite.
         papers: what papers print by epoch for the system.
+        damaged: why runs are not in them, one sentence each.
     """
 
     row: Row
     metric: str
     by_name: dict[str, Curve]
     papers: tuple[PaperCurve, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def drawable(self) -> bool:
@@ -67,22 +70,31 @@ class LearningCurves:
         return self.by_name.get(f"{part}/{name}", {})
 
 
-def learning_curves(row: Row, runs: Sequence[Run]) -> LearningCurves:
+def learning_curves(
+    row: Row, runs: Sequence[Run], shows: Callable[[str, str], bool]
+) -> LearningCurves:
     """The curves of one system; runs without epochs (combinations, floors) have none.
 
     Args:
         row: of the system.
         runs: of the system; their `metrics.csv` is read here, and only for systems that are shown.
-
-    Raises:
-        InputError: a run's figures by epoch cannot be read.
+            One that cannot be read costs the curve of its run, not the report.
+        shows: whether figures of a paper (source, corpus) may stand beside.
     """
     first = runs[0].result
-    papers = tuple(dict.fromkeys(PaperCurve.of(found) for found in first.curves))
-    by_name = _curves([_values(read_epochs(run.folder)) for run in runs])
+    known = dict.fromkeys(PaperCurve.of(found) for found in first.curves)
+    papers = tuple(paper for paper in known if shows(paper.source, paper.data))
+    readable, damaged = [], []
+    for run in runs:
+        try:
+            readable.append(_values(read_epochs(run.folder)))
+        except InputError as error:
+            damaged.append(f"not in the learning curves: {error}")
+    by_name = _curves(readable)
     wanted = [*(paper.metric for paper in papers), first.headline, *METRICS]
-    known = [name for name in wanted if any(f"{part}/{name}" in by_name for part in PARTS)]
-    return LearningCurves(row, next(iter(known), wanted[0]), by_name, papers)
+    there = [name for name in wanted if any(f"{part}/{name}" in by_name for part in PARTS)]
+    metric = next(iter(there), wanted[0])
+    return LearningCurves(row, metric, by_name, papers, tuple(damaged))
 
 
 def _values(epochs: Sequence[Epoch]) -> _Values:

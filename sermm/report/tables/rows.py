@@ -49,6 +49,7 @@ class Row:
     Attributes:
         label: the model's name, with the settings that tell it from its namesakes.
         floor: it is a floor, not a system.
+        n_expected: how many runs all folds of these seeds are.
         seeds: the random seeds that were run.
         n_folds: the number of folds that were run.
         mean: mean over the runs (folds x seeds).
@@ -69,6 +70,7 @@ class Row:
     label: str
     floor: bool
     n_runs: int
+    n_expected: int
     seeds: tuple[int, ...]
     n_folds: int
     mean: dict[str, float]
@@ -98,6 +100,7 @@ def row(label: str, runs: Sequence[Run]) -> Row:
     results = [run.result for run in runs]
     first = results[0]
     k = len(first.classes)
+    seeds = tuple(sorted({result.seed for result in results}))
     counts = pl.concat(map(_counts, runs))
     by_fold = _tables(counts, "fold", k)[1]
     by_seed = by_fold.sum(1)
@@ -107,7 +110,8 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         label=label,
         floor=first.floor,
         n_runs=len(runs),
-        seeds=tuple(sorted({result.seed for result in results})),
+        n_expected=first.n_folds * len(seeds),
+        seeds=seeds,
         n_folds=len({result.fold for result in results}),
         mean=mean,
         sd=sd,

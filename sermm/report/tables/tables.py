@@ -1,8 +1,7 @@
 """One table for every corpus and protocol of a study, and what a reader must be warned of.
 
-`build` is what `sermm report` calls first: it reads the study, refuses one that is incomplete, and
-computes all numbers. What it returns is written by `sermm.report.output`, sent to a tracker, or
-printed as JSON (`as_json`).
+`build` is what `sermm report` calls first: it reads the study and computes all numbers. What it
+returns is written by `sermm.report.output`, sent to a tracker, or printed as JSON (`as_json`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sermm.core.errors import InputError
 from sermm.core.figures import settled
 from sermm.core.records import Problem
 from sermm.report.tables.checks import missing_runs, stamps, warnings
-from sermm.report.tables.comparisons import Comparison, Side, cell_records, comparisons
+from sermm.report.tables.comparisons import Asked, Comparison, Side, cell_records, comparisons
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
-from sermm.runs.reading.runs import Run, Study, read_study
+from sermm.runs.reading.runs import Run, read_study
 from sermm.runs.systems import Systems, by_table, labels
 
 # a picture takes a tenth of a second: a sweep over hundreds of systems shows its best ones
@@ -67,24 +65,27 @@ class Report:
     missing: tuple[str, ...]
     problems: tuple[Problem, ...]
 
+    @property
+    def complete(self) -> bool:
+        """Whether its numbers are those of the whole study."""
+        return not (self.missing or self.problems)
 
-def build(study_dir: Path, allow_missing: bool = False) -> Report:
-    """Reads a study and computes its tables.
+
+def build(study_dir: Path, papers: bool = False) -> Report:
+    """Reads a study and computes the tables of what there is; what is missing is in the report.
 
     Args:
         study_dir: folder of the study.
-        allow_missing: report what there is; what is missing is said in the report.
+        papers: show figures of papers beside runs on other corpora, too.
 
     Raises:
-        InputError: no run has finished, a fold is there twice, runs are missing and
-            `allow_missing` is false, or figures by epoch cannot be read.
+        InputError: no run has finished, or a fold is there twice.
     """
     study = read_study(study_dir)
     grouped = by_table(study.runs)
     missing = tuple(line for systems in grouped.values() for line in missing_runs(systems))
-    if (missing or study.problems) and not allow_missing:
-        raise InputError(_refusal(study, missing))
-    sides = {place: _side(systems) for place, systems in grouped.items()}
+    asked = Asked(study.experiments, papers)
+    sides = {place: _side(systems, asked) for place, systems in grouped.items()}
     tables = tuple(
         _table(side, [sides[other] for other in sides if _only_protocols_differ(place, other)])
         for place, side in sides.items()
@@ -97,17 +98,7 @@ def _only_protocols_differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool
     return one[0] == other[0] and one[1] != other[1] and one[2:] == other[2:]
 
 
-def _refusal(study: Study, missing: Sequence[str]) -> str:
-    lines = [*missing, *(f"{problem.where}: {problem.what}" for problem in study.problems)]
-    return (
-        f"study {study.folder} is incomplete:\n"
-        + "\n".join(f"  {line}" for line in lines)
-        + "\nRun the sweep again (finished runs are skipped), remove the folders that are not "
-        "wanted, or say allow_missing=true"
-    )
-
-
-def _side(systems: Systems[Run]) -> Side:
+def _side(systems: Systems[Run], asked: Asked) -> Side:
     """The systems of one table with their rows, best first, floors last.
 
     Best by the mean of the protocol's headline, or of UA where a row has no such metric.
@@ -116,7 +107,8 @@ def _side(systems: Systems[Run]) -> Side:
     rows = [row(names[system], runs) for system, runs in systems.items()]
     first = next(iter(systems.values()))[0].result
     rows.sort(key=lambda r: (r.floor, -settled(r.mean.get(first.headline, r.mean["ua"])), r.label))
-    return Side(first.data, first.protocol, first.protocol_notes, first.leaky, systems, rows)
+    place = (first.data, first.protocol, first.protocol_notes, first.leaky)
+    return Side(*place, systems, rows, asked)
 
 
 def _table(side: Side, others: Sequence[Side]) -> Table:
@@ -128,6 +120,9 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
     """
     systems, rows = side.systems, side.rows
     first = next(iter(systems.values()))[0].result
+    # those of other systems are not read
+    curves = {r.system: learning_curves(r, systems[r.system], side.shows) for r in _shown(rows)}
+    damaged = [line for of_row in curves.values() for line in of_row.damaged]
     return Table(
         data=first.data,
         protocol=first.protocol,
@@ -137,10 +132,9 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
         classes=tuple(first.classes),
         rows=tuple(rows),
         stamps=tuple(stamps(first.leaky, rows)),
-        warnings=tuple(warnings(systems, rows)),
+        warnings=(*warnings(systems, rows), *damaged),
         papers=comparisons(side, others),
-        # those of other systems are not read
-        curves={r.system: learning_curves(r, systems[r.system]) for r in _shown(rows)},
+        curves=curves,
     )
 
 

@@ -4,12 +4,12 @@ By polars, lazily: a report of thousands of runs needs a few columns of one spli
 values are text; who needs numbers converts them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from sermm.core.errors import InputError
+from sermm.core.damage import damaged
 from sermm.runs.layout import PREDICTIONS
 from sermm.runs.predictions import Row, columns_of
 
@@ -34,6 +34,12 @@ def read_predictions(
             is no row.
     """
     path = folder / PREDICTIONS
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise damaged(path, error) from error
     # scanned, so that what is not wanted is not built
     scan = pl.scan_csv(path, infer_schema=False)
     if split is not None:
@@ -41,10 +47,10 @@ def read_predictions(
     try:
         rows = (scan if columns is None else scan.select(columns)).collect()
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+        raise damaged(path, error) from error
     needed = columns_of(classes) if columns is None else ()
-    if absent := sorted(set(needed) - set(rows.columns)):
-        raise InputError(f"{path} has no column {', '.join(absent)}")
+    if absent := [name for name in needed if name not in rows.columns]:
+        raise damaged(path, f"it has no column {', '.join(absent)}")
     _refuse_damaged(rows, classes, path, split)
     return rows
 
@@ -53,13 +59,35 @@ def _refuse_damaged(
     rows: pl.DataFrame, classes: Sequence[str], path: Path, split: str | None
 ) -> None:
     if rows.is_empty():
-        raise InputError(f"{path} has no {f'{split} row' if split else 'row'}")
+        raise damaged(path, f"it has no {f'{split} row' if split else 'row'}")
     ids = rows["utterance_id"]
     if ids.n_unique() != len(rows):
-        raise InputError(f"{path} names {ids.filter(ids.is_duplicated())[0]} twice")
+        raise damaged(path, f"it names {ids.filter(ids.is_duplicated())[0]} twice")
     for name in ("label", "predicted"):
         if strange := set(rows[name].unique()) - set(classes):
-            raise InputError(f"{path}: {name} holds {strange}, classes are {list(classes)}")
+            known = ", ".join(classes)
+            raise damaged(path, f"{name} holds {_listed(strange)}, the classes are {known}")
+
+
+def refuse_incomplete(found: int, expected: int, folder: Path) -> None:
+    """A file that was cut at the end of a line looks whole: only the result tells.
+
+    Args:
+        found: test rows of the predictions.
+        expected: utterances of the test part, as the result has them.
+        folder: of the run.
+
+    Raises:
+        InputError: they differ.
+    """
+    if found != expected:
+        raise damaged(
+            folder / PREDICTIONS, f"it has {found} test rows, the test part {expected} utterances"
+        )
+
+
+def _listed(values: Iterable[str | None]) -> str:
+    return ", ".join(sorted("nothing" if value is None else repr(value) for value in values))
 
 
 def as_rows(predictions: pl.DataFrame) -> list[Row]:

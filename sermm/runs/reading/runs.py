@@ -6,7 +6,7 @@ all results. A folder that cannot be read is a `Problem` and not an error: one o
 keep the others from being reported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,11 +18,12 @@ import polars as pl
 from sermm.core.errors import InputError
 from sermm.core.records import Problem
 from sermm.runs.layout import PREDICTIONS, RESULT, STATUS
+from sermm.runs.plans import Plans, left, read_plans
 from sermm.runs.reading.paper_curves import PaperCurve
 from sermm.runs.reading.papers import PaperTable
-from sermm.runs.reading.predictions import read_predictions
+from sermm.runs.reading.predictions import read_predictions, refuse_incomplete
 from sermm.runs.result import Result
-from sermm.runs.status import standing
+from sermm.runs.status import State, standing
 from sermm.runs.studies import run_folders, title
 from sermm.runs.systems import FinishedRun
 
@@ -61,13 +62,15 @@ class Study:
 
     Attributes:
         runs: the finished ones, by folder name.
-        problems: every other one; `kind` is its state, or "unreadable".
+        problems: every other one, planned ones too; `kind` is its state, or "unreadable".
+        experiments: that its sweeps were asked for, see `Plans.experiments`.
     """
 
     name: str
     folder: Path
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
+    experiments: frozenset[str]
 
 
 def read_study(folder: Path) -> Study:
@@ -82,19 +85,50 @@ def read_study(folder: Path) -> Study:
     Raises:
         InputError: no run has finished.
     """
+    folders = run_folders(folder)
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(partial(_read_run, held={}), run_folders(folder)))
-    runs = tuple(one for one in found if isinstance(one, Run))
-    problems = tuple(one for one in found if isinstance(one, Problem))
+        found = list(pool.map(partial(_read_run, held={}), folders))
+    runs = tuple(one for one, _ in found if isinstance(one, Run))
+    jobs = {path.name: job for path, (_, job) in zip(folders, found, strict=True)}
+    plans = read_plans(folder)
+    unread = (one for one, _ in found if isinstance(one, Problem))
+    problems = (*unread, *_planned(folder, plans, jobs))
     if not runs:
         why = "\n".join(f"  {p.where}: {p.what}" for p in problems) or "  it has no run folders"
         raise InputError(f"study {folder} has no finished run:\n{why}")
-    return Study(folder.resolve().name, folder, runs, problems)
+    return Study(folder.resolve().name, folder, runs, problems, plans.experiments)
 
 
-def _read_run(folder: Path, held: _Held) -> Run | Problem:
+def _planned(folder: Path, plans: Plans, jobs: Mapping[str, str | None]) -> Iterator[Problem]:
+    """The runs that sweeps were asked for, and that have no folder.
+
+    Those that wait are counted and not listed: a sweep that has just begun may have thousands.
+
+    Args:
+        folder: of the study.
+        plans: of the study.
+        jobs: which planned job each run was, by its key.
+    """
+    for path, why in plans.damaged.items():
+        yield Problem(path.name, why, "unreadable")
+    silent = {key for key, job in jobs.items() if job is None}
+    rest = left(folder, plans.jobs, {job for job in jobs.values() if job}, silent)
+    for job, why in rest.refused.items():
+        yield Problem(" ".join(job.words), f"failed: {why}", "failed")
+    if rest.waiting:
+        n = len(rest.waiting)
+        what = f"{n:,} planned run{' has' if n == 1 else 's have'} not begun"
+        yield Problem(folder.resolve().name, f"{what}; sermm status lists what waits", "waiting")
+
+
+def _read_run(folder: Path, held: _Held) -> tuple[Run | Problem, str | None]:
+    """One folder, and which planned job it was."""
+    state, reason, status = standing(folder)
+    return _read(folder, state, reason, held), None if status is None else status.job
+
+
+def _read(folder: Path, state: State, reason: str, held: _Held) -> Run | Problem:
     """One folder; `held` is shared by all threads, and a result put into it twice does no harm."""
-    state, reason, _ = standing(folder)
     if state == "unreadable":
         return Problem(_describe(folder), _half_written(folder) or reason, state)
     if state != "finished":
@@ -109,7 +143,7 @@ def _read_run(folder: Path, held: _Held) -> Run | Problem:
 
 def _half_written(folder: Path) -> str | None:
     """Which of the files of a finished run are absent; None if all are there."""
-    absent = ", ".join(name for name in _FILES if not (folder / name).is_file())
+    absent = ", ".join(name for name in _FILES if not (folder / name).exists())
     return f"no {absent}: half-written" if absent else None
 
 
@@ -142,6 +176,7 @@ def _read_tests(folder: Path, result: Result) -> tuple[pl.DataFrame, bool]:
     and parts are by act and group. Counting by all of these loses nothing that is reported.
     """
     rows = read_predictions(folder, result.classes, _COLUMNS, "test")
+    refuse_incomplete(len(rows), result.counts.test, folder)
     by_dialogue = rows["dialogue"].null_count() == 0
     counted = (
         rows.lazy()

@@ -96,7 +96,7 @@ def test_stamps_missing_runs_and_notes_are_in_all_outputs(study, system):
     system(study, "mmer", [[[2, 0], [0, 2]]] * 4, selection="test", leaky=True,
            protocol="random4_leaky", protocol_notes="Utterances dealt at random.",
            notes=["encoder trained on emotion"])  # fmt: skip
-    report = build(study, allow_missing=True)
+    report = build(study)
     write(report, study / "report")
     page = html.unescape((study / "report" / "index.html").read_text())
     for text in (page, markdown(report), table_text(report)):
@@ -104,6 +104,7 @@ def test_stamps_missing_runs_and_notes_are_in_all_outputs(study, system):
         assert "EPOCH CHOSEN ON THE TEST FOLD: mmer" in text
         assert "mmer on iemocap, random4_leaky, seed 1: no finished run for fold 5 of 5" in text
         assert "UA (unweighted accuracy) = mean over the classes of recall" in text
+        assert "4 of 5" in text
     for text in (page, markdown(report)):
         assert "mmer: encoder trained on emotion" in text
         assert "Utterances dealt at random." in text

@@ -3,7 +3,6 @@ import re
 
 import pytest
 
-from sermm.core.errors import InputError
 from sermm.report.output.page import write
 from sermm.report.output.text import markdown
 from sermm.report.tables.curve_grids import curve_grids
@@ -102,12 +101,14 @@ def test_the_papers_metric_is_drawn_or_the_headline_or_what_is_there(
         ("epoch,val/wa\n1,high\n", "could not convert string to float: 'high'"),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path, learned, text, says):
-    folder = learned(text)[0]
-    with pytest.raises(InputError, match=re.escape(str(folder / "metrics.csv"))) as error:
-        build(tmp_path)
-    assert says in str(error.value)
-    assert "remove the file to report without the curve" in str(error.value)
+def test_a_damaged_file_is_named_and_costs_no_more_than_its_curve(tmp_path, learned, text, says):
+    damaged = learned(text, LONG)[0]
+    (table,) = build(tmp_path).tables
+    (warning,) = table.warnings
+    assert f"not in the learning curves: cannot read {damaged / 'metrics.csv'}: {says}" in warning
+    assert "remove the file to report without the curve" in warning
+    (curves,) = table.curves.values()
+    assert {spread.n for spread in curves.curve("train", "wa").values()} == {1}
 
 
 def test_only_the_systems_that_are_shown_are_read(tmp_path, learned, system, monkeypatch):
@@ -191,7 +192,9 @@ def test_runs_without_a_single_epoch_leave_the_papers_figures_alone(tmp_path, le
 def test_another_protocol_and_another_corpus_are_said(tmp_path, learned):
     learned(LONG, curves=[printed(protocol="bian2024_actual")])
     learned(LONG, curves=[printed()], data="demo", system="other")
-    demo, iemocap = (curve_grids(table)[0] for table in build(tmp_path).tables)
+    # On another corpus it stands only where it was asked for.
+    assert [len(curve_grids(table)) for table in build(tmp_path).tables] == [0, 1]
+    demo, iemocap = (curve_grids(table)[0] for table in build(tmp_path, papers=True).tables)
     assert demo.header[2] == "paper (iemocap)"
     assert demo.note.endswith("(iemocap, ours is demo): only the layout is compared.")
     assert iemocap.header[2] == "paper"
@@ -237,7 +240,8 @@ def test_curves_are_required_and_held_once(tmp_path, learned):
     assert len({id(run.result.curves) for run in runs}) == 1
     result = runs[0].folder / "result.json"
     result.write_text(result.read_text().replace('"curves"', '"other"'))
-    assert read_study(tmp_path).problems[0].what.startswith(f"{result} has no curves")
+    said = read_study(tmp_path).problems[0].what
+    assert said.startswith(f"{result} is damaged: result.json has no curves")
 
 
 def test_a_table_is_no_curve(tmp_path, learned, paper):

@@ -3,7 +3,9 @@ import json
 import pytest
 
 from sermm.core.errors import InputError
+from sermm.report.tables.grids import grids
 from sermm.report.tables.tables import as_json, build, summary
+from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
 
 
 def rows(report):
@@ -82,35 +84,43 @@ def test_one_dialogue_has_no_interval(tmp_path, a_run):
     assert summary(report)[0]["interval_low"] is None
 
 
-def test_missing_fold_is_refused_and_named(study):
+def test_missing_folds_and_failed_runs_are_named_and_the_others_reported(study):
     fail(study / "speech_only-system-loso4-s1-f2")
-    with pytest.raises(InputError) as refused:
-        build(study)
-    said = str(refused.value)
-    assert "speech_only on iemocap, loso4, seed 1: no finished run for fold 2 of 5" in said
-    assert "(model speech_only, fold 2, seed 1): failed: RuntimeError: out of memory" in said
-    assert "allow_missing=true" in said
+    report = build(study)
+    assert not report.complete
+    (missing,), (problem,) = report.missing, report.problems
+    assert missing == "speech_only on iemocap, loso4, seed 1: no finished run for fold 2 of 5"
+    assert problem.where.endswith("(model speech_only, fold 2, seed 1)")
+    assert problem.what == "failed: RuntimeError: out of memory"
+    row = rows(report)["speech_only"]
+    assert (row.n_runs, row.n_expected) == (4, 5)
+    runs = {cells[0]: cells[1] for cells in grids(report.tables[0])[0].rows}
+    assert runs["speech_only"] == "4 of 5"
+    assert runs["late_fusion"] == "5"
 
 
-def test_missing_fold_can_be_allowed(study):
-    fail(study / "speech_only-system-loso4-s1-f2")
-    report = build(study, allow_missing=True)
-    assert rows(report)["speech_only"].n_runs == 4
-    assert len(report.missing) == len(report.problems) == 1
-
-
-def test_a_system_that_never_finished_is_refused_too(study, a_run):
+def test_a_system_that_never_finished_is_named_too(study, a_run):
     fail(a_run(study, "single_gate", [[1, 0], [0, 1]]))
-    with pytest.raises(InputError, match="model single_gate, fold 1"):
-        build(study)
+    assert "model single_gate, fold 1" in build(study).problems[0].where
+
+
+def test_planned_runs_without_a_folder_are_missed(study):
+    jobs = [PlannedJob((f"model={name}",)) for name in ("a", "b", "c", "d")]
+    write_plan(study, jobs)
+    write_note(study, jobs[0].words, Note(error="model.system.width=x: expected a whole number"))
+    write_note(study, jobs[1].words, Note(key="found finished"))
+    refused, waiting = build(study).problems
+    assert (refused.where, refused.kind) == ("model=a", "failed")
+    assert refused.what == "failed: model.system.width=x: expected a whole number"
+    assert waiting.what.startswith("2 planned runs have not begun")
 
 
 def test_missing_fold_of_a_second_seed(study, a_run):
     a_run(study, "late_fusion", [[2, 0], [0, 2]], fold=4, seed=2, text_source="human")
-    with pytest.raises(
-        InputError, match=r"late_fusion .* seed 2: no finished run for fold 1, 2, 3, 5"
-    ):
-        build(study)
+    (line,) = build(study).missing
+    assert line == (
+        "late_fusion on iemocap, loso4, seed 2: no finished run for fold 1, 2, 3, 5 of 5"
+    )
 
 
 def test_two_protocols_never_share_a_table(study, system):
@@ -171,8 +181,7 @@ def test_the_same_fold_twice_is_refused(study, a_run):
 def test_warnings(study, system, a_run):
     system(study, "text_only", [[[2, 0], [0, 2]]] * 5, text_source="asr:base",
            git={"commit": "def456", "dirty": True}, split_digest="other", seed=2,
-           metrics={"test/ua": 0.9, "test/wa": 1.0},
-           counts={"train": 9, "val": 3, "test": 5})  # fmt: skip
+           metrics={"test/ua": 0.9, "test/wa": 1.0})  # fmt: skip
     system(study, "late_fusion", [[[2, 0], [0, 2]]] * 5, text_source="human", seed=2)
     (table,) = build(study).tables
     said = "\n".join(table.warnings)
@@ -180,9 +189,10 @@ def test_warnings(study, system, a_run):
     assert "5 of 30 runs come from code with uncommitted changes" in said
     assert "different sources: asr:base, human" in said
     assert "seed 2, fold 1: the runs were trained on 2 different splits" in said
-    assert "speech_only was run with seeds [1], other rows with [1, 2]" in said
+    assert (
+        "rows were run with different seeds: [1] speech_only; [1, 2] late_fusion; [2] text_only"
+    ) in said
     assert "majority" not in said
-    assert "(text_only, fold 1): 4 test predictions, the test fold has 5" in said
     assert "(text_only, fold 1): result.json says test/ua 0.9000, its predictions 1.0000" in said
     assert "test/wa" not in said
 

@@ -87,18 +87,18 @@ def damage_no_test(folder):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (damage_half, "JSONDecodeError"),
+        (damage_half, "result.json is damaged: it is no JSON from line "),
         (damage_field, "result.json has no seed, split_digest"),
         (damage_type, "fold is '1', of the wrong type"),
         (damage_headline, "headline is 'accuracy'"),
-        (damage_cut_predictions, "predictions.csv: "),
+        (damage_cut_predictions, "predictions.csv is damaged: "),
         (damage_column, "predicted"),
-        (damage_twice, "predictions.csv names u1_3 twice"),
+        (damage_twice, "it names u1_3 twice"),
         (damage_no_test, "no test row"),
         (lambda folder: (folder / "predictions.csv").unlink(), "no predictions.csv"),
         (lambda folder: (folder / "result.json").unlink(), "no result.json"),
         (lambda folder: (folder / "status.json").unlink(), "no status.json"),
-        (lambda folder: (folder / "status.json").write_text("[]"), "status.json holds a list"),
+        (lambda folder: (folder / "status.json").write_text("[]"), "it holds a list"),
         (lambda folder: (folder / "status.json").write_text("{}"), "status.json has no state"),
     ],
 )

@@ -1,0 +1,36 @@
+"""What is said of a file of a run folder that cannot be read: what is wrong, and the way out."""
+
+import json
+import shlex
+from pathlib import Path
+
+from sermm.core.errors import InputError
+
+
+def damaged(path: Path, reason: str | Exception) -> InputError:
+    """The error for a file of a run folder that nobody can go on with.
+
+    Args:
+        path: of the file, right in the run folder.
+        reason: what is wrong with it, or what reading it has raised.
+    """
+    if isinstance(reason, OSError) and not isinstance(reason, IsADirectoryError):
+        return InputError(f"cannot read {path}: {reason.strerror or reason}")
+    return InputError(
+        f"{path} is damaged: {reason if isinstance(reason, str) else in_words(reason)}; "
+        f"`sermm forget {shlex.quote(str(path.parent))} yes=true` removes the run, and the command "
+        "that made it makes it again"
+    )
+
+
+def in_words(error: Exception) -> str:
+    """What reading a file has raised, for people."""
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON from line {error.lineno} on" if error.doc.strip() else "it is empty"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return (str(error).splitlines() or [type(error).__name__])[0]
