@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sermm.cli.arguments import choice, flag, parse
+from sermm.configuration.arguments import choice, flag, parse
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
 

@@ -29,7 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.configuration.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import percent
 from sermm.core.names import study_folder

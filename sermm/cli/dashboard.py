@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.configuration.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 
 if TYPE_CHECKING:

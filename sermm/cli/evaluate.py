@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.cli.arguments import choice, parse_own, runs_folder
+from sermm.configuration.arguments import choice, parse_own, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import percent
 

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.configuration.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sermm.cli.arguments import choice, flag, parse
+from sermm.configuration.arguments import choice, flag, parse
 from sermm.core.errors import InputError
 from sermm.core.files import size_text
 

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.cli.arguments import choice, flag, parse, runs_folder
 from sermm.cli.status import states_of
+from sermm.configuration.arguments import choice, flag, parse, runs_folder
 from sermm.core.errors import InputError
 
 if TYPE_CHECKING:

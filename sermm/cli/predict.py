@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.cli.arguments import choice, is_file, parse, runs_folder
+from sermm.configuration.arguments import choice, is_file, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
 

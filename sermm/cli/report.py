@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.cli.arguments import choice, flag, parse, runs_folder
+from sermm.configuration.arguments import choice, flag, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.files import write_text
 

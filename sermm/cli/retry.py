@@ -18,7 +18,7 @@ USAGE = "sermm retry STUDY [time=... memory=... ...] [dry_run=true] [runs_dir=..
 
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
-    from sermm.cli.arguments import parse, runs_folder
+    from sermm.configuration.arguments import parse, runs_folder
     from sermm.configuration.verbs import SubmitConfig
     from sermm.runs.studies import find_study
     from sermm.sweeps.slurm.queue import last_settings, missing

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sermm.cli.arguments import choice, parse, runs_folder
+from sermm.configuration.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import percent
 from sermm.runs.status import STATES, State

@@ -26,7 +26,7 @@ _MULTIRUN = ("-m", "--multirun")
 
 def run(arguments: Sequence[str]) -> int:
     """Submits; returns the exit status."""
-    from sermm.cli.arguments import parse_own
+    from sermm.configuration.arguments import parse_own
     from sermm.configuration.verbs import RunConfig, SubmitConfig, as_typed
     from sermm.runs.folder import make_folder
     from sermm.runs.plans import write_plan

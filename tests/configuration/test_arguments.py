@@ -1,6 +1,6 @@
 """What of a command line is a word, a key of the verb's own, or for Hydra."""
 
-from sermm.cli.arguments import parse, parse_own, runs_folder
+from sermm.configuration.arguments import parse, parse_own, runs_folder
 
 
 def test_a_text_of_500_words_is_a_value_and_no_file(tmp_path, monkeypatch):
