@@ -187,7 +187,7 @@ def write_note(study_dir: Path, words: Sequence[str], note: Note) -> None:
 
 
 def read_note(study_dir: Path, job: str) -> Note | None:
-    """What became of the job with that id; None where nothing is known, and an error where it cannot be read."""
+    """What became of the job of that id; None if nothing is known, an error if it is damaged."""
     try:
         return _read(_note_path(study_dir, job), Note)
     except FileNotFoundError:
