@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     report, folder = write_report(study_dir, given["to"], flag(given["papers"], "papers"))
     _show(report, folder, output == "json")
     if not report.complete and not allow_missing:
-        return _incomplete(study_dir, given)
+        return _incomplete(report, study_dir, given)
     if given["insert"] is not None:
         _insert(report, Path(given["insert"]))
     if given["keep"] is not None:
@@ -102,15 +102,19 @@ def write_report(study_dir: Path, to: str | None, papers: bool = False) -> tuple
     return report, folder
 
 
-def _incomplete(study_dir: Path, given: Mapping[str, str | None]) -> int:
+def _incomplete(report: "Report", study_dir: Path, given: Mapping[str, str | None]) -> int:
     """Says what to do about runs that are missing; returns the exit status."""
+    from sermm.core.damage import forgetting
+
     held = [f"{key}=" for key in ("insert", "keep") if given[key] is not None]
     held += ["wandb="] if given["wandb"] == "true" else []
     undone = f"{', '.join(held)} left undone. " if held else ""
+    states = ",".join(sorted({problem.kind for problem in report.problems} - {"running"}))
+    remove = f"`{forgetting(study_dir)} state={states}` removes what is not wanted; "
     print(
         f"sermm report: study {study_dir} is incomplete, see above. {undone}Run the sweep again "
-        f"(finished runs are skipped); `sermm forget {study_dir} state=failed` removes what is not "
-        "wanted; allow_missing=true takes it as it is",
+        f"(finished runs are skipped); {remove if states else ''}allow_missing=true takes it as it "
+        "is",
         file=sys.stderr,
     )
     return 1

@@ -28,6 +28,8 @@ BASE: Any = {"version_base": "1.3"} if version("hydra-core").startswith("1.3.") 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What an interpolation reads of the model.
 _READ = re.compile(r"\{model\.(\w+)")
+# Of lists and mappings within each other; a configuration has seven.
+_DEEPEST = 50
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 # For what Hydra itself makes folders of, before `resolved`.
 OmegaConf.register_new_resolver("at_home", at_home, replace=True)
@@ -201,9 +203,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        # A few lines of aliases to aliases stand for billions of values.
-        if any(isinstance(one, yaml.AliasEvent) for one in yaml.parse(text, _PARSER)):
-            raise InputError(f"{path} holds YAML aliases, which no run writes; it is not read")
+        _refuse_bombs(text, path)
         found = OmegaConf.to_container(OmegaConf.create(text))
     except FileNotFoundError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; is this a run folder?") from error
@@ -214,6 +214,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise damaged(path, f"it holds a {type(found).__name__}, expected a mapping")
     return _as_mapping(found)
+
+
+def _refuse_bombs(text: str, path: Path) -> None:
+    """Refuses what takes far longer to read than it is long.
+
+    A few lines of aliases to aliases stand for billions of values, and a reader of nested lists
+    looks at all that are open, again for each.
+    """
+    depth = 0
+    for event in yaml.parse(text, _PARSER):
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(f"{path} holds YAML aliases, which no run writes; it is not read")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise damaged(path, "it is nested too deeply")
 
 
 def _as_mapping(container: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is said of a file of a run folder that cannot be read: what is wrong, and the way out."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -18,9 +19,23 @@ def damaged(path: Path, reason: str | Exception) -> InputError:
         return InputError(f"cannot read {path}: {reason.strerror or reason}")
     return InputError(
         f"{path} is damaged: {reason if isinstance(reason, str) else in_words(reason)}; "
-        f"`sermm forget {shlex.quote(str(path.parent))} yes=true` removes the run, and the command "
-        "that made it makes it again"
+        f"`{forgetting(path.parent.parent, path.parent.name)} yes=true` removes the run, and the "
+        "command that made it makes it again"
     )
+
+
+def forgetting(study: Path, key: str = "") -> str:
+    """The command that removes a run; without a key that of a study, which wants a further word.
+
+    Args:
+        study: its folder; it lies in `runs_dir`, outside of which nothing is forgotten.
+        key: of the run.
+    """
+    runs_dir = study.absolute().parent
+    words = ["sermm", "forget", f"{study.absolute().name}/{key}".rstrip("/")]
+    if runs_dir != Path(os.environ.get("SERMM_RUNS") or "runs").absolute():
+        words.append(f"runs_dir={runs_dir}")
+    return shlex.join(words)
 
 
 def in_words(error: Exception) -> str:

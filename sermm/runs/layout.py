@@ -58,6 +58,8 @@ def read_object(path: Path) -> dict[str, Any]:
         raise damaged(path, error) from error
     if not isinstance(found, dict):
         raise damaged(path, f"it holds a {type(found).__name__}, expected an object")
+    if type(version := format_of(found)) is not int:
+        raise damaged(path, f"its format is {version!r}, expected a number")
     refuse_newer(found, str(path))
     return found
 
@@ -73,10 +75,10 @@ def refuse_newer(found: Mapping[str, Any], where: str) -> None:
         where: its file, for the message.
 
     Raises:
-        InputError: it is of a newer format, or its format is no number.
+        InputError: it is.
     """
     version = format_of(found)
-    if not isinstance(version, int) or version > FORMAT:
+    if version > FORMAT:
         raise InputError(
             f"{where} was written by a newer sermm (format {version}, this one reads up to "
             f"{FORMAT}); update sermm"
@@ -87,7 +89,7 @@ def format_of(found: Mapping[str, Any]) -> Any:
     """The format that a file says it has; 0 for what says nothing.
 
     Format 0 is from before there was a number. What is there comes back as it is, be it no number:
-    `refuse_newer` judges it.
+    `read_object` judges it.
     """
     version = found.get("format")
     return 0 if version is None else version

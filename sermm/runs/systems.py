@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sermm.core.damage import forgetting
 from sermm.core.errors import InputError
 from sermm.runs.result import Result
 
@@ -59,7 +60,8 @@ def _refuse_twins(runs: Sequence[FinishedRun]) -> None:
         if place in seen:
             raise InputError(
                 f"{seen[place].folder} and {run.folder} are both {run.result.model}, seed "
-                f"{place[0]}, fold {place[1]}; remove one of them: `sermm forget {run.folder}`"
+                f"{place[0]}, fold {place[1]}; remove one of them: "
+                f"`{forgetting(run.folder.parent, run.folder.name)} yes=true`"
             )
         seen[place] = run
 

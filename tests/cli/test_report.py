@@ -63,7 +63,7 @@ def test_what_is_missing_is_said_and_the_rest_reported(runs_dir, tmp_path, capsy
     printed = capsys.readouterr()
     assert printed.out.startswith("INCOMPLETE STUDY tiny:\n\nkey2: no status.json, result.json")
     assert "75.0" in printed.out
-    assert f"`sermm forget {runs_dir / 'tiny'} state=failed`" in printed.err
+    assert f"`sermm forget tiny runs_dir={runs_dir} state=unreadable`" in printed.err
     # Into the pages of others it goes only if that is what is wanted.
     assert "insert=, keep= left undone" in printed.err
     assert "speech_only" not in page.read_text()

@@ -117,7 +117,7 @@ def test_going_on_from_it_names_the_file_and_the_way_out(damaged, capsys, reques
         assert str(runs / "s" / speech) in err
         if damage != "gone":
             assert f"{runs / run / file} is damaged: " in err
-            assert f"`sermm forget {runs / run} yes=true` removes the run" in err
+            assert f"`sermm forget {run} {here} yes=true` removes the run" in err
     # Another run of the study is found all the same.
     assert said(["predict", "s:text_only", clip, "text=glad", here], capsys)[0] == 0
     status, _, err = said(["train", *words], capsys)
