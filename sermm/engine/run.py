@@ -131,7 +131,7 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
         # What is wrong with the words is no run that failed: nothing of it has begun.
         begun = prepared or isinstance(error, RunBusyError)
         if new and not begun and folder.remove():
-            write_note(config.study_dir, overrides, Note(error=str(error)))
+            write_note(config.study_dir, overrides, Note(error=str(error).partition("\n")[0]))
         raise
     return result
 
