@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 _LOADS_IT = "torchaudio._extension.utils"
-_LIBRARIES = ("_torchaudio", "libtorchaudio")
+# In an order in which each can be loaded.
+_LIBRARIES = ("libtorchaudio", "_torchaudio")
 
 
 class _Loader(SourceFileLoader):
