@@ -45,7 +45,9 @@ def run(arguments: Sequence[str]) -> int:
         # A misspelt key or a place that cannot be written is found before anything starts.
         first = first_of_sweep(overrides)
         make_folder(RunConfig.of(first).study_dir)
-        if not flags and is_sweep("train", first):
+        # The jobs of a pool say that they are one run: nothing to look up.
+        said = any(word.startswith("hydra.mode=") for word in overrides)
+        if not (flags or said) and is_sweep("train", first):
             arguments = ["-m", *arguments]
 
     from sermm.sweeps.sweep import Sweep

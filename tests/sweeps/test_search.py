@@ -8,6 +8,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from hydra_plugins.sermm_search.search import SearchSweeper
+from sermm.configuration.compose import is_sweep
 from sermm.core.errors import InputError
 
 pytest.importorskip("optuna")
@@ -104,3 +105,10 @@ def test_the_launcher_is_hydras(monkeypatch):
     sweeper.setup(hydra_context="context", task_function="job", config=config)
     assert (sweeper.launcher, str(sweeper.folder)) == ("it", "runs/s")
     assert made == {"hydra_context": "context", "task_function": "job", "config": config}
+
+
+@pytest.mark.parametrize(
+    ("words", "many"), [(["search=optuna"], True), (["experiment=demo"], True), (["fold=2"], False)]
+)
+def test_a_search_and_an_experiment_say_themselves_that_they_are_many_runs(words, many):
+    assert is_sweep("train", words) is many
