@@ -54,7 +54,7 @@ test-lowest test-newest: test-%: $(READY)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-$*
 	$(UV) compile --quiet --resolution $(RESOLUTION) --upgrade --all-extras --group dev --no-header --no-annotate \
 		--python .venv-$*/bin/python pyproject.toml --output-file .venv-$*/requirements.txt
-	$(UV) sync --quiet --compile-bytecode --python .venv-$*/bin/python .venv-$*/requirements.txt
+	$(UV) sync --quiet --python .venv-$*/bin/python .venv-$*/requirements.txt
 	$(UV) install --quiet --python .venv-$*/bin/python --no-deps --no-build-isolation --editable .
 	OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest --numprocesses auto --dist loadfile \
 		--override-ini filterwarnings=default $(BOUNDS) $(ARGS)
