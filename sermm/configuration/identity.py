@@ -142,6 +142,12 @@ def system_key(config: RunConfig) -> str:
     return digest(kept)[:16]
 
 
+def experiment(overrides: Sequence[str]) -> str | None:
+    """The experiment that a run is of, as its words name it."""
+    words = (word.lstrip("+").partition("=") for word in overrides)
+    return next((name for key, _, name in words if key == "experiment"), None)
+
+
 def settings(overrides: Sequence[str]) -> dict[str, str]:
     """The user's own overrides, less those that say where, which fold and which seed."""
     # What the teacher is says the record, however it was named.

@@ -14,9 +14,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sermm.configuration.identity import run_key, settings
+from sermm.configuration.identity import experiment, run_key, settings
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
@@ -124,6 +124,7 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
                 say_ready(folder.path)
                 epochs = learn(task, [tracker])
                 result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
+                result = replace(result, experiment=experiment(overrides))
                 folder.finish(result)
             # Only now: what it sends may take long, and the run is finished whatever comes of it.
             tracker.finished(result, placed.loaded.reading.utterances)

@@ -71,13 +71,6 @@ class Plans:
     jobs: tuple[PlannedJob, ...]
     damaged: dict[Path, str]
 
-    @property
-    def experiments(self) -> frozenset[str]:
-        """The first parts of the experiments among the words: `zhao2022` of `zhao2022/table2`."""
-        words = {word.lstrip("+") for job in self.jobs for word in job.words}
-        named = (word.partition("=")[2] for word in words if word.startswith("experiment="))
-        return frozenset(name.partition("/")[0] for name in named)
-
 
 @dataclass(frozen=True)
 class _File:

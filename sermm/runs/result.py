@@ -22,7 +22,9 @@ _FLOORS_OF_FORMAT_0 = ("majority", "lookup")
 # More than any protocol has; a damaged number must not make a report count for ever.
 _MOST_FOLDS = 100_000
 # What a file has only where there is such a thing.
-_ONLY_IF_THERE = ("distillation", "parts", "part_predictions", "weights", "temperatures")
+_ONLY_IF_THERE = (
+    "distillation", "experiment", "parts", "part_predictions", "weights", "temperatures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Result:
         floor: it is what systems must beat, not one of them.
         variant: what it is in the terms of a paper: the model, and its streams where they vary.
         settings: the user's overrides without fold, seed and study.
+        experiment: the one that it was made for, such as `zhao2022/table2`; None: for none.
         headline: the metric that the protocol is judged by.
         balance: of the rows of the corpus (`sermm.protocols.balance`); None for older runs.
         metrics: fractions by name: `test/ua`, `val/recall_ang`; None for a class without examples.
@@ -187,6 +190,7 @@ class Result:
     weights: tuple[float, ...] | None = None
     temperatures: tuple[float, ...] | None = None
     settings: dict[str, Any]
+    experiment: str | None = None
     data: str
     protocol: str
     protocol_notes: str

@@ -74,6 +74,7 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
         weights=plan.weights,
         temperatures=plan.temperatures,
         settings=_settings(plan),
+        experiment=next((r.experiment for r in results if r.experiment), None),
         **shared,
         leaky=any(result.leaky for result in results),
         metrics=metrics(rows, results[0].classes),

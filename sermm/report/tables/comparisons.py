@@ -50,7 +50,7 @@ class Asked:
     """Which papers stand beside runs on another corpus than theirs: those that were asked for.
 
     Attributes:
-        experiments: that the study's sweeps were, `zhao2022` for the tables of Zhao 2022.
+        experiments: that runs were made for, `zhao2022/table2`.
         all: every paper that has a figure for one of the systems.
     """
 
@@ -59,7 +59,8 @@ class Asked:
 
     def names(self, source: str) -> bool:
         """Whether a paper was asked for."""
-        return self.all or source.lower().replace(" ", "") in self.experiments
+        paper = source.lower().replace(" ", "")
+        return self.all or any(name.partition("/")[0] == paper for name in self.experiments)
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,7 +84,8 @@ def build(study_dir: Path, papers: bool = False) -> Report:
     study = read_study(study_dir)
     grouped = by_table(study.runs)
     missing = tuple(line for systems in grouped.values() for line in missing_runs(systems))
-    asked = Asked(study.experiments, papers)
+    experiments = {run.result.experiment for run in study.runs} - {None}
+    asked = Asked(frozenset(map(str, experiments)), papers)
     sides = {place: _side(systems, asked) for place, systems in grouped.items()}
     tables = tuple(
         _table(side, [sides[other] for other in sides if _only_protocols_differ(place, other)])

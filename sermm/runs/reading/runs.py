@@ -63,14 +63,12 @@ class Study:
     Attributes:
         runs: the finished ones, by folder name.
         problems: every other one, planned ones too; `kind` is its state, or "unreadable".
-        experiments: that its sweeps were asked for, see `Plans.experiments`.
     """
 
     name: str
     folder: Path
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
-    experiments: frozenset[str]
 
 
 def read_study(folder: Path) -> Study:
@@ -96,7 +94,7 @@ def read_study(folder: Path) -> Study:
     if not runs:
         why = "\n".join(f"  {p.where}: {p.what}" for p in problems) or "  it has no run folders"
         raise InputError(f"study {folder} has no finished run:\n{why}")
-    return Study(folder.resolve().name, folder, runs, problems, plans.experiments)
+    return Study(folder.resolve().name, folder, runs, problems)
 
 
 def _planned(folder: Path, plans: Plans, jobs: Mapping[str, str | None]) -> Iterator[Problem]:

@@ -1,7 +1,6 @@
 from sermm.report.tables.grids import grids
 from sermm.report.tables.paper_grids import paper_grids
 from sermm.report.tables.tables import build
-from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
 
 # UA by fold 0.75, 0.75, 0.75, 0.75, 0.825 and 1, 1, 1, 1, 0.875, as in conftest
 SPEECH = [[[1, 1], [0, 2]]] * 4 + [[[9, 1], [1, 3]]]
@@ -10,13 +9,6 @@ FUSION = [[[2, 0], [0, 2]]] * 4 + [[[10, 0], [1, 3]]]
 
 def cell(column, value):
     return {"row": "F", "column": column, "system": "co F", "value": value}
-
-
-def asked_for(study, experiment):
-    """As if a sweep of the study had been an experiment of a paper."""
-    job = PlannedJob((f"experiment={experiment}",))
-    write_plan(study, [job])
-    write_note(study, job.words, Note(key="found finished"))
 
 
 def only_grid(study):
@@ -156,23 +148,20 @@ def test_on_another_corpus_only_a_whole_table_is_shown(tmp_path, variant, cells)
         variant(name, SPEECH, data="demo")
     (table,) = build(tmp_path).tables
     assert paper_grids(table) == []
-    variant(names[0], SPEECH, data="demo")
-    assert paper_grids(build(tmp_path).tables[0]) == []
-    asked_for(tmp_path, "zhao2022/table2_smoke")
+    variant(names[0], SPEECH, data="demo", experiment="zhao2022/table2_smoke")
     assert only_grid(tmp_path).title == "Zhao 2022, Table 2"
 
 
 def test_on_another_corpus_nothing_is_shown_unless_it_is_asked_for(tmp_path, variant):
-    variant("co F", SPEECH, data="demo")
-    asked_for(tmp_path, "li2025/table1_smoke")
+    variant("co F", SPEECH, data="demo", experiment="li2025/table1_smoke")
     assert paper_grids(build(tmp_path).tables[0]) == []
     (grid,) = paper_grids(build(tmp_path, papers=True).tables[0])
     assert grid.rows[0][1:4] == ("76.50 ± 3.35", "74.28", "–")
 
 
 def test_on_another_corpus_only_the_layout_is_compared(tmp_path, variant, paper):
-    asked_for(tmp_path, "zhao2022/table2_smoke")
-    variant("co F", SPEECH, data="demo", papers=[paper(cell("Coattention", 74.28))])
+    about = {"experiment": "zhao2022/table2_smoke", "data": "demo"}
+    variant("co F", SPEECH, papers=[paper(cell("Coattention", 74.28))], **about)
     grid = only_grid(tmp_path)
     assert grid.header[1:4] == ("ours", "paper (iemocap)", "difference")
     assert grid.rows[0][1:4] == ("76.50 ± 3.35", "74.28", "–")

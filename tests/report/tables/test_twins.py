@@ -8,7 +8,6 @@ from sermm.report.output.page import write
 from sermm.report.output.text import main_tables, markdown, table_text
 from sermm.report.tables.paper_grids import paper_grids
 from sermm.report.tables.tables import as_json, build
-from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
 
 # UA 0.75, 1 and 0.5
 SOME, ALL, HALF = [[1, 1], [0, 2]], [[2, 0], [0, 2]], [[1, 1], [1, 1]]
@@ -139,16 +138,14 @@ def test_other_classes_are_no_twin(tmp_path, ran):
 
 def test_on_another_corpus_the_twin_shows_what_the_leaky_side_does_not(tmp_path, ran):
     """The leaky side lacks a system, so its table is not shown there."""
-    job = PlannedJob(("experiment=zhao2022/table2_smoke",))
-    write_plan(tmp_path, [job])
-    write_note(tmp_path, job.words, Note(key="a run of other words"))
-    ran("co F", SOME, leaky=True, data="demo")
+    about = {"data": "demo", "experiment": "zhao2022/table2_smoke"}
+    ran("co F", SOME, leaky=True, **about)
     for name in ("co F", "co F+P"):
-        ran(name, ALL, data="demo")
+        ran(name, ALL, **about)
     grids = by_protocol(tmp_path)
     assert grids["rand_leaky"] == []
     assert len(grids["loso4"]) == 1
-    ran("co F+P", SOME, leaky=True, data="demo")
+    ran("co F+P", SOME, leaky=True, **about)
     grids = by_protocol(tmp_path)
     assert grids["loso4"] == []
     assert grids["rand_leaky"][0].header[1:5] == (
