@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from sermm.configuration.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
-from sermm.core.figures import percent
+from sermm.core.figures import fixed, percent
 from sermm.core.names import study_folder
 from sermm.core.records import Problem
 
@@ -151,7 +151,7 @@ def _validation(made: dict[str, Any]) -> str:
         f"{scale} {percent(ua)}{' (this)' if scale == made['scale'] else ''}"
         for scale, ua in found["scales"].items()
     )
-    at = ", ".join(f"{t:.2f}" for t in found["temperatures"])
+    at = ", ".join(fixed(t, 2) for t in found["temperatures"])
     return f"  validation UA {parts} -> {scales}; temperatures {at}"
 
 

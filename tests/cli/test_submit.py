@@ -48,7 +48,7 @@ def test_without_sbatch_nothing_is_planned_and_the_script_is_named(words, tmp_pa
         (["fold=1,2", "modle=lookup"], "modle"),
         (["somewhere"], "'somewhere' is not key=value"),
         (["pack=2", "trainer.devices=2"], "pack=2 is for runs on one device"),
-        (["time=[1"], "configuration: "),
+        (["time=[1"], "time=[1 cannot be read"),
         (["submit=nosuch"], "nosuch"),
     ],
 )

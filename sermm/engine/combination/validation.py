@@ -7,6 +7,7 @@ right or wrong, the average of raw logits can fall far below the other part.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sermm.core.figures import percent
 from sermm.engine.combination.combine import combined_rows
 from sermm.engine.combination.parts import Plan, Scale, fitted
 from sermm.engine.combination.record import metrics
@@ -51,10 +52,10 @@ def warning(plan: Plan, found: OnValidation) -> str | None:
     part = plan.parts[found.parts.index(best)].result.model
     other: Scale = "raw" if plan.scale == "calibrated" else "calibrated"
     better = found.scales[other] > ua + _ROUNDING
-    advice = f"scale={other} ({100 * found.scales[other]:.1f}), " if better else ""
+    advice = f"scale={other} ({percent(found.scales[other])}), " if better else ""
     return (
-        f"on validation the combination (UA {100 * ua:.1f}) is below its part {part} "
-        f"({100 * best:.1f}); what may be better: {advice}other weights=, {part} alone"
+        f"on validation the combination (UA {percent(ua)}) is below its part {part} "
+        f"({percent(best)}); what may be better: {advice}other weights=, {part} alone"
     )
 
 
