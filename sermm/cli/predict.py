@@ -20,9 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sermm.configuration.arguments import choice, is_file, parse, runs_folder
+from sermm.configuration.arguments import choice, parse, runs_folder
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
+from sermm.core.files import exists
 
 if TYPE_CHECKING:
     from sermm.engine.predict import Labelled
@@ -91,7 +92,7 @@ def _refuse_runs(files: Sequence[str], runs_dir: Path) -> None:
     for word in files:
         try:
             second = is_run(Path(word)) or (
-                not is_file(word) and named(word, runs_dir).folder.is_dir()
+                not exists(Path(word)) and named(word, runs_dir).folder.is_dir()
             )
         except (InputError, OSError):
             continue

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sermm.core.errors import InputError, near
+from sermm.core.files import exists
 
 KEY = re.compile(r"^[~+]{0,2}[\w./@-]*?\w=", re.ASCII)
 
@@ -48,7 +49,7 @@ def parse_own(
         raise InputError(f"unknown option {dashed[0]}. Usage: {usage}")
     words, own, others, given = [], dict(known), [], set[str]()
     for argument in arguments:
-        if not KEY.match(argument) or is_file(argument):
+        if not KEY.match(argument) or exists(Path(argument)):
             words.append(argument)
             continue
         key, value = argument.split("=", 1)
@@ -61,14 +62,6 @@ def parse_own(
         else:
             others.append(argument)
     return words, own, others
-
-
-def is_file(word: str) -> bool:
-    """Whether a word names something on disk; what is too long for a name does not."""
-    try:
-        return Path(word).exists()
-    except OSError:
-        return False
 
 
 def flag(value: str | None, key: str) -> bool:

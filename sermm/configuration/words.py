@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from sermm.core.errors import InputError
+from sermm.core.files import exists
 
 _HOME: Final = re.compile(r"~[\w.-]*(/.*)?")
 # Maps and rules that a word sets as a whole. Hydra would merge it into what is there.
@@ -99,7 +100,7 @@ def _readable(word: str, parser: OverridesParser) -> str:
     quoted = _quoted(key, value)
     if _parsed(quoted, parser) is None:
         raise InputError(f"{word} cannot be read; expected KEY=VALUE, +KEY=VALUE or ~KEY")
-    if not _GRAMMAR & set(value) or _exists(at_home(value)):
+    if not _GRAMMAR & set(value) or exists(Path(at_home(value))):
         return _quoted(key, at_home(value))
     raise InputError(
         f"{word} cannot be read: lists, mappings, quotes and sweeps must be complete, and words in "
@@ -117,10 +118,3 @@ def _parsed(word: str, parser: OverridesParser) -> Override | None:
         return parser.parse_override(word)
     except HydraException:
         return None
-
-
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).exists()
-    except (OSError, ValueError):
-        return False

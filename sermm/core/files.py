@@ -76,6 +76,22 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+# By `os.path`, as `Path` raises for what cannot be a name, or not be looked up: it is not there.
+def exists(path: Path) -> bool:
+    """Whether there is a file or a folder by this name."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def on_disk(folder: Path, name: str) -> Path:
     """`folder / name`, its parts in the Unicode form that the disk has them in.
 
@@ -85,8 +101,7 @@ def on_disk(folder: Path, name: str) -> Path:
     at = folder
     for part in PurePath(name).parts:
         forms = dict.fromkeys((part, *(unicodedata.normalize(f, part) for f in ("NFC", "NFD"))))
-        # `os.path`: what is too long for a name is not there, and no error.
-        there = (at / form for form in forms if len(forms) > 1 and os.path.exists(at / form))  # noqa: PTH110
+        there = (at / form for form in forms if len(forms) > 1 and exists(at / form))
         at = next(there, at / part)
     return at
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from sermm.core.errors import InputError
+from sermm.core.files import is_folder
 from sermm.core.records import Problem, Reading, Utterance
 from sermm.corpora.labels import Codes
-from sermm.corpora.places import SUFFIXES, is_folder
+from sermm.corpora.places import SUFFIXES
 
 Parse = Callable[[Path], Utterance | Problem | None]
 """The utterance of a file with the corpus's word for its emotion as label; None if the file is

@@ -7,11 +7,11 @@ from math import isfinite
 from pathlib import Path, PurePath
 
 from sermm.core.errors import InputError
-from sermm.core.files import on_disk
+from sermm.core.files import is_file, is_folder, on_disk
 from sermm.core.records import Act, Problem, Reading, Utterance
 from sermm.core.transcripts import composed
 from sermm.corpora.labels import Codes, OwnCodes
-from sermm.corpora.places import advice, is_file, is_folder, place
+from sermm.corpora.places import advice, place
 from sermm.corpora.tables import Row, read_table
 
 REQUIRED = ("path", "label", "speaker")

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
+from sermm.core.files import is_file, is_folder
+
 SUFFIXES: Final = (".wav", ".flac")
 # So many of the missing files are looked for elsewhere, in so many folders at most.
 _SAMPLE: Final = 20
@@ -13,22 +15,6 @@ _FOLDERS: Final = 50
 def place(given: str | Path | int | None) -> Path | None:
     """A path from the configuration, where a folder's name may be a number: data.root=2024."""
     return None if given is None else Path(str(given))
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; what cannot be a name, or not be looked up, is none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; what cannot be a name, or not be looked up, is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def advice(cells: Sequence[str], root: Path, table: Path) -> str:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sermm.core.errors import InputError
+from sermm.core.files import is_folder
 from sermm.runs.folder import RunFolder
 from sermm.runs.layout import MARKS, is_run
 from sermm.runs.result import Result
 from sermm.runs.studies import (
     find_study,
-    is_folder,
     known_studies,
     places,
     run_folders,

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from sermm.core.errors import InputError
+from sermm.core.files import is_folder
 from sermm.runs.layout import CONFIG
 
 REPORT_FOLDER = "report"
@@ -50,14 +51,6 @@ def places(word: str, runs_dir: Path) -> list[Path]:
         return []
     inside = path.parts and not path.is_absolute() and ".." not in path.parts
     return [runs_dir / path, path] if inside else [path]
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; what no file system takes for a name is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def known_studies(runs_dir: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sermm.core.errors import InputError
+from sermm.core.files import is_file, is_folder
 from sermm.core.records import Level, Problem, Reading, Span, Utterance
 from sermm.corpora.iemocap.alignment import read_alignment
 from sermm.corpora.iemocap.counts import IEMOCAP_COUNTS, Counts, compared
@@ -25,7 +26,6 @@ from sermm.corpora.iemocap.layout import (
     session_of,
     speaker_of,
 )
-from sermm.corpora.places import is_file, is_folder
 
 _LISTED: Final = 20
 _WAY_OUT: Final = "set data.root=FOLDER or the variable SERMM_IEMOCAP"
