@@ -1,7 +1,7 @@
 """Classes that the configuration names: by their dotted path, with the arguments they get."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
@@ -50,7 +50,7 @@ class Component:
     def as_plain(self) -> dict[str, Any]:
         """As it stands in YAML."""
         partial = {PARTIAL: True} if self.partial else {}
-        arguments = {key: _as_plain(one) for key, one in self.arguments.items()}
+        arguments = _with_each(self.arguments, Component.as_plain)
         return {TARGET: self.target, **partial, **arguments}
 
     def __str__(self) -> str:
@@ -123,7 +123,7 @@ class Component:
             InputError: it takes no such argument or lacks one, or its constructor refuses one.
         """
         self.refuse_unknown()
-        given = {key: _made(one) for key, one in self.arguments.items()} | more
+        given = _with_each(self.arguments, lambda inside: inside.make()) | more
         if self.partial and not more:
             return partial(self.object, **given)
         try:
@@ -197,18 +197,10 @@ def _inside(value: Any) -> Any:
     return [_inside(one) for one in value] if isinstance(value, list) else value
 
 
-def _made(value: Any) -> Any:
-    """With all that is inside it made, and lists and mappings of its own."""
+def _with_each(value: Any, made: Callable[[Component], Any]) -> Any:
+    """A value, in lists and mappings of its own, with what is made of each component in it."""
     if isinstance(value, Component):
-        return value.make()
+        return made(value)
     if isinstance(value, Mapping):
-        return {key: _made(one) for key, one in value.items()}
-    return [_made(one) for one in value] if isinstance(value, list) else value
-
-
-def _as_plain(value: Any) -> Any:
-    if isinstance(value, Component):
-        return value.as_plain()
-    if isinstance(value, Mapping):
-        return {key: _as_plain(one) for key, one in value.items()}
-    return [_as_plain(one) for one in value] if isinstance(value, list) else value
+        return {key: _with_each(one, made) for key, one in value.items()}
+    return [_with_each(one, made) for one in value] if isinstance(value, list) else value

@@ -165,10 +165,13 @@ def _refuse_unread(cfg: DictConfig) -> None:
     model = cfg.get("model")
     if not isinstance(model, DictConfig):
         return
-    known = {*ModelConfig.model_fields, "available", *_READ.findall(OmegaConf.to_yaml(cfg))}
-    for key in map(str, model):
+    known = {*ModelConfig.model_fields, "available"}
+    if not (own := [key for key in map(str, model) if key not in known]):
+        return
+    known.update(_READ.findall(OmegaConf.to_yaml(cfg)))
+    for key in own:
         if key not in known:
-            raise InputError(f"model.{key}: there is no such key; {near(key, sorted(known))}")
+            raise InputError(f"model.{key}: there is no such key; {near(key, known)}")
 
 
 def with_streams(model: dict[str, Any]) -> dict[str, Any]:
