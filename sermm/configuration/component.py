@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, first_line
 from sermm.core.failures import described
 
 TARGET = "_target_"
@@ -72,11 +72,10 @@ class Component:
         try:
             return resolve_name(self.target)
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{TARGET} {self.target} cannot be had ({reason}); own code must be importable. "
-                "What an older sermm has made names its classes where they were: use that version, "
-                "or train again"
+                f"{TARGET} {self.target} cannot be had ({first_line(error)}); own code must be "
+                "importable. What an older sermm has made names its classes where they were: "
+                "use that version, or train again"
             ) from error
 
     def has(self, name: str) -> bool:

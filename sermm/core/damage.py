@@ -5,7 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, first_line
 
 
 def damaged(path: Path, reason: str | Exception) -> InputError:
@@ -48,4 +48,4 @@ def in_words(error: Exception) -> str:
         return f"it is no JSON from line {error.lineno} on" if error.doc.strip() else "it is empty"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)

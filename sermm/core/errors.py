@@ -33,6 +33,11 @@ def expect_one_of(key: str, value: object, words: Any) -> None:
         raise InputError(f"{key}={value}: expected {', '.join(get_args(words))}")
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """What comes near a name that is not known; all that are, where nothing does."""
     names = sorted(known)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, first_line
 from sermm.core.transcripts import composed
 from sermm.corpora.delimited import DELIMITERS, header_and_records, lines_of, read_text
 
@@ -100,8 +100,9 @@ def _table(path: Path, wanted: Collection[str], delimiter: str | None) -> _Table
             frame = frame.rename({name: composed(name) for name in frame.columns})
             return _Table(frame.columns, iter(enumerate(frame.iter_rows(named=True), 1)), "row")
     except (polars.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({reason})") from error
+        raise InputError(
+            f"{path}: not a readable {suffix[1:].upper()} table ({first_line(error)})"
+        ) from error
     raise InputError(
         f"{path}: unknown kind of table; use .csv, .tsv, .txt, .jsonl or .parquet (a spreadsheet "
         "can be saved as CSV UTF-8)"

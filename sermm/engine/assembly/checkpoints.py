@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import torch
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, first_line
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -37,8 +37,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"there is no {path}") from error
     except Exception as error:
         # torch's own advice is to load it in a way that may execute what it holds.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is damaged ({reason})") from error
+        raise InputError(f"{path} is damaged ({first_line(error)})") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} is damaged (it holds a {type(found).__name__})")
     return found
