@@ -4,6 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
@@ -97,9 +98,7 @@ def test_what_cannot_be_used_is_named(search, monkeypatch):
 def test_the_launcher_is_hydras(monkeypatch):
     made = {}
     plugins = SimpleNamespace(instantiate_launcher=lambda **given: made.update(given) or "it")
-    monkeypatch.setattr(
-        "hydra_plugins.sermm_search.search.Plugins.instance", staticmethod(lambda: plugins)
-    )
+    monkeypatch.setattr(Plugins, "instance", staticmethod(lambda: plugins))
     sweeper = SearchSweeper()
     config = OmegaConf.create({"hydra": {"sweep": {"dir": "runs/s"}}})
     sweeper.setup(hydra_context="context", task_function="job", config=config)
