@@ -78,8 +78,8 @@ class GpuPoolLauncher(SweepLauncher):
         """
         from sermm.cli.train import execute
         from sermm.sweeps.board import Board
+        from sermm.sweeps.launch import Launch
         from sermm.sweeps.pool import Pool, slots, visible_gpus
-        from sermm.sweeps.sweep import Launch
 
         setup_globals()
         jobs = [[*words, *fold] for words in job_overrides for fold in self._parts()]

@@ -46,7 +46,7 @@ class SlurmLauncher(SweepLauncher):
             KeyboardInterrupt: the wait was ended; the jobs go on in Slurm.
         """
         from sermm.sweeps.board import Board
-        from sermm.sweeps.sweep import Launch
+        from sermm.sweeps.launch import Launch
 
         setup_globals()
         configs = [self.composed(words) for words in job_overrides]

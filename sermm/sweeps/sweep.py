@@ -1,14 +1,15 @@
 """What the jobs of one `sermm train` come to: one run or many, in this process or in a pool.
 
 Hydra calls `Sweep.job` once for a single run, or through its own launcher for each of many. Our
-launchers (`hydra_plugins.sermm_launchers`) make a `Launch` instead: `Sweep.plan` finds out what is
-left of each job, a process makes the run, and `Sweep.ended` reads its folder. Whichever way, one
-failure is noted and the others go on, and `Sweep.status` prints the table in the end.
+launchers (`hydra_plugins.sermm_launchers`) make a `Launch` instead (`sermm.sweeps.launch`):
+`Sweep.plan` finds out what is left of each job, a process makes the run, and `Sweep.ended` reads
+its folder. Whichever way, one failure is noted and the others go on, and `Sweep.status` prints the
+table in the end.
 """
 
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,9 @@ from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, PlannedJob, log_path, read_note, write_note, write_plan
+from sermm.runs.plans import Note, read_note, write_note
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
-from sermm.sweeps.board import Board
 from sermm.sweeps.combinations import combine_sweep
 from sermm.sweeps.pool import Job
 
@@ -292,65 +292,6 @@ class Sweep:
                 where = f"{result.protocol} fold {result.fold}, seed {result.seed}"
                 print(f"{name} of {' and '.join(models)}, {where}: test UA {_score(ua)}, {key}")
             self._failures += [f"{name}: {problem.what}" for problem in lonely]
-
-
-class Launch:
-    """The jobs of a sweep on their way through a pool.
-
-    Making it writes the plan of the sweep into the study, so that what has not begun is known to
-    `sermm status`.
-
-    Args:
-        sweep: takes in what they come to.
-        folder: of the study.
-        words: of each job.
-        board: shows them.
-
-    Attributes:
-        values: validation UA of each job; None of those without one.
-    """
-
-    def __init__(
-        self, sweep: Sweep, folder: Path, words: Sequence[Sequence[str]], board: Board
-    ) -> None:
-        self._sweep, self._board = sweep, board
-        self._folder = folder
-        self._words = [tuple(one) for one in words]
-        self._running: dict[Job, tuple[int, RunConfig, PlannedRun]] = {}
-        self.values: list[float | None] = [None] * len(words)
-        write_plan(folder, [PlannedJob(one) for one in self._words])
-
-    def jobs(self, configs: Iterable[DictConfig]) -> Iterator[Job]:
-        """What is left to do, each found out when there is a slot for it.
-
-        Args:
-            configs: of each job, in the order of their words.
-
-        Returns:
-            Jobs for a pool; those for which nothing is left are counted and passed over.
-        """
-        for number, (words, cfg) in enumerate(zip(self._words, configs, strict=True)):
-            try:
-                config = RunConfig.from_hydra(cfg)
-                planned = self._sweep.plan(config, words)
-            except InputError as error:
-                write_note(self._folder, words, Note(error=str(error)))
-                self._sweep.fail(f"{' '.join(words)}: {error}")
-                planned = None
-            if not isinstance(planned, PlannedRun):
-                self.values[number] = planned
-                self._board.skipped(planned is not None)
-                continue
-            log = log_path(self._folder, PlannedJob(words))
-            job = Job([*words, "hydra.mode=RUN"], log, planned.title, planned.folder.path)
-            self._running[job] = (number, config, planned)
-            yield job
-
-    def ended(self, job: Job) -> None:
-        """Takes in a job whose process has ended."""
-        number, config, planned = self._running.pop(job)
-        self._board.ended(job)
-        self.values[number] = self._sweep.ended(config, planned, job)
 
 
 def summary(result: Result) -> str:
