@@ -47,6 +47,7 @@ class SlurmLauncher(SweepLauncher):
         """
         from sermm.sweeps.board import Board
         from sermm.sweeps.launch import Launch
+        from sermm.sweeps.slurm.queue import queued
 
         setup_globals()
         configs = [self.composed(words) for words in job_overrides]
@@ -54,7 +55,7 @@ class SlurmLauncher(SweepLauncher):
         study_dir = (Path(str(self.config.runs_dir)) / str(self.config.study)).absolute()
         with Board(len(job_overrides), len(job_overrides)) as board:
             launch = Launch(sweep, study_dir, job_overrides, board)
-            jobs = list(launch.jobs(configs))
+            jobs = list(launch.jobs(configs, queued(study_dir)))
             if jobs:
                 self._run(study_dir, jobs, launch.ended, board.show)
         return [_returned(value) for value in launch.values]
@@ -70,23 +71,27 @@ class SlurmLauncher(SweepLauncher):
             watch: called now and then with the jobs that run.
         """
         from sermm.configuration.groups import TrainerConfig
-        from sermm.configuration.verbs import SubmitConfig
+        from sermm.configuration.slurm import SubmitConfig
         from sermm.runs.plans import PlannedJob
+        from sermm.sweeps.slurm.handing import hand_over
         from sermm.sweeps.slurm.settings import SlurmSettings
-        from sermm.sweeps.slurm.submit import submit, write
         from sermm.sweeps.slurm.wait import await_jobs
 
         trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
         planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]
         asked = SubmitConfig.read(self.settings, "hydra.launcher")
         settings = SlurmSettings.for_runs(asked, TrainerConfig.read(trainer, "trainer"))
-        written = write(study_dir, planned, settings)
-        ids = submit(study_dir, written)
-        print(f"submitted {len(jobs)} runs as Slurm job {', '.join(ids)}; waiting", flush=True)
+        handed = hand_over(study_dir, planned, settings)
+        if handed.left.busy:
+            print(f"{handed.left.busy} runs are in Slurm's queue already", flush=True)
+        if handed.ids:
+            n, ids = len(handed.left.missing), ", ".join(handed.ids)
+            print(f"submitted {n} runs as Slurm job {ids}", *handed.lines(settings), sep="\n")
+        print("waiting; the same command goes on from here", flush=True)
         try:
             await_jobs(study_dir, jobs, ended, watch)
         except KeyboardInterrupt:
-            print(f"the runs go on in Slurm; scancel {' '.join(ids)} stops them", flush=True)
+            print("the runs go on in Slurm; scancel stops them", flush=True)
             raise
 
 

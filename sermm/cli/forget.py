@@ -11,8 +11,8 @@ anew.
   sermm forget 'first:late_fusion fold=2 trainer.max_epochs=3' yes=true
   sermm forget 0123456789abcdef yes=true
 
-Keys: state (all, or some of failed, unreadable, interrupted, waiting, finished), yes (true |
-false), format (table | json), runs_dir.
+Keys: state (all, or some of failed, unreadable, cancelled, interrupted, not_submitted, waiting,
+finished), yes (true | false), format (table | json), runs_dir.
 Exit status: 1 if something that was meant stays, else 0.
 """
 
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from sermm.cli.status import states_of
 from sermm.configuration.arguments import choice, flag, parse, runs_folder
 from sermm.core.errors import InputError
+from sermm.runs.status import ALIVE
 
 if TYPE_CHECKING:
     from sermm.sweeps.study import Entry
@@ -45,8 +46,8 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"expected one run or study, got {words or 'none'}. Usage: {USAGE}")
     output, yes = choice(given["format"], "format", ("table", "json")), flag(given["yes"], "yes")
     states = states_of(given["state"], USAGE)
-    if states is not None and given["state"] != "all" and "running" in states:
-        raise InputError("state=running: what is running is not forgotten; stop it first")
+    if states is not None and given["state"] != "all" and (alive := ALIVE & set(states)):
+        raise InputError(f"state={min(alive)}: what is at work is not forgotten; stop it first")
 
     from sermm.sweeps.forgetting import forget, unwanted
 

@@ -8,13 +8,17 @@ that it names, finished ones with their test UA.
   sermm status first state=failed,interrupted
   sermm status first state=all format=json
 
-failed: with the last line of the error and the log. interrupted: stopped, preempted, or without a
+failed: with the last line of the error, and the logs. interrupted: stopped, preempted, or without a
 sign of life for 5 minutes; the same sweep again, or `sermm retry`, resumes it. running: with the
 last epoch and its validation UA. waiting: planned by a sweep, without a run folder so far.
 unreadable: the folder is half-written or damaged.
 
-Keys: state (all, or some of failed, unreadable, interrupted, running, waiting, finished), format
-(table | json), runs_dir.
+Of what was handed to Slurm, squeue is asked once: queued, with Slurm's reason; starting, the script
+has begun and the run has not; cancelled, before it began; not_submitted, its script was only
+written. Where squeue is not at hand these are waiting, and a line says so.
+
+Keys: state (all, or some of failed, unreadable, cancelled, interrupted, not_submitted, running,
+starting, queued, waiting, finished), format (table | json), runs_dir.
 Exit status: 1 if a run failed or is unreadable, else 0, be the study finished or still going on.
 """
 
@@ -29,11 +33,14 @@ from sermm.core.errors import InputError
 from sermm.core.figures import percent
 from sermm.runs.status import STATES, State
 from sermm.runs.studies import find_study
-from sermm.sweeps.study import Details, Entry, as_json, details, entries
+from sermm.sweeps.slurm.states import entries
+from sermm.sweeps.study import Details, Entry, as_json, details
 
 USAGE = "sermm status STUDY [state=failed,running] [format=table|json] [runs_dir=FOLDER]"
 # Ten thousand lines help nobody who has not asked for them.
 SHOWN = 20
+# Of these, a log is no news.
+_WELL = ("running", "starting", "queued", "finished")
 _TITLE = ("model", "protocol", "fold", "seed")
 _HEAD = ("state", "run", *_TITLE, "")
 
@@ -78,7 +85,7 @@ def states_of(value: str | None, usage: str) -> tuple[State, ...] | None:
     """
     if value is None or value == "all":
         return STATES if value else None
-    asked = value.split(",")
+    asked = [name.strip().replace(" ", "_") for name in value.split(",")]
     if strange := [name for name in asked if name not in STATES]:
         raise InputError(
             f"state={value}: {strange[0]!r} is no state; expected all, or some of "
@@ -88,7 +95,7 @@ def states_of(value: str | None, usage: str) -> tuple[State, ...] | None:
 
 
 def _counted(study_dir: Path, counts: Counter[State]) -> str:
-    parts = [f"{counts[state]:,} {state}" for state in reversed(STATES) if counts[state]]
+    parts = [f"{counts[state]:,} {_shown(state)}" for state in reversed(STATES) if counts[state]]
     total = counts.total()
     runs = f"{total:,} run{'' if total == 1 else 's'}"
     return f"study {study_dir.resolve().name}, {runs}: {', '.join(parts) or 'none'}"
@@ -114,8 +121,13 @@ def _show(by_state: Mapping[State, Sequence[Entry]], study_dir: Path, most: int)
 
 def _row(entry: Entry, known: Details) -> tuple[Sequence[str], list[str]]:
     title = [known.title.get(name, "") for name in _TITLE]
-    below = [] if entry.state in {"running", "finished"} or not known.log else [f"  {known.log}"]
-    return (entry.state, entry.name, *title, _remarks(entry, known)), below
+    logs = [] if entry.state in _WELL else [known.log, known.task_log]
+    below = [f"  {log}" for log in logs if log]
+    return (_shown(entry.state), entry.name, *title, _remarks(entry, known)), below
+
+
+def _shown(state: State) -> str:
+    return state.replace("_", " ")
 
 
 def _remarks(entry: Entry, known: Details) -> str:

@@ -30,6 +30,7 @@ from sermm.configuration.compose import (
     first_of_sweep,
     is_sweep,
 )
+from sermm.configuration.slurm import in_our_words
 from sermm.configuration.verbs import RunConfig, as_typed
 from sermm.core.errors import InputError
 from sermm.core.failures import TRACEBACK
@@ -38,6 +39,8 @@ from sermm.runs.folder import make_folder
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    if "hydra/launcher=slurm" in arguments:
+        arguments = in_our_words(arguments, "hydra.launcher.")
     arguments = as_typed(arguments)
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]

@@ -30,7 +30,6 @@ from sermm.configuration.schema import (
     Place,
     Positive,
     Record,
-    Word,
     is_number,
 )
 from sermm.configuration.words import as_text, readable
@@ -186,45 +185,6 @@ class ExtractConfig(WorkConfig):
     literal: bool
     dry_run: bool
     format: Format
-
-
-class SubmitConfig(Composed):
-    """Of `sermm submit`: what Slurm is asked for (`conf/submit`); None leaves it to the cluster.
-
-    Attributes:
-        account: that pays.
-        partition: of the cluster.
-        gpus: of one task, on all its nodes together; None: one for each device of a run.
-        nodes: of one task.
-        cpus: cores of each process.
-        memory: of each node, such as 16G.
-        time: the limit, in Slurm's notation.
-        setup: lines of shell before the run.
-        python: the interpreter; None: the one of this process.
-        requeue: whether a task goes back into the queue after a preemption.
-        signal: to the runs before the time limit, as sbatch's --signal takes it.
-        at_most: tasks at a time.
-        pack: runs side by side in one task.
-        options: further ones of sbatch, such as --qos=low.
-    """
-
-    primary = "submit"
-
-    account: Word | None
-    partition: Word | None
-    gpus: Natural | None
-    nodes: Count
-    cpus: Count
-    memory: Word | None
-    time: Word | None
-    setup: Items[str]
-    python: Word | None
-    requeue: bool
-    signal: Word | None
-    at_most: Count | None
-    pack: Count
-    options: Items[str]
-    dry_run: bool = False
 
 
 def _teacher(given: Any) -> Any:

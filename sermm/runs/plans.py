@@ -146,8 +146,13 @@ def log_path(study_dir: Path, job: PlannedJob) -> Path:
     return _log_path(study_dir, job.id)
 
 
+def logs_folder(study_dir: Path) -> Path:
+    """Where the jobs of a study, and the scripts that start them, print."""
+    return study_dir / FOLDER / "logs"
+
+
 def _log_path(study_dir: Path, job: str) -> Path:
-    return study_dir / FOLDER / "logs" / f"{job}.log"
+    return logs_folder(study_dir) / f"{job}.log"
 
 
 @dataclass(frozen=True)

@@ -204,16 +204,3 @@ def ending(job: SlurmJob, fields: dict[str, str]) -> str:
     if fields.get("Reason") == "TimeLimit":
         return f"the time limit {fields['TimeLimit']} of Slurm job {job.name} was reached"
     return f"Slurm job {job.name} was cancelled (scancel, or a preemption without requeue)"
-
-
-def seconds_of(time: str) -> int | None:
-    """Seconds of a time as Slurm prints it, `2-03:04:05`; None for UNLIMITED.
-
-    Raises:
-        ValueError: it is no time.
-    """
-    if time == "UNLIMITED":
-        return None
-    days, _, clock = time.rpartition("-")
-    hours, minutes, seconds = clock.split(":")
-    return ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)

@@ -22,10 +22,24 @@ from sermm.runs.layout import FORMAT, STATUS, read_object
 
 # In the file: what a run says of itself.
 Reported = Literal["running", "finished", "failed", "interrupted"]
-# How a run stands: what it says of itself if that can be believed, or "unreadable"; one that a
-# sweep has planned and that has no folder so far is waiting.
-State = Literal["failed", "unreadable", "interrupted", "running", "waiting", "finished"]
+# How a run stands: what it says of itself if that can be believed, or "unreadable". One that a
+# sweep has planned and that has no folder so far is waiting; of those that were handed to Slurm,
+# Slurm says more.
+State = Literal[
+    "failed",
+    "unreadable",
+    "cancelled",
+    "interrupted",
+    "not_submitted",
+    "running",
+    "starting",
+    "queued",
+    "waiting",
+    "finished",
+]
 STATES: tuple[State, ...] = get_args(State)
+# A process is at it, or Slurm will start one.
+ALIVE: frozenset[State] = frozenset({"running", "starting", "queued"})
 HEARTBEAT_LIMIT = timedelta(minutes=5)
 
 

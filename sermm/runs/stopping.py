@@ -29,8 +29,11 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from sermm.core.errors import INTERRUPTED
+from sermm.core.slurm_time import seconds_of
+from sermm.runs.attempts import MOST, TIRED, count
 from sermm.runs.folder import RunFolder
-from sermm.runs.slurm_job import ask, current_job, ending, requeue, seconds_of
+from sermm.runs.metrics import progress
+from sermm.runs.slurm_job import ask, current_job, ending, requeue
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 # srun and slurmd both pass on one SIGTERM.
@@ -120,6 +123,10 @@ class Watch:
             return f"preempted: {name} from Slurm job {job.name}, which may not be requeued", False
         if near_end(fields) and not self.has_progressed():
             return f"{name}: not one epoch fits into the time limit; ask for more time=", False
+        epochs, _ = progress(self.folder.path)
+        run = self.folder.job or self.folder.path.name
+        if count(self.folder.path.parent, run, job.name, epochs or 0) >= MOST:
+            return f"{name}: {TIRED}", False
         return f"preempted: {name} from Slurm, job {job.name} requeued", True
 
     def has_progressed(self) -> bool:

@@ -74,6 +74,35 @@ def distinct(
     return _distinct(jobs, [(config.study_dir, run_key(config)) for config in configs])
 
 
+_MOST_ERRORS = 5
+
+
+def composed(jobs: Sequence[PlannedJob]) -> tuple[RunConfig, ...]:
+    """The configuration of each job.
+
+    Raises:
+        InputError: some cannot be composed, or they are not of one study.
+    """
+    configs: list[RunConfig] = []
+    wrong: list[str] = []
+    for job in jobs:
+        try:
+            configs.append(RunConfig.of(job.words))
+        except InputError as error:
+            wrong.append(f"{' '.join(job.words)}: {str(error).partition(' (given: ')[0]}")
+    if wrong:
+        more = len(wrong) - _MOST_ERRORS
+        raise InputError(
+            f"{len(wrong)} of {len(jobs)} jobs cannot be composed, and none was submitted: "
+            + "; ".join([*wrong[:_MOST_ERRORS], *([f"and {more} more"] if more > 0 else [])])
+        )
+    if len(studies := {str(config.study_dir) for config in configs}) > 1:
+        raise InputError(
+            f"what is submitted at once belongs to one study, not to {', '.join(sorted(studies))}"
+        )
+    return tuple(configs)
+
+
 def _distinct(
     jobs: Sequence[PlannedJob], keys: Sequence[Hashable]
 ) -> tuple[tuple[PlannedJob, ...], tuple[str, ...]]:

@@ -18,10 +18,12 @@ from sermm.runs.folder import FORGOTTEN, RunFolder
 from sermm.runs.layout import CONFIG, is_run
 from sermm.runs.plans import forget_jobs, read_note, read_plans
 from sermm.runs.result import Result
-from sermm.runs.status import State
+from sermm.runs.status import ALIVE, State
 from sermm.runs.studies import title
 from sermm.runs.systems import FinishedRun
-from sermm.sweeps.study import Entry, entries
+from sermm.sweeps.slurm.states import entries
+from sermm.sweeps.study import Entry
+from sermm.sweeps.study import entries as without_slurm
 
 # How a run folder is called, be nothing in it yet.
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -111,7 +113,7 @@ def _remove(entry: Entry) -> None:
 
 def _jobs_of(study: Path, gone: Sequence[Entry]) -> set[str]:
     """The planned jobs that go with their runs: those that no other run is of."""
-    others = {one.job.id for one in entries(study) if one.folder is not None and one.job}
+    others = {one.job.id for one in without_slurm(study) if one.folder is not None and one.job}
     keys = {one.name for one in gone if one.folder is not None}
     ids = {one.job.id for one in gone if one.job}
     for job in read_plans(study).jobs:
@@ -125,6 +127,8 @@ def _why_kept(entry: Entry) -> str | None:
     """Why a run is not to be forgotten; None if it may be."""
     if entry.state == "running":
         return f"{entry.folder} is running; stop it first"
+    if entry.state in ALIVE:
+        return f"{entry.name} is {entry.state} as Slurm job {entry.slurm}; scancel it first"
     folder = entry.folder
     if folder is None or folder.is_file() or is_run(folder) or _KEY.fullmatch(folder.name):
         return None

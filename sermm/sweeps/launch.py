@@ -1,13 +1,13 @@
 """The jobs of a sweep on their way to processes of their own, in a pool or under Slurm."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
-from sermm.runs.plans import Note, PlannedJob, log_path, write_note, write_plan
+from sermm.runs.plans import Note, PlannedJob, job_id, log_path, write_note, write_plan
 from sermm.sweeps.board import Board
 from sermm.sweeps.pool import Job
 from sermm.sweeps.sweep import PlannedRun, Sweep
@@ -39,11 +39,13 @@ class Launch:
         self.values: list[float | None] = [None] * len(words)
         write_plan(folder, [PlannedJob(one) for one in self._words])
 
-    def jobs(self, configs: Iterable[DictConfig]) -> Iterator[Job]:
+    def jobs(self, configs: Iterable[DictConfig], queued: Collection[str] = ()) -> Iterator[Job]:
         """What is left to do, each found out when there is a slot for it.
 
         Args:
             configs: of each job, in the order of their words.
+            queued: the ids of those that Slurm has already: they are awaited, though another
+                process has their folders.
 
         Returns:
             Jobs for a pool; those for which nothing is left are counted and passed over.
@@ -51,7 +53,7 @@ class Launch:
         for number, (words, cfg) in enumerate(zip(self._words, configs, strict=True)):
             try:
                 config = RunConfig.from_hydra(cfg)
-                planned = self._sweep.plan(config, words)
+                planned = self._sweep.plan(config, words, here=job_id(words) in queued)
             except InputError as error:
                 write_note(self._folder, words, Note(error=str(error)))
                 self._sweep.fail(f"{' '.join(words)}: {error}")

@@ -59,6 +59,7 @@ class Job:
         started_s: on the monotonic clock; None while it waits.
         ended_s: likewise; None before it has ended.
         stopped: the pool has told it to stop.
+        ended_by: how it ended, where somebody else than its process says so.
     """
 
     words: Sequence[str]
@@ -69,6 +70,7 @@ class Job:
     started_s: float | None = None
     ended_s: float | None = None
     stopped: bool = False
+    ended_by: str = ""
 
     @property
     def state(self) -> State:
@@ -91,6 +93,8 @@ class Job:
     def end(self) -> str:
         """How its process ended, for people."""
         status = self.exit_status or 0
+        if self.ended_by:
+            return self.ended_by
         if self.stopped:
             return "stopped with the sweep; run it again to resume"
         if self._orphaned:

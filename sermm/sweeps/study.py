@@ -16,7 +16,15 @@ from typing import Any, TypeVar
 from sermm.core.errors import InputError
 from sermm.runs.layout import CONFIG
 from sermm.runs.metrics import progress
-from sermm.runs.plans import Note, PlannedJob, left, log_path, read_note, read_plans
+from sermm.runs.plans import (
+    Note,
+    PlannedJob,
+    left,
+    log_path,
+    logs_folder,
+    read_note,
+    read_plans,
+)
 from sermm.runs.result import Result
 from sermm.runs.status import State, standing
 from sermm.runs.studies import run_folders, title
@@ -65,6 +73,7 @@ class Details:
         val_ua: of that epoch, a fraction.
         test_ua: of a finished run, a fraction.
         log: what its job printed.
+        task_log: what the script of its Slurm job printed.
     """
 
     title: dict[str, str]
@@ -73,6 +82,7 @@ class Details:
     val_ua: float | None
     test_ua: float | None
     log: Path | None
+    task_log: Path | None
 
 
 def entries(study_dir: Path) -> list[Entry]:
@@ -143,9 +153,10 @@ def details(entry: Entry, study_dir: Path) -> Details:
     """Reads what else there is of one run: up to three more files."""
     log = log_path(study_dir, entry.job) if entry.job else None
     log = log if log and log.is_file() else None
+    task_log = _task_log(entry, study_dir)
     folder = entry.folder
     if folder is None:
-        return Details(told(entry), None, None, None, None, log)
+        return Details(told(entry), None, None, None, None, log, task_log)
     epoch, val_ua = progress(folder)
     return Details(
         told(entry),
@@ -154,7 +165,16 @@ def details(entry: Entry, study_dir: Path) -> Details:
         val_ua,
         _or_none(lambda: _test_ua(folder)) if entry.state == "finished" else None,
         log,
+        task_log,
     )
+
+
+def _task_log(entry: Entry, study_dir: Path) -> Path | None:
+    """Where the script of its Slurm job has printed, if that is there."""
+    if entry.slurm is None:
+        return None
+    path = logs_folder(study_dir) / f"slurm-{entry.slurm}.log"
+    return path if path.is_file() else None
 
 
 def _entry(folder: Path, planned: Mapping[str, PlannedJob]) -> Entry:
@@ -203,6 +223,7 @@ def as_json(entry: Entry, study_dir: Path) -> dict[str, Any]:
         **{name: more.title.get(name) for name in ("model", "protocol", "fold", "seed")},
         "reason": entry.reason or None,
         "log": str(more.log) if more.log else None,
+        "slurm_log": str(more.task_log) if more.task_log else None,
         "started": more.started.isoformat(timespec="seconds") if more.started else None,
         "heartbeat": entry.heartbeat.isoformat(timespec="seconds") if entry.heartbeat else None,
         "epoch": more.epoch,

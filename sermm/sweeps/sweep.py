@@ -125,7 +125,9 @@ class Sweep:
             self.fail(f"{' '.join(words)}: {error}")
             return None
 
-    def plan(self, config: RunConfig, words: Sequence[str]) -> PlannedRun | float | None:
+    def plan(
+        self, config: RunConfig, words: Sequence[str], *, here: bool = False
+    ) -> PlannedRun | float | None:
         """What is left to be done for a run of a sweep.
 
         Reads the corpus and finds the run's folder, but makes nothing: a fold that does not exist
@@ -134,6 +136,7 @@ class Sweep:
         Args:
             config: of the run.
             words: of its job, for the notes of the study.
+            here: whether a process that works in its folder is one of this sweep's own.
 
         Returns:
             A plan; or, if nothing is left, validation UA, or None where there is none.
@@ -144,7 +147,7 @@ class Sweep:
             self._say(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}")
             if placed.result is not None:
                 return self._finished(config, placed.result)
-            if placed.folder.busy:
+            if placed.folder.busy and not here:
                 self._leave(config.title)
                 return None
         except Exception as error:

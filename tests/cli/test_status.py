@@ -121,7 +121,8 @@ def test_json_is_json_and_nothing_else(runs_dir, capsys, monkeypatch):
     found = json.loads(capsys.readouterr().out)
     assert found["study"] == "first study"
     assert found["counts"] == {
-        "failed": 1, "unreadable": 0, "interrupted": 1, "running": 1, "waiting": 0, "finished": 1,
+        "failed": 1, "unreadable": 0, "cancelled": 0, "interrupted": 1, "not_submitted": 0,
+        "running": 1, "starting": 0, "queued": 0, "waiting": 0, "finished": 1,
     }  # fmt: skip
     (failed,) = found["runs"]
     assert (failed["key"], failed["reason"]) == ("fail1", "ValueError: bad fold")

@@ -7,7 +7,7 @@ import pytest
 from sermm.core.errors import InputError
 from sermm.runs.folder import RunFolder
 from sermm.runs.processes import cluster, nodes
-from sermm.runs.slurm_job import await_ready, current_job, preflight, say_ready, seconds_of
+from sermm.runs.slurm_job import await_ready, current_job, preflight, say_ready
 from sermm.sweeps.slurm.end import left_running, main, verdict
 
 
@@ -98,13 +98,6 @@ def test_the_second_process_waits_for_this_attempt_of_the_first(step, tmp_path, 
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     with pytest.raises(InputError, match="is not ready"):
         await_ready(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("00:01:30", 90), ("1-02:03:04", 93784), ("UNLIMITED", None)]
-)
-def test_times_as_slurm_prints_them(text, seconds):
-    assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from sermm.core.errors import InputError
+from sermm.runs.attempts import MOST, TIRED, count
 from sermm.runs.folder import RunFolder
+from sermm.runs.metrics import progress
 from sermm.runs.slurm_job import SlurmJob, ask, current_job, ending, requeue
 from sermm.runs.status import Reported, Status
 from sermm.runs.studies import run_folders
@@ -43,9 +45,25 @@ def main(words: Sequence[str]) -> int:
         print(f"{folder.path}: {state}: {reason}", file=sys.stderr, flush=True)
     warned = status - _DIED_OF in _WARNINGS
     if warned and fields.get("JobState") == "RUNNING" and fields.get("Requeue") == "1":
-        problem = requeue(job)
+        problem = TIRED if is_tired(study_dir, ids, job.name) else requeue(job)
         print(problem or f"requeued {job.name}", file=sys.stderr, flush=True)
     return 0
+
+
+def is_tired(study_dir: Path, ids: set[str], name: str) -> bool:
+    """Whether none of the jobs has got on for too many attempts; counts this one.
+
+    Args:
+        study_dir: of the runs.
+        ids: of the jobs.
+        name: of the Slurm job.
+    """
+    epochs = dict.fromkeys(ids, 0)
+    for path in run_folders(study_dir):
+        with suppress(OSError, InputError):
+            if (job := Status.read(path).job) in epochs:
+                epochs[job] = progress(path)[0] or 0
+    return min(count(study_dir, job, name, n) for job, n in epochs.items()) >= MOST
 
 
 def verdict(job: SlurmJob, status: int, fields: dict[str, str]) -> tuple[Reported, str]:

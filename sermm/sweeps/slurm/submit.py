@@ -5,6 +5,7 @@ has never had.
 """
 
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from sermm.core.digest import digest
 from sermm.core.errors import InputError
-from sermm.core.files import write_json, write_text
-from sermm.runs.plans import FOLDER, PlannedJob
+from sermm.core.files import write_text
+from sermm.core.slurm_time import clock, seconds_of
+from sermm.runs.plans import PlannedJob, logs_folder
 from sermm.runs.slurm_job import scontrol
-from sermm.sweeps.slurm.script import script, table
+from sermm.sweeps.slurm.arrays import Array, folder_of
+from sermm.sweeps.slurm.script import report_script, script, table
 from sermm.sweeps.slurm.settings import SlurmSettings
 
 # Slurm's own default; an index must be below it.
@@ -25,107 +28,163 @@ ASK_S = 60
 
 @dataclass(frozen=True)
 class Written:
-    """A script that can be submitted.
+    """The scripts of a study's jobs, which can be submitted.
 
     Attributes:
-        path: of the script.
-        jobs: of its table, in order.
-        settings: that it was written from.
+        paths: of the script of each array.
+        report: of the script of the report; None where none is wanted.
     """
 
-    path: Path
-    jobs: tuple[PlannedJob, ...]
-    settings: SlurmSettings
+    paths: tuple[Path, ...]
+    report: Path | None
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The commands that submit them."""
+        arrays = [shlex.join(["sbatch", str(path)]) for path in self.paths]
+        if self.report is None:
+            return arrays
+        after = f"--dependency=afterany:{':'.join(['ID'] * len(arrays))}"
+        return [*arrays, shlex.join(["sbatch", after, str(self.report)])]
 
 
 def write(study_dir: Path, jobs: Sequence[PlannedJob], settings: SlurmSettings) -> Written:
-    """Writes script and table into the study's folder.
+    """Writes the scripts into the study's folder; several where one array would be too long.
 
-    Both are named by a digest of the jobs: the same jobs again replace their own files.
+    The files of an array are named by a digest of its jobs: the same jobs again replace them.
 
     Args:
-        study_dir: may be relative; the script names it by its absolute path.
-        jobs: one line of the table each.
-        settings: of the array.
+        study_dir: may be relative; the scripts name it by its absolute path.
+        jobs: one line of a table each.
+        settings: of the arrays.
 
     Raises:
         InputError: the settings do not go together.
     """
-    study_dir = study_dir.absolute()
-    folder = study_dir / FOLDER / "slurm"
-    name = digest([job.id for job in jobs])[:16]
-    path, table_path = folder / f"{name}.sh", folder / f"{name}.jobs"
-    text = script(study_dir, table_path, settings)
-    for made in (folder, study_dir / FOLDER / "logs"):
-        made.mkdir(parents=True, exist_ok=True)
-    write_text(table_path, table(jobs))
-    write_text(path, text)
-    return Written(path, tuple(jobs), settings)
+    study_dir, pack = study_dir.absolute(), settings.asked.pack
+    folder = folder_of(study_dir)
+    share = (max_array() - 1) * pack
+    paths: list[Path] = []
+    for first in range(0, len(jobs), share):
+        chunk = jobs[first : first + share]
+        ids = tuple(job.id for job in chunk)
+        base = folder / f"array-{digest(ids)[:16]}"
+        text = script(study_dir, base, -(-len(chunk) // pack), settings)
+        for made in (folder, logs_folder(study_dir)):
+            made.mkdir(parents=True, exist_ok=True)
+        paths.append(base.with_suffix(".sh"))
+        write_text(base.with_suffix(".jobs"), table(chunk))
+        Array(str(paths[-1]), settings.as_json(), pack, ids).write(base.with_suffix(".json"))
+        write_text(paths[-1], text)
+    report = folder / "report.sh" if settings.asked.report else None
+    if report is not None:
+        write_text(report, report_script(study_dir, settings))
+    return Written(tuple(paths), report)
 
 
-def submit(study_dir: Path, written: Written) -> list[str]:
-    """Submits a script, as several arrays where one would be too long.
+def submit(study_dir: Path, made: Written, before: Sequence[str] = ()) -> list[str]:
+    """Submits the scripts, that of the report after all others.
 
     Args:
         study_dir: gets a record of each array.
-        written: by `write`.
+        made: by `write`.
+        before: arrays that the report waits for too.
 
     Returns:
-        The ids of the arrays.
+        The ids of the arrays, then that of the report's job if there is one.
 
     Raises:
-        InputError: there is no sbatch, or it refuses.
+        InputError: there is no sbatch, or it refuses; what it took before is recorded.
     """
-    pack, jobs, made = written.settings.asked.pack, written.jobs, []
-    most = max_array() - 1
-    for first in range(0, len(jobs), most * pack):
-        chunk = jobs[first : first + most * pack]
-        n_tasks = -(-len(chunk) // pack)
-        made.append(sbatch(written, n_tasks, first))
-        record = {
-            "script": str(written.path),
-            "settings": written.settings.as_json(),
-            "pack": pack,
-            "jobs": [job.id for job in chunk],
-        }
-        write_json(study_dir / FOLDER / "slurm" / f"{made[-1]}.json", record)
-    return made
+    ids: list[str] = []
+    for path in made.paths:
+        try:
+            ids.append(sbatch([str(path)], made))
+        except InputError as error:
+            if not ids:
+                raise
+            raise InputError(
+                f"{error}. Job {', '.join(ids)} of {len(made.paths)} is in the queue already; the "
+                "same command submits the rest"
+            ) from error
+        Array.read(path.with_suffix(".json")).write(folder_of(study_dir) / f"{ids[-1]}.json")
+    if made.report is not None:
+        after = f"--dependency=afterany:{':'.join([*before, *ids])}"
+        ids.append(sbatch([after, str(made.report)], made))
+    return ids
 
 
-def sbatch(written: Written, n_tasks: int, before: int) -> str:
-    """Submits one array of `n_tasks`, after `before` lines of the table; returns its id.
+def sbatch(words: Sequence[str], made: Written) -> str:
+    """Submits one script; returns the id that Slurm gives it.
 
     Args:
-        written: by `write`.
-        n_tasks: indices 1..n_tasks, each with `pack` lines.
-        before: lines of the table that belong to arrays before this one.
+        words: options and the script.
+        made: for the error, which says how to do it by hand.
 
     Raises:
         InputError: there is no sbatch, or it refuses.
     """
-    at_most = written.settings.asked.at_most
-    array = f"1-{n_tasks}" + (f"%{at_most}" if at_most else "")
-    command = ["sbatch", "--parsable", f"--array={array}", str(written.path), str(before)]
+    command = ["sbatch", "--parsable", *words]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=ASK_S, env=_environment()
         )
     except FileNotFoundError as error:
         raise InputError(
-            f"there is no sbatch on this machine. The script is written: {written.path}; on a "
-            f"login node of the cluster: sbatch --array={array} '{written.path}'"
+            f"there is no sbatch on this machine. The scripts are written; on a login node of the "
+            f"cluster: {'; '.join(made.by_hand)}"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"sbatch has not answered for {ASK_S} s; `squeue` shows whether it took {words[-1]}, "
+            "and the same command submits what is not there"
         ) from error
     except subprocess.CalledProcessError as error:
-        raise InputError(
-            f"sbatch refuses {written.path}: {error.stderr.strip()}; change the settings, or the "
-            "script, and submit it again"
-        ) from error
+        said = error.stderr.strip()
+        raise InputError(f"sbatch refuses {words[-1]}: {said}; {_way_out(said)}") from error
     return done.stdout.strip().split(";")[0]
+
+
+def _way_out(said: str) -> str:
+    """What may help where sbatch refuses a script."""
+    if "generic resource" in said.lower() or "gres" in said.lower():
+        return (
+            "this cluster, or the partition, has no such GPUs: gpus=0 (with "
+            "trainer.accelerator=cpu) for none, or gpus_per_node=TYPE:N, or gres=gpu:TYPE:N"
+        )
+    return "change the settings, or the script, and submit it again"
 
 
 def _environment() -> dict[str, str]:
     """Without what Slurm told a job that submits others, which sbatch would take for options."""
     return {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or k[:6] != "SLURM_"}
+
+
+def cost(n_runs: int, settings: SlurmSettings) -> str:
+    """What so many runs may take at most, for people.
+
+    Args:
+        n_runs: in all arrays together.
+        settings: of the arrays.
+    """
+    asked, devices = settings.asked, settings.devices
+    n_tasks = -(-n_runs // asked.pack)
+    gpus = asked.gpus_of_task(devices)
+    cores = asked.cpus * (asked.pack if asked.pack > 1 else devices)
+    each = ", ".join(
+        [f"{gpus} GPU{'' if gpus == 1 else 's'}", f"{cores} core{'' if cores == 1 else 's'}"]
+    )
+    n = f"{n_tasks:,} task{'' if n_tasks == 1 else 's'} of {each}"
+    limit_s = None if asked.time is None else seconds_of(asked.time)
+    if limit_s is None:
+        without = "no time limit" if asked.time else "the partition's own time limit (time=)"
+        return f"{n}, {without}"
+    unit, share = ("GPU", gpus) if gpus else ("core", cores)
+    return f"{n}, {clock(limit_s)} each: at most {_hours(n_tasks * share * limit_s)} {unit} hours"
+
+
+def _hours(seconds: int) -> str:
+    return f"{-(-seconds // 3600):,}"
 
 
 def max_array() -> int:
