@@ -142,7 +142,7 @@ def _remarks(entry: Entry, known: Details) -> str:
     if entry.state == "finished":
         ua = known.test_ua
         remarks.append("no test UA" if ua is None else f"test UA {percent(ua)}")
-    remarks += [f"Slurm {entry.slurm}"] if entry.slurm else []
+    remarks += [f"Slurm {entry.slurm}"] if entry.slurm and entry.slurm not in entry.reason else []
     return ", ".join(filter(None, remarks))
 
 

@@ -82,19 +82,20 @@ def said(handed: "Handed", settings: "SlurmSettings", n: int, study: str) -> lis
         lines.append(f"{left.settled} of {n} runs are finished, {left.busy} running or waiting")
     if handed.made is None:
         return [*lines, f"nothing is missing of {study}; sermm status {name}: how they are"]
+    runs = f"{len(left.missing)} run{'' if len(left.missing) == 1 else 's'}"
     if not handed.ids:
         texts = [path.read_text(encoding="utf-8") for path in handed.made.paths]
         return [
             *texts,
             *lines,
-            f"{len(left.missing)} runs, {handed.lines(settings)[0]}; nothing was submitted",
+            f"{runs}, {handed.lines(settings)[0]}; nothing was submitted",
             "by hand:",
             *handed.made.by_hand,
         ]
     ids = ", ".join(handed.ids)
     return [
         *lines,
-        f"submitted {len(left.missing)} runs of study {study} as Slurm job {ids}",
+        f"submitted {runs} of study {study} as Slurm job {ids}",
         *handed.lines(settings),
         f"sermm status {name}: how they are; sermm retry {name}: submits what is missing;",
         f"sermm report {name}: tables and figures; scancel {' '.join(handed.ids)}: stops them",

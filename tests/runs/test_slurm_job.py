@@ -156,3 +156,22 @@ def test_torchruns_second_process_waits_too(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     with pytest.raises(InputError, match="is not ready"):
         await_ready(tmp_path)
+
+
+def test_a_job_that_gets_on_with_nothing_goes_back_no_more(step, tmp_path, monkeypatch, capsys):
+    program, asked = tmp_path / "scontrol", tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\necho $* >>{asked}\necho JobState=RUNNING Requeue=1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    step(tasks=1)
+    for _ in range(3):
+        main([str(tmp_path), "138", "j1", "j2"])
+    assert asked.read_text().splitlines().count("requeue 12") == 2
+    assert "3 attempts without a whole epoch, so it is not requeued" in capsys.readouterr().err
+    # One of them has got on since.
+    folder = RunFolder(tmp_path / "run", "j2")
+    folder.path.mkdir()
+    folder.write_status("running")
+    (folder.path / "metrics.csv").write_text("epoch,val/ua\n1,0.5\n")
+    main([str(tmp_path), "138", "j1", "j2"])
+    assert asked.read_text().splitlines().count("requeue 12") == 3

@@ -111,6 +111,15 @@ def test_a_run_near_its_time_limit_that_has_finished_an_epoch_is_requeued(folder
     assert asked()[-1] == "requeue 7_2"
 
 
+def test_a_run_that_never_gets_on_is_not_requeued_for_ever(folder, slurm):
+    asked = slurm(RUNNING)
+    for _ in range(3):
+        with pytest.raises(Stopped), stoppable(folder):
+            os.kill(os.getpid(), signal.SIGUSR1)
+    assert asked().count("requeue 7_2") == 2
+    assert "3 attempts without a whole epoch" in status(folder)["error"]
+
+
 def test_a_requeue_that_fails_is_told(folder, slurm):
     slurm(RUNNING, requeue_status=1)
     with pytest.raises(Stopped), stoppable(folder):

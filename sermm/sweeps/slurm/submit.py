@@ -171,9 +171,8 @@ def cost(n_runs: int, settings: SlurmSettings) -> str:
     n_tasks = -(-n_runs // asked.pack)
     gpus = asked.gpus_of_task(devices)
     cores = asked.cpus * (asked.pack if asked.pack > 1 else devices)
-    each = ", ".join(
-        [f"{gpus} GPU{'' if gpus == 1 else 's'}", f"{cores} core{'' if cores == 1 else 's'}"]
-    )
+    parts = [(gpus, "GPU"), (cores, "core")] if gpus else [(cores, "core")]
+    each = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in parts)
     n = f"{n_tasks:,} task{'' if n_tasks == 1 else 's'} of {each}"
     limit_s = None if asked.time is None else seconds_of(asked.time)
     if limit_s is None:

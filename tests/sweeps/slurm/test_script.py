@@ -251,7 +251,7 @@ def test_what_was_taken_before_a_refusal_is_recorded(study, program):
     ("n", "changes", "said"),
     [
         (5, {"time": "8:00:00"}, "5 tasks of 1 GPU, 4 cores, 08:00:00 each: at most 40 GPU hours"),
-        (5, {"time": "90", "gpus": 0, "pack": 4}, "2 tasks of 0 GPUs, 16 cores, 01:30:00 each: "
+        (5, {"time": "90", "gpus": 0, "pack": 4}, "2 tasks of 16 cores, 01:30:00 each: "
          "at most 48 core hours"),
         (1, {"gpus_per_node": "a100:4", "nodes": 2, "devices": 8}, "1 task of 8 GPUs, 32 cores, "
          "the partition's own time limit (time=)"),
