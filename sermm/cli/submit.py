@@ -14,12 +14,15 @@ in it: runs/<study>/.sweeps/slurm/array-<digest>.sh.
   sermm submit ... pack=4                                    4 runs side by side on one GPU
   sermm submit ... report=true                               and a job that reports when all ended
 
-Settings, as Slurm calls them: account, partition, qos, constraint, reservation, nodelist, exclude,
-dependency, time, mem (or memory), gpus (of a run), gpus_per_node, gres, nodes, cpus_per_task (or
-cpus), job_name, mail_user, mail_type, signal, requeue; at_most (or array_parallelism), pack, setup
-(lines of shell: 'setup=["module load cuda"]'), python, report, and options (any other one of
-sbatch: 'options=["--comment=night"]'). dry_run=true writes and prints the script only.
-`sermm status STUDY` and `sermm report STUDY` look on, `sermm retry STUDY` submits what is missing.
+Settings in Slurm's words, all with an example:
+  account=lab partition=gpu qos=low constraint=a100 reservation=class nodelist=n[1-3] exclude=n7
+  dependency=afterok:1234 time=8:00:00 mem=32G nodes=2 cpus_per_task=8 gpus_per_node=a100:1
+  gres=gpu:1 job_name=night mail_user=me@lab.org mail_type=END,FAIL signal=USR1@120 requeue=false
+and further ones: gpus=1 (of a run), at_most=10 (tasks at a time), pack=4,
+'setup=["module load cuda"]' (lines of shell), python=~/env/bin/python, report=true,
+'options=["--comment=night"]' (any other option of sbatch); dry_run=true writes and prints the
+script only. `sermm status STUDY` and `sermm report STUDY` look on, `sermm retry STUDY` submits what
+is missing.
 """
 
 import shlex

@@ -1,8 +1,11 @@
 import os
+import re
 
 import pytest
 
+from sermm.cli import submit
 from sermm.cli.main import main
+from sermm.configuration.slurm import SubmitConfig, in_our_words
 
 
 @pytest.fixture
@@ -79,3 +82,21 @@ def test_retry_wants_a_study_that_was_submitted(words, tmp_path, capsys):
     assert "was submitted by sermm submit" in capsys.readouterr().err
     assert main(["retry", f"runs_dir={tmp_path / 'my runs'}"]) == 2
     assert "expected one study" in capsys.readouterr().err
+
+
+def test_every_setting_of_the_help_is_taken_as_it_stands_there():
+    told = submit.__doc__.split("all with an example:")[1].split("(lines of shell)")[0]
+    words = [w.rstrip(",") for w in re.findall(r"\b[a-z_]+=[^\s']+", told) if "setup=" not in w]
+    assert len(words) > 20
+    ways = ("gpus=", "gpus_per_node=", "gres=")
+    for way in ways:
+        chosen = [word for word in words if not word.startswith(ways) or word.startswith(way)]
+        SubmitConfig.of(in_our_words(chosen))
+    named = {word.split("=")[0] for word in in_our_words(words)}
+    assert named >= set(SubmitConfig.model_fields) - {
+        "dry_run",
+        "options",
+        "python",
+        "report",
+        "setup",
+    }
