@@ -102,9 +102,11 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """Starts munged, slurmctld and two slurmd; ends them and what they ran."""
-    folder = tmp_path_factory.mktemp("slurm")
+    folder = Path(tempfile.mkdtemp(prefix="slurm"))
+    # Its configuration is read by ordinary users too.
+    folder.chmod(0o755)
     for name in ("munge", "state", "spool-n1", "spool-n2"):
         (folder / name).mkdir()
     key, conf = folder / "munge" / "key", folder / "slurm.conf"
@@ -134,6 +136,7 @@ def cluster(tmp_path_factory):
             process.wait(timeout=60)
         os.environ.clear()
         os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def log_of(folder):
@@ -524,7 +527,7 @@ def test_a_node_that_goes_away_in_the_middle(cluster, words, capsys):
     assert (folder / "metrics.csv").read_text().count("\n") == 41 > before
 
 
-def test_an_ordinary_user(cluster, tones, tmp_path_factory):
+def test_an_ordinary_user(cluster, tones):
     """Submits, asks and is told, all by command: of other people's jobs nothing can be seen."""
     name = "sermm-test"
     if subprocess.run(["id", name], capture_output=True, check=False).returncode:
