@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
     from sermm.runs.studies import find_study
     from sermm.tracking.dashboard import dashboard
     from sermm.tracking.study import project_of, tidy
-    from sermm.tracking.wandb_run import reachable
+    from sermm.tracking.wandb_record import reachable
 
     study_dir = find_study(words[0], runs_folder(given["runs_dir"]))
     where = project_of(study_dir, given["project"], given["entity"])

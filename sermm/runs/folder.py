@@ -182,7 +182,7 @@ class RunFolder:
                 raise RunBusyError(f"{self.path} is running; stop it first")
             hidden = self.path.with_name(f"{FORGOTTEN}{self.path.name}-{uuid.uuid4().hex[:8]}")
             self.path.rename(hidden)
-            forget_events(self.path)
+            _forget_events(self.path)
         shutil.rmtree(hidden)
 
     def remove(self) -> bool:
@@ -263,10 +263,17 @@ def events_folder(folder: Path, system: str, place: str) -> Path:
     return folder.parent / EVENTS / system / f"{place}-{folder.name[:8]}"
 
 
-def forget_events(folder: Path) -> None:
-    """Removes what TensorBoard shows of a run, and folders that are empty then."""
-    for events in folder.parent.glob(f"{EVENTS}/*/*-{folder.name[:8]}"):
+def clear_events(folder: Path) -> list[Path]:
+    """Removes what TensorBoard shows of a run; returns the folders that are gone."""
+    found = list(folder.parent.glob(f"{EVENTS}/*/*-{folder.name[:8]}"))
+    for events in found:
         shutil.rmtree(events, ignore_errors=True)
+    return found
+
+
+def _forget_events(folder: Path) -> None:
+    """The same, with the folders above that are empty then."""
+    for events in clear_events(folder):
         for above in (events.parent, events.parent.parent):
             # another run's is there
             with suppress(OSError):

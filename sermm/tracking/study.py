@@ -23,7 +23,8 @@ from sermm.runs.reading.runs import read_study
 from sermm.runs.studies import REPORT_FOLDER, run_folders
 from sermm.runs.systems import by_table, labels
 from sermm.tracking import names as tracked
-from sermm.tracking.wandb_run import begin, project_name, staged, unstage
+from sermm.tracking.wandb_record import begin, staged, unstage
+from sermm.tracking.wandb_run import project_name
 
 TRACKER = "sermm.tracking.wandb_run.Wandb"
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from sermm.core.errors import InputError
 from sermm.metrics.scores import confusion
-from sermm.runs.folder import events_folder, forget_events
+from sermm.runs.folder import clear_events, events_folder
 from sermm.runs.layout import EVENTS
 from sermm.runs.metrics import Figures
 from sermm.tracking import names as tracked
@@ -52,7 +52,7 @@ class TensorBoard(Tracker):
                 "the package tensorboard is missing: pip install 'sermm[tensorboard]'"
             ) from error
         config, self._begun = begun.config, begun
-        forget_events(begun.folder)
+        clear_events(begun.folder)
         # Where older versions kept them.
         shutil.rmtree(begun.folder / "tensorboard", ignore_errors=True)
         place = f"fold{config.fold}-seed{config.seed}"

@@ -17,12 +17,12 @@ from sermm.runs.folder import BY_SIGNAL, RunFolder
 from sermm.runs.slurm_job import SlurmJob, ending
 from sermm.tracking import names as tracked
 from sermm.tracking import tensorboard as tracked_tensorboard
-from sermm.tracking import wandb_run as tracked_wandb
 from sermm.tracking.dashboard import dashboard
 from sermm.tracking.study import Project, project_of
 from sermm.tracking.tracker import Begun, Stop, Tracker, Watched, epochs_of
 from sermm.tracking.tracker import tracked as watched_run
-from sermm.tracking.wandb_run import NOTE, Wandb, project_name, uploaded
+from sermm.tracking.wandb_record import NOTE, staged, uploaded
+from sermm.tracking.wandb_run import Wandb, project_name
 
 KEY = "0123456789abcdef"
 JOB = SlurmJob("7", 2, 1, 1, 0)
@@ -100,7 +100,7 @@ def test_without_an_answer_the_run_is_kept_offline(
 
 
 def test_without_a_key_wandb_is_not_asked(tmp_path):
-    script = "from sermm.tracking.wandb_run import reachable; print(reachable())"
+    script = "from sermm.tracking.wandb_record import reachable; print(reachable())"
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -262,11 +262,11 @@ def test_tensorboard_that_is_missing_is_named(plain, tmp_path, monkeypatch, caps
 
 def test_staged_files_go_where_they_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DATA_DIR", "before")
-    with tracked_wandb.staged(tmp_path):
+    with staged(tmp_path):
         assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "wandb")
     assert os.environ["WANDB_DATA_DIR"] == "before"
     monkeypatch.delenv("WANDB_DATA_DIR")
-    with tracked_wandb.staged(tmp_path):
+    with staged(tmp_path):
         pass
     assert "WANDB_DATA_DIR" not in os.environ
 
