@@ -151,8 +151,14 @@ def experiment(overrides: Sequence[str]) -> str | None:
 def settings(overrides: Sequence[str]) -> dict[str, str]:
     """The user's own overrides, less those that say where, which fold and which seed."""
     # What the teacher is says the record, however it was named.
-    skip = {*_NOT_A_SETTING, *NOT_IDENTITY, "teacher"}
+    skip, whole = {*_NOT_A_SETTING, "teacher"}, tuple(f"{key}." for key in NOT_IDENTITY)
     pairs = [o.split("=", 1) for o in overrides if "=" in o and not o.startswith("hydra")]
-    kept = {key.lstrip("+"): value for key, value in pairs if key.lstrip("+") not in skip}
+    typed = {key.lstrip("+"): value for key, value in pairs}
+    # `logger.project` goes with `logger`.
+    kept = {
+        key: value
+        for key, value in typed.items()
+        if key not in skip and not f"{key}.".startswith(whole)
+    }
     # A sweep's jobs get their words with Hydra's escapes: asr\\:name.
     return {key: _ESCAPED.sub(r"\1", value) for key, value in kept.items()}

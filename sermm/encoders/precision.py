@@ -1,7 +1,9 @@
-"""In which precision a frozen encoder computes."""
+"""In which precision a frozen encoder computes, and on which device."""
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 import torch
@@ -88,3 +90,19 @@ def precision_for(precision: str, device: torch.device) -> Precision:
         f"trainer.precision must be auto or one of {', '.join(get_args(Precision))}, got "
         f"{precision!r}"
     )
+
+
+def device_name(device: torch.device) -> str:
+    """What the hardware calls itself: times of other hardware must not be compared with these.
+
+    Returns:
+        The GPU's name, or the processor's by Linux; elsewhere `CPU` and the architecture.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next((name for name in names if name), f"CPU {platform.machine()}")

@@ -6,10 +6,8 @@ warm-up keep out what happens once: lazy loading, the choice of kernels, a busy 
 nothing of the run: no random numbers are drawn and the weights stay as they are.
 """
 
-import platform
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -17,7 +15,7 @@ import torch
 
 from sermm.core.batch import Batch
 from sermm.core.memory import forget_peak, peak_bytes
-from sermm.encoders.precision import precision_for
+from sermm.encoders.precision import device_name, precision_for
 from sermm.engine.assembly.inference import logits_of
 from sermm.engine.training.task import Task
 from sermm.models.base import CountingSystem, System
@@ -129,19 +127,3 @@ def _peak_gb(device: torch.device) -> float | None:
         return torch.cuda.max_memory_allocated(device) / 1e9
     peak = peak_bytes()
     return None if peak is None else peak / 1e9
-
-
-def device_name(device: torch.device) -> str:
-    """What the hardware calls itself: times of other hardware must not be compared with these.
-
-    Returns:
-        The GPU's name, or the processor's by Linux; elsewhere `CPU` and the architecture.
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next((name for name in names if name), f"CPU {platform.machine()}")

@@ -124,7 +124,7 @@ def outcome(
         model=model.name,
         floor=task.system.floor,
         variant=model.variant,
-        settings={**overrides, **chosen_streams(model), **teacher_setting(config)},
+        settings=row_settings(config, overrides),
         **setting_of(task),
         metrics=metrics,
         parameters=parameters(task.system),
@@ -193,6 +193,11 @@ def counts(task: Task) -> Counts:
         cut=task.data.cut,
         problems=len(task.loaded.reading.problems),
     )
+
+
+def row_settings(config: RunConfig, overrides: Mapping[str, str]) -> dict[str, str]:
+    """The settings that name a row of a table: `overrides`, the streams and the teacher."""
+    return {**overrides, **chosen_streams(config.model), **teacher_setting(config)}
 
 
 def chosen_streams(model: ModelConfig) -> dict[str, str]:

@@ -22,7 +22,7 @@ from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.fold_data import corpus_and_fold
 from sermm.engine.inputs.corpus import Loaded
-from sermm.engine.record import record
+from sermm.engine.record import record, row_settings
 from sermm.engine.training.fit import fit, learn
 from sermm.engine.training.refusals import refuse_arguments, refuse_devices
 from sermm.engine.training.task import prepare
@@ -114,8 +114,8 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
     print(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}", flush=True)
     prepared = False
     try:
-        with tracked(config, folder.path) as tracker:
-            with stoppable(folder):
+        with tracked(config, folder.path, row_settings(config, settings(overrides))) as tracker:
+            with stoppable(folder, tracker.leaving):
                 start_s = time.monotonic()
                 task = prepare(config, folder, placed.loaded, placed.fold)
                 prepared = True

@@ -20,7 +20,7 @@ from pathlib import Path
 from sermm.core.damage import damaged
 from sermm.core.errors import InputError
 from sermm.core.files import place, whole_file, write_text
-from sermm.runs.layout import CONFIG, METRICS, PREDICTIONS, RESULT, STATUS
+from sermm.runs.layout import CONFIG, EVENTS, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.lock import LOCK, locked
 from sermm.runs.result import Result
 from sermm.runs.slurm_job import READY, current_job
@@ -182,6 +182,7 @@ class RunFolder:
                 raise RunBusyError(f"{self.path} is running; stop it first")
             hidden = self.path.with_name(f"{FORGOTTEN}{self.path.name}-{uuid.uuid4().hex[:8]}")
             self.path.rename(hidden)
+            _forget_events(self.path)
         shutil.rmtree(hidden)
 
     def remove(self) -> bool:
@@ -249,6 +250,34 @@ class RunFolder:
     def _stop(stop: threading.Event, beat: threading.Thread) -> None:
         stop.set()
         beat.join()
+
+
+def events_folder(folder: Path, system: str, place: str) -> Path:
+    """Where TensorBoard finds a run under a name for people; the key's digits keep runs apart.
+
+    Args:
+        folder: of the run.
+        system: what its system is called, in characters of a file's name.
+        place: fold and seed, likewise.
+    """
+    return folder.parent / EVENTS / system / f"{place}-{folder.name[:8]}"
+
+
+def clear_events(folder: Path) -> list[Path]:
+    """Removes what TensorBoard shows of a run; returns the folders that are gone."""
+    found = list(folder.parent.glob(f"{EVENTS}/*/*-{folder.name[:8]}"))
+    for events in found:
+        shutil.rmtree(events, ignore_errors=True)
+    return found
+
+
+def _forget_events(folder: Path) -> None:
+    """The same, with the folders above that are empty then."""
+    for events in clear_events(folder):
+        for above in (events.parent, events.parent.parent):
+            # another run's is there
+            with suppress(OSError):
+                above.rmdir()
 
 
 def make_folder(path: Path) -> None:

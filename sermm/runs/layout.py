@@ -9,6 +9,7 @@
                        checkpoints/      best.ckpt; until the run has finished, last.ckpt and
                                          the one before it, before.ckpt
                        encoders/         what encoders need beside weights, such as tokenizers
+                       address.json      where W&B shows the run: `sermm.runs.address`
 
 Nobody but `sermm.runs` opens these files (the configuration: `sermm.configuration`). Whoever
 changes what one of them means raises `FORMAT` and teaches its reader the older form. The number
@@ -28,6 +29,8 @@ STATUS = "status.json"
 RESULT = "result.json"
 METRICS = "metrics.csv"
 PREDICTIONS = "predictions.csv"
+# In a study's folder: what TensorBoard shows of its runs, a folder each, named for people.
+EVENTS = ".tensorboard"
 # What a run folder is known by, whatever else is not there yet.
 MARKS = (CONFIG, STATUS)
 # 0: without `format` and `floor`. 1: has both.

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from lightning import Callback, LightningModule, Trainer
 
@@ -44,6 +44,8 @@ FOLLOWER_S = 20.0
 LATE_S = 1.0
 NEAR_S = 900
 _PARENT_DEATH = 1
+# What stopped a run, as far as it is known.
+Stop = Literal["preempted", "cancelled", "interrupted"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -138,6 +140,13 @@ class Watch:
         return last.exists() and last.stat().st_mtime >= self.begun_s
 
 
+def stop_of(reason: str) -> Stop:
+    """Which kind of stop a reason tells of, be it ours (`Watch.verdict`) or that of `ending`."""
+    if reason.startswith("preempted") or "Slurm requeued job" in reason:
+        return "preempted"
+    return "cancelled" if "was cancelled" in reason else "interrupted"
+
+
 def near_end(fields: dict[str, str]) -> bool:
     """Whether a signal is likely to be the warning before the time limit.
 
@@ -157,7 +166,7 @@ def leave_to_parent(number: int) -> None:
 
 
 @contextmanager
-def stoppable(folder: RunFolder) -> Iterator[None]:
+def stoppable(folder: RunFolder, leaving: Callable[[], None] | None = None) -> Iterator[None]:
     """The body is a run: `folder.running()`, and what signals make of it.
 
     An error while Slurm is ending the job may only be its consequence: a worker or another process
@@ -166,6 +175,8 @@ def stoppable(folder: RunFolder) -> Iterator[None]:
 
     Args:
         folder: of the run.
+        leaving: called before the job is put back into the queue, after which Slurm may kill this
+            process at any moment; must be quick.
 
     Raises:
         Stopped: a signal came; the folder says so, and the job is requeued where it may be.
@@ -190,6 +201,8 @@ def stoppable(folder: RunFolder) -> Iterator[None]:
                 raise Stopped(reason) from error
     except Stopped:
         if wanted:
+            if leaving is not None:
+                leaving()
             put_back(folder)
         raise
 

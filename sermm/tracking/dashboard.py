@@ -19,8 +19,8 @@ class Panel:
     """One panel.
 
     Attributes:
-        kind: curves over the epochs; bars: mean and standard deviation of a summary; matrix: a
-            confusion matrix; table.
+        kind: curves over the epochs, bars of a summary: both with mean and standard deviation
+            where runs are put together; matrix: a confusion matrix; table.
         title: above it.
         keys: what runs have logged.
         by: the key of the configuration whose values are put together.
@@ -88,9 +88,14 @@ def dashboard(where: Project) -> Dashboard:
         entity=where.entity,
         study=where.study,
         study_key=tracked.STUDY,
-        group_by=(tracked.MODEL, tracked.PROTOCOL),
-        columns=("test/ua", "test/wa", "test/f1_macro", "val/ua", "epochs/best"),
-        sections=(_scores(), _curves(), _classes(where.classes)),
+        group_by=(tracked.PROTOCOL, tracked.SYSTEM),
+        columns=("test/ua", "test/wa", "test/f1_macro", "val/ua", "epochs/best", tracked.STATUS),
+        sections=(
+            _scores(),
+            _curves("Curves by system: mean and sd over folds and seeds", tracked.SYSTEM),
+            _curves("Curves of each system's folds", tracked.SYSTEM_FOLD),
+            _classes(where.classes),
+        ),
     )
 
 
@@ -102,18 +107,16 @@ def _scores() -> Section:
             Panel("table", "UA of models x folds", (tracked.STUDY_FOLDS,)),
             Panel("table", "pooled UA with 95 % intervals", (tracked.STUDY_INTERVALS,)),
             Panel("table", "all scores", (tracked.STUDY_ROWS,)),
-            Panel("bars", "UA on test: mean and sd of the runs", ("test/ua",), tracked.MODEL),
-            Panel("bars", "WA on test: mean and sd of the runs", ("test/wa",), tracked.MODEL),
+            Panel("bars", "UA on test: mean and sd of the runs", ("test/ua",), tracked.SYSTEM),
+            Panel("bars", "WA on test: mean and sd of the runs", ("test/wa",), tracked.SYSTEM),
         ),
     )
 
 
-def _curves() -> Section:
-    """One panel a figure, one line a fold."""
+def _curves(title: str, by: str) -> Section:
+    """One panel a figure, in it one line for each value of a key, with a band."""
     shown = (*tracked.LOSSES, *tracked.SCORES, *tracked.RATIOS)
-    return Section(
-        "Curves by fold", tuple(Panel("curves", name, (name,), tracked.FOLD) for name in shown)
-    )
+    return Section(title, tuple(Panel("curves", name, (name,), by) for name in shown))
 
 
 def _classes(classes: Sequence[str]) -> Section:
@@ -126,8 +129,15 @@ def _classes(classes: Sequence[str]) -> Section:
         "Classes",
         (
             *matrices,
-            Panel("curves", "recall on validation", tuple(tracked.recalls(classes, "val"))),
-            Panel("bars", "recall on test", tuple(tracked.recalls(classes, "test")), tracked.MODEL),
+            Panel(
+                "curves",
+                "recall on validation",
+                tuple(tracked.recalls(classes, "val")),
+                tracked.SYSTEM,
+            ),
+            Panel(
+                "bars", "recall on test", tuple(tracked.recalls(classes, "test")), tracked.SYSTEM
+            ),
             Panel("table", "predictions", (tracked.PREDICTIONS,)),
         ),
     )

@@ -10,9 +10,13 @@ from dataclasses import asdict
 from typing import Any
 
 from sermm.configuration.verbs import RunConfig
+from sermm.encoders.precision import device_for, device_name
 from sermm.metrics.names import METRICS
 from sermm.runs.metrics import EPOCH
 from sermm.runs.result import Result
+from sermm.runs.versions import git_state, versions
+from sermm.tracking.systems import with_end
+from sermm.tracking.tracker import Begun, Ended
 
 LOSSES = ("train/loss", "val/loss")
 SCORES = ("train/wa", "val/ua", "val/wa", "val/f1_macro")
@@ -33,7 +37,13 @@ MODEL, PROTOCOL, DATA, FOLD, SEED, STUDY = (
     "seed",
     "study",
 )
-CONFIG = (STUDY, MODEL, PROTOCOL, DATA, FOLD, SEED)
+# Of a system, as the rows of a report are told apart: its name, its digest, and a fold of it.
+SYSTEM, SYSTEM_KEY, SYSTEM_FOLD = "system", "system_key", "system_fold"
+CONFIG = (STUDY, MODEL, PROTOCOL, DATA, FOLD, SEED, SYSTEM, SYSTEM_KEY, SYSTEM_FOLD)
+# How the run stands, in the summary.
+STATUS, REASON = "status", "status/reason"
+# In the summary, before the names of the last epoch's figures; the chosen epoch's have none.
+LAST = "last/"
 
 
 def recalls(classes: Sequence[str], split: str) -> list[str]:
@@ -65,7 +75,7 @@ def summary(classes: Sequence[str]) -> list[str]:
     return scores + [name for split in SPLITS for name in recalls(classes, split)]
 
 
-def figures(result: Result) -> dict[str, float]:
+def figures(result: Result) -> dict[str, float | int]:
     """What a finished run says of itself in numbers; what it does not know is left out.
 
     Returns:
@@ -77,6 +87,17 @@ def figures(result: Result) -> dict[str, float]:
         for name, value in asdict(getattr(result, part)).items()
     }
     return {name: v for name, v in {**result.metrics, **parts}.items() if v is not None}
+
+
+def outcome(ended: Ended) -> dict[str, float | int]:
+    """A finished run in numbers, all of the chosen epoch; the result's own go first."""
+    return {**ended.chosen, **figures(ended.result)}
+
+
+def made_with(config: RunConfig) -> dict[str, Any]:
+    """What a run is made with: versions, commit and digest of the diff, and the device."""
+    found = {"versions": versions(), "git": asdict(git_state())}
+    return {**flat(found), "device": device_name(device_for(config.device))}
 
 
 def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -97,12 +118,57 @@ def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def group(config: RunConfig) -> str:
-    """What the folds and seeds of one system have in common: study/model/protocol.
+def config_of(begun: Begun) -> dict[str, Any]:
+    """What a run is filtered and grouped by: its configuration, its system, what made it."""
+    return {
+        **flat(begun.config.plain),
+        "run_key": begun.folder.name,
+        SYSTEM: begun.label,
+        SYSTEM_KEY: begun.system,
+        SYSTEM_FOLD: f"{begun.label}, fold {begun.config.fold}",
+        **made_with(begun.config),
+    }
+
+
+def group(begun: Begun, longest: int) -> str:
+    """What the folds and seeds of one system have in common: study/protocol/system.
 
     W&B can show the runs of a group as one line, their mean and spread.
+
+    Args:
+        begun: a run.
+        longest: in characters.
     """
-    return "/".join([config.study, config.model.name, config.protocol.name])
+    above = "/".join([begun.config.study, begun.config.protocol.name])
+    words, _, mark = f"{above}/{begun.label}".rpartition(" ")
+    return with_end(words, mark, longest)
+
+
+def run_name(begun: Begun, longest: int) -> str:
+    """What a run is called: its system, fold and seed, of `longest` characters at most."""
+    words, _, mark = begun.label.rpartition(" ")
+    return with_end(words, f"{mark} fold {begun.config.fold} seed {begun.config.seed}", longest)
+
+
+def settings(begun: Begun) -> dict[str, str | float]:
+    """What tells a run from others, as columns of a table; numbers as numbers."""
+    config = begun.config
+    return {
+        "model": config.model.name,
+        "data": config.data.name,
+        "protocol": config.protocol.name,
+        FOLD: config.fold,
+        SEED: config.seed,
+        **{key: _number(value) for key, value in begun.settings.items()},
+    }
+
+
+def _number(value: str) -> str | float:
+    """A number if the text is one."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def tags(config: RunConfig) -> list[str]:

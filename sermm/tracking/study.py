@@ -4,7 +4,9 @@
 scores and no bootstrap.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -18,10 +20,11 @@ from sermm.core.errors import InputError
 from sermm.report.tables.tables import Report, summary
 from sermm.runs.layout import CONFIG
 from sermm.runs.reading.runs import read_study
-from sermm.runs.studies import REPORT_FOLDER
+from sermm.runs.studies import REPORT_FOLDER, run_folders
 from sermm.runs.systems import by_table, labels
 from sermm.tracking import names as tracked
-from sermm.tracking.wandb_run import begin, project_name, staged
+from sermm.tracking.wandb_record import begin, staged, unstage
+from sermm.tracking.wandb_run import project_name
 
 TRACKER = "sermm.tracking.wandb_run.Wandb"
 
@@ -121,7 +124,58 @@ def tell(report: Report, study_dir: Path, where: Project) -> None:
             record.log(tables, record.next_step)
         status = 0
     finally:
-        wandb.finish(exit_code=status)
+        record.finish(status)
+    tidy(study_dir)
+
+
+def tidy(study_dir: Path) -> None:
+    """Removes the copies in run folders that W&B made to upload what `wandb sync` has by now."""
+    for folder in run_folders(study_dir):
+        records = list(folder.glob("wandb/*run-*"))
+        if records and all(any(record.glob("*.synced")) for record in records):
+            unstage(folder)
+
+
+def report_names(study_dir: Path) -> dict[str, str]:
+    """What the report calls the system of each finished run, by the run's key.
+
+    Systems that are told apart by their tables only have the first digits of their digests as well.
+    """
+    tables = by_table(read_study(study_dir).runs, twins=True)
+    named = [(key, name) for one in tables.values() for key, name in labels(one).items()]
+    counts = Counter(name for _, name in named)
+    marked = {key: f"{name} [{key[:8]}]" if counts[name] > 1 else name for key, name in named}
+    return {
+        run.result.key: marked[system]
+        for systems in tables.values()
+        for system, runs in systems.items()
+        for run in runs
+    }
+
+
+def name_systems(study_dir: Path, where: Project) -> None:
+    """Calls the systems of W&B's runs as the report does, which knows what tells them apart.
+
+    Raises:
+        InputError: W&B does not take it.
+    """
+    names: dict[str, str] = {}
+    # Nothing has finished: nothing to compare.
+    with suppress(InputError):
+        names = report_names(study_dir)
+    path = f"{where.entity}/{where.project}" if where.entity else where.project
+    try:
+        for run in wandb.Api().runs(path, filters={f"config.{tracked.STUDY}": where.study}):
+            name = names.get(run.id)
+            if name is not None and run.config.get(tracked.SYSTEM) != name:
+                fold = run.config.get(tracked.FOLD)
+                run.config |= {tracked.SYSTEM: name, tracked.SYSTEM_FOLD: f"{name}, fold {fold}"}
+                run.update()
+    except Exception as error:
+        raise InputError(
+            f"W&B did not take the names of the systems in {path}: {' '.join(str(error).split())}; "
+            "upload the runs first (wandb sync), and see that entity= and project= are right"
+        ) from error
 
 
 def folds(study_dir: Path) -> list[dict[str, object]]:
@@ -142,8 +196,10 @@ def folds(study_dir: Path) -> list[dict[str, object]]:
                 "protocol": first.protocol,
             }
             for fold in sorted({run.result.fold for run in runs}):
-                ua = [r.result.test_ua for r in runs if r.result.fold == fold]
-                row[f"fold {fold}"] = fmean(ua)
+                found = (r.result.metrics.get("test/ua") for r in runs if r.result.fold == fold)
+                # Runs may have been told to leave the test part alone.
+                if ua := [one for one in found if one is not None]:
+                    row[f"fold {fold}"] = fmean(ua)
             rows.append(row)
     return rows
 
@@ -158,7 +214,7 @@ def intervals(report: Report) -> list[dict[str, object]]:
         for r in table.rows:
             low, high = r.interval["ua"] if r.interval else (None, None)
             place = {"model": r.label, "data": table.data, "protocol": table.protocol}
-            rows.append({**place, "ua": r.pooled["ua"], "low": low, "high": high})
+            rows.append({**place, "ua": r.pooled.get("ua"), "low": low, "high": high})
     return rows
 
 

@@ -12,15 +12,58 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from lightning import Callback, LightningModule, Trainer
 
+from sermm.configuration.identity import system_key
 from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Utterance
 from sermm.runs.metrics import EPOCH, Figures, read_epochs
 from sermm.runs.reading.predictions import as_rows, read_predictions
 from sermm.runs.result import Result
+from sermm.runs.status import standing
+from sermm.runs.stopping import stop_of
+from sermm.tracking.systems import system_label
+
+# How a run ends for a tracker; untracked: the run goes on, and is not told any more.
+State = Literal["finished", "failed", "preempted", "cancelled", "interrupted", "untracked"]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a tracker is told of a run that begins, or goes on.
+
+    Attributes:
+        config: resolved.
+        folder: of the run; what a tracker keeps on disk lies in it, or is removed with it.
+        settings: what was typed, less fold, seed and study.
+    """
+
+    config: RunConfig
+    folder: Path
+    settings: Mapping[str, str]
+
+    @cached_property
+    def system(self) -> str:
+        """The digest of its system, that of its row in a report."""
+        return system_key(self.config)
+
+    @cached_property
+    def label(self) -> str:
+        """What its system is called: the same for all folds and seeds, and for no other system."""
+        name = self.config.model.name
+        return system_label(self.folder.parent, self.system, name, self.settings)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """How a run ended, and why if it did not finish, in one line."""
+
+    state: State
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,14 +72,22 @@ class Ended:
 
     Attributes:
         result: what it came to.
+        epochs: figures of all epochs, by name.
         predictions: its rows, as text: of each utterance of both parts `utterance_id`, `split`,
             `label`, `predicted` and `p_<class>`.
         utterances: by id, for those who want to hear them.
     """
 
     result: Result
+    epochs: Sequence[Figures]
     predictions: Sequence[Mapping[str, str]]
     utterances: Mapping[str, Utterance]
+
+    @property
+    def chosen(self) -> Figures:
+        """The figures of the chosen epoch; none where nothing was trained by epochs."""
+        best = self.result.epochs.best
+        return next((row for row in self.epochs if row[EPOCH] == best), {})
 
     def part(self, split: str) -> list[Mapping[str, str]]:
         """The predictions of one part."""
@@ -50,13 +101,8 @@ class Tracker:
     `stop`. Whatever one of them raises ends the tracking of this run (`Watched`).
     """
 
-    def start(self, config: RunConfig, folder: Path) -> None:
-        """Begins, or goes on with, the record of the run in this folder.
-
-        Args:
-            config: of the run, resolved.
-            folder: of the run; what the tracker keeps on disk lies in it.
-        """
+    def start(self, begun: Begun) -> None:
+        """Begins, or goes on with, the record of a run."""
 
     def epochs(self, rows: Sequence[Figures]) -> None:
         """Takes all epochs so far, those that it has been told before too.
@@ -68,8 +114,11 @@ class Tracker:
     def finished(self, ended: Ended) -> None:
         """Takes what the run came to."""
 
-    def stop(self, status: int) -> None:
-        """The run is over, with this exit status."""
+    def leaving(self) -> None:
+        """The run's job goes back into the queue, and this process may be killed at any moment."""
+
+    def stop(self, stop: Stop) -> None:
+        """The run is over."""
 
 
 class Watched(Callback):
@@ -79,18 +128,19 @@ class Watched(Callback):
 
     Args:
         tracker: any.
-        config: of the run.
-        folder: of the run.
+        begun: the run.
     """
 
-    def __init__(self, tracker: Tracker, config: RunConfig, folder: Path) -> None:
-        self.config = config
-        self.folder = folder
+    def __init__(self, tracker: Tracker, begun: Begun) -> None:
+        self.begun = begun
+        self.folder = begun.folder
         self._tracker: Tracker | None = tracker
+        self._started = False
 
     def start(self) -> None:
         """The run begins."""
-        self._tell(lambda tracker: tracker.start(self.config, self.folder))
+        self._started = True
+        self._tell(lambda tracker: tracker.start(self.begun))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """An epoch is over, and `metrics.csv` has it."""
@@ -100,52 +150,66 @@ class Watched(Callback):
         """The run has its result."""
         self._tell(lambda tracker: self._finish(tracker, result, utterances))
 
-    def stop(self, status: int) -> None:
-        """The run is over.
+    def leaving(self) -> None:
+        """The run's job is about to be put back into the queue."""
+        self._tell(lambda tracker: tracker.leaving())
 
-        Args:
-            status: an exit status, 0 if it finished.
-        """
-        self._tell(lambda tracker: tracker.stop(status))
+    def stop(self, stop: Stop) -> None:
+        """The run is over."""
+        self._tell(lambda tracker: tracker.stop(stop))
 
     def _finish(self, tracker: Tracker, result: Result, utterances: Sequence[Utterance]) -> None:
         """Epochs first: a run that goes on after its last epoch has none that ends here."""
-        tracker.epochs(epochs_of(self.folder))
+        epochs = epochs_of(self.folder)
+        tracker.epochs(epochs)
         rows = as_rows(read_predictions(self.folder, result.classes))
-        tracker.finished(Ended(result, rows, {u.id: u for u in utterances}))
+        tracker.finished(Ended(result, epochs, rows, {u.id: u for u in utterances}))
 
     def _tell(self, what: Callable[[Tracker], None]) -> None:
-        """Calls the tracker, and does without it from its first failure on."""
-        if self._tracker is None:
+        """Calls the tracker once it has started, and does without it from its first failure on."""
+        if self._tracker is None or not self._started:
             return
         try:
             what(self._tracker)
         except Exception as error:
             name, broken, self._tracker = type(self._tracker).__name__, self._tracker, None
-            with suppress(Exception):
-                broken.stop(1)
             reason = " ".join(str(error).split()) or type(error).__name__
+            with suppress(Exception):
+                broken.stop(Stop("untracked", reason))
             print(f"  {name} is not told of this run any more: {reason}", file=sys.stderr)
 
 
 @contextmanager
-def tracked(config: RunConfig, folder: Path) -> Iterator[Watched]:
+def tracked(config: RunConfig, folder: Path, settings: Mapping[str, str]) -> Iterator[Watched]:
     """The tracker of a run, which ends with the body, so that no two folds share one.
 
     Args:
         config: of the run, whose `logger` makes the tracker.
-        folder: of the run.
+        folder: of the run, which says by then how the run ended.
+        settings: as in `Begun`.
 
     Yields:
         The callback that tells the tracker.
     """
-    watched = Watched(config.logger.make(), config, folder)
-    status = 1
+    watched = Watched(config.logger.make(), Begun(config, folder, settings))
     try:
         yield watched
-        status = 0
-    finally:
-        watched.stop(status)
+    except BaseException as error:
+        watched.stop(stopped_by(error, folder))
+        raise
+    watched.stop(Stop("finished"))
+
+
+def stopped_by(error: BaseException, folder: Path) -> Stop:
+    """How a run ended, by what it raised and what its folder says."""
+    found = standing(folder)
+    if found.state == "finished":
+        return Stop("finished")
+    said = found.reason if found.state in ("failed", "interrupted") else ""
+    reason = said or " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return Stop(stop_of(reason), reason)
+    return Stop("failed", reason)
 
 
 def epochs_of(folder: Path) -> list[Figures]:

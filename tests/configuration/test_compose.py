@@ -270,3 +270,11 @@ def test_all_commands_keep_what_they_compute_in_the_same_place(monkeypatch):
     assert found == {str(places.cache_dir())} == {"/home/me/.cache/sermm"}
     monkeypatch.delenv("HOME")
     assert compose("train", []).cache_dir == "./.cache/sermm"
+
+
+def test_what_lies_below_a_key_that_is_no_setting_is_none_either():
+    words = ["logger=wandb", "logger.project=p", "+combine.name=x", "trainer.accelerator=cpu"]
+    assert settings([*words, "model.system.dropout=0.1", "fold=2", "trainer.max_epochs=2"]) == {
+        "model.system.dropout": "0.1",
+        "trainer.max_epochs": "2",
+    }

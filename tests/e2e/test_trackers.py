@@ -4,19 +4,25 @@ import csv
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import soundfile
+from google.protobuf.message import DecodeError
 from wandb.proto import wandb_internal_pb2
 
 from sermm.cli.main import main
 from sermm.configuration.compose import read_yaml
+from sermm.runs.address import address
+from sermm.runs.stopping import SIGNALS
+from sermm.runs.studies import run_folders
 from sermm.tracking import names as tracked
 from sermm.tracking.dashboard import dashboard
 from sermm.tracking.names import flat
@@ -51,7 +57,8 @@ class Told:
 
     def __init__(self, path):
         self.config, self.history, self.summary, self.staged = {}, [], {}, {}
-        self.stats, self.exit = 0, None
+        self.artifacts, self.metrics = {}, {}
+        self.stats, self.exit, self.preempting = 0, None, 0
         for record in records(path):
             match record.WhichOneof("record_type"):
                 case "run":
@@ -68,6 +75,11 @@ class Told:
                 case "artifact":
                     contents = record.artifact.manifest.contents
                     self.staged |= {c.path: Path(c.local_path) for c in contents}
+                    self.artifacts[record.artifact.name] = record.artifact
+                case "metric":
+                    self.metrics[record.metric.name] = record.metric
+                case "preempting":
+                    self.preempting += 1
                 case "exit":
                     self.exit = record.exit.exit_code
 
@@ -80,10 +92,13 @@ def told(folder):
     """The one offline run of a folder, as soon as W&B has written it to its end."""
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
     limit = time.monotonic() + 60
-    while (found := Told(path)).exit is None:
+    while True:
+        # What is being written cannot be read to its end.
+        with suppress(DecodeError):
+            if (found := Told(path)).exit is not None:
+                return found
         assert time.monotonic() < limit
         time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +126,9 @@ def runs(words):
         of_wandb = [*words, "logger=wandb", "study=s"]
         of_wandb += ["logger.project=p", "logger.entity=me"]
         assert main(of_wandb) == 0
-        assert main([*of_wandb, "fold=2", "logger.audio=true"]) == 0
+        # The second words are the default, so that both are of one system.
+        said = ["fold=2", "trainer.accumulate=1", "logger.audio=true", "logger.artifact=true"]
+        assert main([*of_wandb, *said]) == 0
         assert main([*words, "logger=tensorboard", "study=t"]) == 0
         assert main([*words, "study=bare"]) == 0
     return runs_dir(words)
@@ -150,7 +167,14 @@ def test_each_fold_is_a_wandb_run_of_its_own(runs):
         run = told(folder).run
         assert run.run_id == folder.name
         assert run.resume
-        assert (run.project, run.run_group) == ("p", "s/text_only/groups5")
+        system = result_of(folder)["system"]
+        words = "data.name=tones encoder/text=tiny model.streams=[text] trainer.max_epochs=2"
+        label = f"text_only {words} [{system[:8]}]"
+        assert (run.project, run.run_group) == ("p", f"s/groups5/{label}")
+        assert run.display_name == f"{label} fold {fold} seed 0"
+        config = told(folder).config
+        assert (config["system"], config["system_key"]) == (label, system)
+        assert config["system_fold"] == f"{label}, fold {fold}"
         assert run.job_type == f"fold{fold}"
         assert {"tones", "groups5", "text_only", "finetune", "text_human"} == set(run.tags)
     assert told(folder_of(runs / "s")).run.entity == "me"
@@ -163,6 +187,10 @@ def test_the_configuration_is_complete_at_once(runs):
     config = told(folder).config
     assert {name: config[name] for name in expected} == expected
     assert config["run_key"] == folder.name
+    result = result_of(folder)
+    assert {k: config[f"versions/{k}"] for k in result["versions"]} == result["versions"]
+    assert {k: config[f"git/{k}"] for k in result["git"]} == result["git"]
+    assert config["device"] == result["cost"]["device"]
 
 
 def test_history_is_metrics_csv(runs):
@@ -185,7 +213,19 @@ def test_the_summary_is_the_result(runs):
     result, found = result_of(folder), told(folder)
     assert {k: found.summary[k] for k in result["metrics"]} == result["metrics"]
     assert set(tracked.summary(CLASSES)) <= set(found.summary)
-    assert found.summary["epochs/best"] == result["epochs"]["best"]
+    best, last = result["epochs"]["best"], result["epochs"]["last"]
+    assert found.summary["epochs/best"] == found.summary["epoch"] == best
+    epochs = rows(folder / "metrics.csv")
+    for name, value in epochs[best - 1].items():
+        assert found.summary[name] == pytest.approx(float(value), abs=1e-6)
+    for name, value in epochs[last - 1].items():
+        assert found.summary[f"last/{name}"] == float(value)
+    assert (found.summary["status"], found.summary["status/reason"]) == ("finished", "")
+    # Else W&B would put the last epoch there by itself.
+    assert found.metrics.keys() == set(epochs[0])
+    for name, metric in found.metrics.items():
+        assert metric.summary.none
+        assert name == "epoch" or metric.step_metric == "epoch"
     assert found.exit == 0
     assert found.stats > 0
 
@@ -233,22 +273,170 @@ def test_trackers_change_nothing(runs):
         assert result_of(folder)["metrics"] == result_of(bare)["metrics"]
 
 
-def test_tensorboard_has_curves_scores_and_matrices(runs):
+def test_where_a_run_is_shown_is_kept_and_printed(words, runs, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (record,) = folder_of(runs / "s").glob("wandb/offline-run-*")
+    assert address(folder_of(runs / "s")) == f"wandb sync {record}"
+    assert main([*words, "logger=wandb", "study=said", "trainer.max_epochs=1"]) == 0
+    assert capsys.readouterr().err.count("W&B: offline; to upload: wandb sync ") == 2
+
+
+def test_the_model_is_an_artifact_from_which_it_is_used_again(runs, tones, tmp_path, capsys):
+    without, folder = (folder_of(runs / "s", fold) for fold in (1, 2))
+    assert not [name for name in told(without).artifacts if name.startswith("model-")]
+    found = told(folder).artifacts[f"model-{folder.name}"]
+    assert found.type == "model"
+    about, result = json.loads(found.metadata), result_of(folder)
+    assert {k: about[k] for k in result["metrics"]} == result["metrics"]
+    assert (about["key"], about["study"]) == (folder.name, "s")
+    assert about["run_folder"] == str(folder)
+    copy = tmp_path / "downloaded"
+    for one in found.manifest.contents:
+        # Not copied to be uploaded: a checkpoint may be large.
+        assert Path(one.local_path) == folder / one.path
+        (copy / one.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(one.local_path, copy / one.path)
+    sound = next(tones.parent.rglob("*.wav"))
+    said = []
+    for one in (folder, copy):
+        assert main(["predict", str(one), str(sound), "text=so it is", "format=json"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+
+
+SCONTROL = """#!/bin/sh
+[ "$1" = requeue ] || echo JobState=RUNNING Requeue=1 TimeLimit=UNLIMITED RunTime=00:01:00
+"""
+
+
+@pytest.fixture
+def of_slurm(tmp_path, monkeypatch):
+    """A job that Slurm would requeue."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/scontrol"
+    program.write_text(SCONTROL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_NAME", "sermm")
+
+
+def ended(words, study, monkeypatch, what):
+    """What W&B was told of a run in whose last step something happens."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("sermm.engine.run.record", what)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        assert main([*words, "logger=wandb", f"study={study}", "trainer.max_epochs=1"]) != 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    (folder,) = run_folders(runs_dir(words) / study)
+    return told(folder)
+
+
+def test_a_run_that_failed_says_of_what(words, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no room left")
+
+    found = ended(words, "failed", monkeypatch, fails)
+    assert (found.exit, found.preempting) == (1, 0)
+    assert found.summary["status"] == "failed"
+    assert found.summary["status/reason"] == "RuntimeError: no room left"
+    assert found.summary["last/epoch"] == 1
+    assert "val/ua" not in found.summary
+
+
+def test_a_run_that_was_stopped_is_not_called_failed(words, monkeypatch):
+    found = ended(words, "stopped", monkeypatch, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    assert (found.exit, found.preempting) == (255, 0)
+    assert found.summary["status"] == "interrupted"
+    assert found.summary["status/reason"].startswith("stopped by SIGTERM")
+
+
+def test_a_run_that_was_preempted_is_called_so(words, monkeypatch, of_slurm):
+    found = ended(words, "preempted", monkeypatch, lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
+    assert found.exit == 1
+    assert found.preempting > 0
+    assert found.summary["status"] == "preempted"
+    assert found.summary["status/reason"] == "preempted: SIGUSR1 from Slurm, job 7 requeued"
+
+
+def events_of(folder):
+    """The folder of events of a run."""
+    (events,) = folder.parent.glob(f".tensorboard/*/*-{folder.name[:8]}")
+    return events
+
+
+def accumulated(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = folder_of(runs / "t")
-    events = EventAccumulator(str(folder / "tensorboard"))
+    events = EventAccumulator(str(folder))
     events.Reload()
+    return events
+
+
+def test_tensorboard_has_curves_scores_and_matrices(runs):
+    folder = folder_of(runs / "t")
+    events = accumulated(events_of(folder))
     epochs = rows(folder / "metrics.csv")
     for name in tracked.history(CLASSES):
         assert [e.step for e in events.Scalars(name)] == [1, 2]
         assert [e.value for e in events.Scalars(name)] == [
             pytest.approx(float(row[name])) for row in epochs
         ]
-    (ua,) = events.Scalars("result/test/ua")
-    assert ua.value == pytest.approx(result_of(folder)["metrics"]["test/ua"])
     for name in ("test/confusion/text_summary", "config/text_summary"):
         assert events.Tensors(name)
+
+
+def test_tensorboard_calls_runs_by_system_fold_and_seed(runs):
+    folder = folder_of(runs / "t")
+    key, system = folder.name[:8], result_of(folder)["system"][:8]
+    words = "data.name=tones encoder-text=tiny model.streams=text trainer.max_epochs=2"
+    name = f"text_only {words} {system}"
+    assert events_of(folder) == runs / "t/.tensorboard" / name / f"fold1-seed0-{key}"
+    assert not (folder / "tensorboard").exists()
+
+
+def test_tensorboard_has_settings_beside_scores_under_the_names_of_wandb(runs):
+    from tensorboard.plugins.hparams import metadata
+
+    folder = folder_of(runs / "t")
+    result = result_of(folder)
+    best = accumulated(events_of(folder) / "best")
+    of_wandb = told(folder_of(runs / "s")).summary
+    names = set(best.Tags()["scalars"])
+    assert {*tracked.summary(CLASSES), *tracked.history(CLASSES)} <= names <= set(of_wandb)
+    for name, value in result["metrics"].items():
+        assert best.Scalars(name)[-1].value == pytest.approx(value)
+        assert best.Scalars(name)[-1].step == result["epochs"]["best"]
+    content = best.PluginTagToContent(metadata.PLUGIN_NAME)
+    told_of = metadata.parse_session_start_info_plugin_data(
+        content[metadata.SESSION_START_INFO_TAG]
+    )
+    found = {k: v.number_value or v.string_value for k, v in told_of.hparams.items()}
+    assert found.pop("seed") == ""
+    assert found == {
+        "model": "text_only",
+        "data": "tones",
+        "protocol": "groups5",
+        "fold": 1.0,
+        "data.name": "tones",
+        "encoder/text": "tiny",
+        "model.streams": "[text]",
+        "trainer.max_epochs": 2.0,
+    }
+    # TensorBoard would take the columns of one run for those of all.
+    assert metadata.EXPERIMENT_TAG not in content
+
+
+def test_a_run_that_is_forgotten_is_forgotten_in_tensorboard(runs, tmp_path):
+    shutil.copytree(runs / "t", tmp_path / "t")
+    folder = folder_of(tmp_path / "t")
+    assert events_of(folder).is_dir()
+    assert main(["forget", str(folder), f"runs_dir={tmp_path}", "yes=true"]) == 0
+    assert not folder.exists()
+    assert not (tmp_path / "t/.tensorboard").exists()
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +510,7 @@ def test_without_any_tracker_the_report_is_the_same(runs, reported, tmp_path, ca
     words = ["report", "s", f"runs_dir={tmp_path}", "allow_missing=true"]
     assert main(words) == 0
     before = capsys.readouterr().out
-    for folder in [*(tmp_path / "s").glob("*/wandb"), *(tmp_path / "s").glob("*/tensorboard")]:
+    for folder in [*(tmp_path / "s").glob("*/wandb"), tmp_path / "s/.systems"]:
         shutil.rmtree(folder)
     assert main(words) == 0
     assert capsys.readouterr().out == before

@@ -8,9 +8,10 @@ import torch
 
 from sermm.bench.epoch import speech_task
 from sermm.core import memory
+from sermm.encoders.precision import device_name
 from sermm.engine import cost as costs
 from sermm.engine.assembly.inference import predict
-from sermm.engine.cost import cost, device_name, measured
+from sermm.engine.cost import cost, measured
 from sermm.engine.record import record
 from sermm.engine.training.callbacks import overfit, overfit_at
 from sermm.engine.training.fit import fit

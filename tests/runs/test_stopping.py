@@ -76,6 +76,20 @@ def test_under_slurm_the_job_is_requeued_once_after_the_folder_says_so(folder, s
     assert asked() == ["show job --oneliner 7_2", "requeue 7_2"]
 
 
+def test_who_looks_on_hears_of_a_requeue_before_slurm_does(folder, slurm):
+    asked = slurm(RUNNING)
+    heard = []
+    with pytest.raises(Stopped), stoppable(folder, lambda: heard.append((asked(), status(folder)))):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    ((before, said),) = heard
+    assert before == ["show job --oneliner 7_2"]
+    assert said["state"] == "interrupted"
+    slurm(RUNNING.replace("Requeue=1", "Requeue=0"))
+    with pytest.raises(Stopped), stoppable(folder, lambda: heard.append(None)):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert len(heard) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

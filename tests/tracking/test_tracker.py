@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -12,67 +13,28 @@ from lightning import LightningModule, Trainer
 
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
+from sermm.runs.folder import BY_SIGNAL, RunFolder
+from sermm.runs.slurm_job import SlurmJob, ending
 from sermm.tracking import names as tracked
 from sermm.tracking import tensorboard as tracked_tensorboard
-from sermm.tracking import wandb_run as tracked_wandb
 from sermm.tracking.dashboard import dashboard
 from sermm.tracking.study import Project, project_of
-from sermm.tracking.tracker import Tracker, Watched, epochs_of
+from sermm.tracking.tracker import Begun, Stop, Tracker, Watched, epochs_of
 from sermm.tracking.tracker import tracked as watched_run
-from sermm.tracking.wandb_run import NOTE, Wandb, project_name, uploaded
+from sermm.tracking.wandb_record import NOTE, staged, uploaded
+from sermm.tracking.wandb_run import Wandb, project_name
 
 KEY = "0123456789abcdef"
+JOB = SlurmJob("7", 2, 1, 1, 0)
 
 
 def epochs(n):
     return [{"epoch": float(k), "val/ua": k / 10} for k in range(1, n + 1)]
 
 
-@pytest.fixture
-def plain():
-    return RunConfig.of(["experiment=demo", "model=majority", "logger=wandb"])
-
-
-class Run(wandb.Run):
-    """A W&B run that keeps what it is told."""
-
-    starting_step, url, offline, dir = 0, None, False, ""
-
-    def __init__(self, folder, about):
-        self.starting_step = about.pop("starting_step", 0)
-        self.offline = about.get("mode") == "offline"
-        kind = "offline-run" if self.offline else "run"
-        number = len(list(folder.glob("wandb/*run-*")))
-        self.place = folder / "wandb" / f"{kind}-{number}-{about['id']}"
-        self.dir = str(self.place / "files")
-        (self.place / "files").mkdir(parents=True)
-        self.steps, self.rows = [], []
-
-    def log(self, what, step, commit):
-        assert commit
-        self.steps.append(step)
-        self.rows.append(what)
-
-
-@pytest.fixture
-def wandb_runs(monkeypatch):
-    """W&B without its service: offline for want of a key."""
-    made = []
-
-    def init(**about):
-        made.append(Run(about["dir"], about))
-        return made[-1]
-
-    settings = SimpleNamespace(settings=SimpleNamespace(mode="online"))
-    monkeypatch.setattr(wandb, "setup", lambda *_: settings)
-    monkeypatch.setattr(wandb, "login", lambda **_: False)
-    monkeypatch.setattr(wandb, "init", init)
-    return made
-
-
 def tell(plain, folder, n):
     tracker = Wandb("p")
-    tracker.start(plain, folder)
+    tracker.start(Begun(plain, folder, {}))
     tracker.epochs(epochs(n))
 
 
@@ -109,7 +71,7 @@ def test_online_the_server_says_where_to_go_on(plain, tmp_path, monkeypatch, wan
 
 def test_each_epoch_is_told_once(plain, tmp_path, wandb_runs):
     tracker = Wandb("p")
-    tracker.start(plain, tmp_path / KEY)
+    tracker.start(Begun(plain, tmp_path / KEY, {}))
     for n in (1, 2, 2, 3):
         tracker.epochs(epochs(n))
     assert wandb_runs[0].steps == [1, 2, 3]
@@ -138,7 +100,7 @@ def test_without_an_answer_the_run_is_kept_offline(
 
 
 def test_without_a_key_wandb_is_not_asked(tmp_path):
-    script = "from sermm.tracking.wandb_run import reachable; print(reachable())"
+    script = "from sermm.tracking.wandb_record import reachable; print(reachable())"
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -161,13 +123,13 @@ class Broken(Tracker):
         if what == self.where:
             raise RuntimeError(f"{what}\nis broken")
 
-    def start(self, plain, folder):
+    def start(self, begun):
         self._hear("start")
 
     def epochs(self, rows):
         self._hear("epochs")
 
-    def stop(self, status):
+    def stop(self, stop):
         self._hear("stop")
 
 
@@ -181,29 +143,68 @@ class Broken(Tracker):
 )
 def test_what_befalls_a_tracker_is_one_line(where, heard, tmp_path, capsys):
     tracker = Broken(where)
-    watched = Watched(tracker, RunConfig.of(["data=demo"]), tmp_path)
+    watched = Watched(tracker, Begun(RunConfig.of(["data=demo"]), tmp_path, {}))
     watched.start()
     for _ in range(2):
         watched.on_train_epoch_end(Trainer(accelerator="cpu", logger=False), LightningModule())
-    watched.stop(0)
+    watched.stop(Stop("finished"))
     assert tracker.heard == heard
     assert capsys.readouterr().err == (
         f"  Broken is not told of this run any more: {where} is broken\n"
     )
 
 
-@pytest.mark.parametrize("fails", [True, False])
-def test_a_run_ends_for_its_tracker_as_it_ended(fails, tmp_path, monkeypatch):
+def end_of(folder, monkeypatch, error, state=None, said=None):
+    """How a tracker is told that a run ended whose body raised, and whose folder says something."""
     ended = []
-    monkeypatch.setattr(Tracker, "stop", lambda self, status: ended.append(status))
+    monkeypatch.setattr(Tracker, "stop", lambda self, stop: ended.append(stop))
     config = RunConfig.of(["data=demo", "logger=none"])
-    try:
-        with watched_run(config, tmp_path):
-            if fails:
-                raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        pass
-    assert ended == [1 if fails else 0]
+    with suppress(type(error)), watched_run(config, folder, {}) as watched:
+        watched.start()
+        if state is not None:
+            RunFolder(folder).write_status(state, said)
+        if error is not None:
+            raise error
+    (stop,) = ended
+    return stop
+
+
+def test_a_run_ends_for_its_tracker_as_it_ended(tmp_path, monkeypatch):
+    assert end_of(tmp_path, monkeypatch, None) == Stop("finished")
+    trace = "Traceback:\n  line 3\nRuntimeError: no room"
+    found = end_of(tmp_path, monkeypatch, RuntimeError("no room"), "failed", trace)
+    assert found == Stop("failed", "RuntimeError: no room")
+    late = end_of(tmp_path, monkeypatch, KeyboardInterrupt(), "finished")
+    assert late == Stop("finished")
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("preempted: SIGUSR1 from Slurm, job 7_2 requeued", "preempted"),
+        ("preempted, but scontrol requeue failed: no; sermm retry submits it again", "preempted"),
+        (f"SIGTERM: {ending(JOB, {'Restarts': '1'})}", "preempted"),
+        (f"SIGTERM: {ending(JOB, {})}", "cancelled"),
+        (
+            f"SIGTERM: {ending(JOB, {'Reason': 'TimeLimit', 'TimeLimit': '00:01:00'})}",
+            "interrupted",
+        ),
+        (BY_SIGNAL, "interrupted"),
+    ],
+)
+def test_a_run_that_was_stopped_has_not_failed(said, state, tmp_path, monkeypatch):
+    found = end_of(tmp_path, monkeypatch, KeyboardInterrupt(), "interrupted", said)
+    assert found == Stop(state, said)
+
+
+def test_a_tracker_is_not_told_of_the_end_of_what_has_not_begun(tmp_path, monkeypatch, capsys):
+    ended = []
+    monkeypatch.setattr(Tracker, "stop", lambda self, stop: ended.append(stop))
+    config = RunConfig.of(["data=demo", "logger=none"])
+    with pytest.raises(InputError), watched_run(config, tmp_path, {}):
+        raise InputError("no such corpus")
+    assert not ended
+    assert not capsys.readouterr().err
 
 
 def test_epochs_are_read_from_metrics_csv(tmp_path):
@@ -255,17 +256,17 @@ def test_matrices_are_markdown_for_tensorboard():
 
 def test_tensorboard_that_is_missing_is_named(plain, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    Watched(tracked_tensorboard.TensorBoard(), plain, tmp_path).start()
+    Watched(tracked_tensorboard.TensorBoard(), Begun(plain, tmp_path, {})).start()
     assert "pip install 'sermm[tensorboard]'" in capsys.readouterr().err
 
 
 def test_staged_files_go_where_they_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DATA_DIR", "before")
-    with tracked_wandb.staged(tmp_path):
+    with staged(tmp_path):
         assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "wandb")
     assert os.environ["WANDB_DATA_DIR"] == "before"
     monkeypatch.delenv("WANDB_DATA_DIR")
-    with tracked_wandb.staged(tmp_path):
+    with staged(tmp_path):
         pass
     assert "WANDB_DATA_DIR" not in os.environ
 
