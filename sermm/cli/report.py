@@ -23,7 +23,8 @@ papers' and the main tables are put between them), keep (a folder for what a rep
 such a page: results.csv or trials.csv, and no picture but those of
 pictures=[confusion-MODEL,curves-MODEL,trials]), wandb (true | false: one W&B run with the tables of
 the whole study, models x folds and UA with intervals, which the next report updates; project and
-entity are those of the study's runs if not given). An incomplete study goes nowhere by insert, keep or wandb unless allow_missing=true.
+entity are those of the study's runs if not given). An incomplete study goes nowhere by insert, keep
+or wandb unless allow_missing=true.
 Exit status: 1 if the study is incomplete and allow_missing is not true, else 0.
 """
 

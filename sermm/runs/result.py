@@ -6,6 +6,7 @@ it. It holds all that a table needs, so that the report composes no configuratio
 weights. The names of the fields are those of the file; other programs rely on them.
 """
 
+import shlex
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -271,8 +272,8 @@ class Result:
         if self.withheld:
             raise InputError(
                 f"{wanted}: run {self.key} is a trial of a search (withhold_test=true), and its "
-                "test part is never looked at; train its settings once more without "
-                f"withhold_test, in another study: `sermm report {self.study}` prints the command"
+                "test part is never looked at; train what was chosen by the command that "
+                f"`sermm report {shlex.quote(self.study)}` prints"
             )
 
     @classmethod
