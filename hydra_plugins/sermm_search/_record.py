@@ -17,13 +17,25 @@ _OF_THE_SEARCH = {
 }
 
 
-def write_record(study: Any, folder: Path, words: Sequence[str]) -> None:
+def keep(trial: Any, words: Sequence[str], runs: Sequence[str]) -> None:
+    """Keeps with a trial what Optuna knows nothing of.
+
+    Args:
+        trial: Optuna's, that has ended.
+        words: of the command that asked for it, less those that sweep: another command of the same
+            search may have others.
+        runs: the keys of its runs.
+    """
+    trial.set_user_attr("words", list(words))
+    trial.set_user_attr("runs", list(runs))
+
+
+def write_record(study: Any, folder: Path) -> None:
     """Writes `search.json` of what Optuna has so far.
 
     Args:
         study: Optuna's.
         folder: of our study.
-        words: of the search's command, less those that sweep.
     """
     from sermm.runs.trials import Search, Trial, write_search
 
@@ -38,7 +50,7 @@ def write_record(study: Any, folder: Path, words: Sequence[str]) -> None:
         direction=study.direction.name.lower(),
         trials=tuple(trials),
         best=None if best is None else best.number,
-        command="" if best is None else command(best, folder, words),
+        command="" if best is None else command(best, folder),
     )
     write_search(folder, search)
 
@@ -56,13 +68,12 @@ def settings_of(trial: Any) -> list[str]:
     return [f"{key}={value}" for key, value in trial.params.items()]
 
 
-def command(trial: Any, folder: Path, words: Sequence[str]) -> str:
+def command(trial: Any, folder: Path) -> str:
     """What trains the settings of a trial on all folds of its protocol, with the test part.
 
     Args:
         trial: Optuna's.
         folder: of our study.
-        words: as in `write_record`.
 
     Returns:
         A line for a shell; empty where no run of the trial says how many folds there are.
@@ -71,6 +82,7 @@ def command(trial: Any, folder: Path, words: Sequence[str]) -> str:
     from sermm.runs.result import Result
 
     try:
+        words = trial.user_attrs["words"]
         n_folds = Result.read(folder / trial.user_attrs["runs"][0]).n_folds
     except (KeyError, IndexError, OSError, ValueError):
         return ""

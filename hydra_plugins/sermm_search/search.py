@@ -20,7 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.sermm_search._record import best_of, settings_of, write_record
+from hydra_plugins.sermm_search._record import best_of, keep, settings_of, write_record
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
 
@@ -108,24 +108,40 @@ class SearchSweeper(Sweeper):
             KeyboardInterrupt: there was a signal to stop; the trials are begun again next time.
         """
         study = self._study()
-        params = self.settings.params or {}
-        words = [*(f"{key}={value}" for key, value in params.items()), *arguments]
-        parsed = OverridesParser.create().parse_overrides(words)
-        fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
-        space = {one.get_key_element(): _space(one) for one in parsed if one.is_sweep_override()}
-        if "withhold_test" in space:
-            raise _looks_at_the_test_part()
+        fixed, space = self._parsed(arguments)
         asked, failed = 0, 0
         while asked < self.settings.n_trials:
             n = min(self.settings.n_jobs, self.settings.n_trials - asked)
             trials = [self._ask(study, space) for _ in range(n)]
             failed += self._made(study, trials, fixed, asked)
-            write_record(study, self.folder, [*fixed, *self.hydra_words])
+            write_record(study, self.folder)
             asked += n
             if failed > self.settings.max_failure_rate * self.settings.n_trials:
                 print(f"the search ends: {failed} of {asked} trials failed", file=sys.stderr)
                 break
         self._show_best(study)
+
+    def _parsed(self, arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
+        """The words that all trials have, and what is searched.
+
+        Raises:
+            InputError: folds would be searched, or whether to look at the test part.
+        """
+        folds = getattr(self.launcher, "folds", None)
+        params = self.settings.params or {}
+        # An experiment's own folds are those of its sweep, not of a search.
+        own = [f"{k}={v}" for k, v in params.items() if not (folds and k == "fold")]
+        parsed = OverridesParser.create().parse_overrides([*own, *arguments])
+        fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
+        space = {one.get_key_element(): _space(one) for one in parsed if one.is_sweep_override()}
+        if "withhold_test" in space:
+            raise _looks_at_the_test_part()
+        if folds and "fold" in space:
+            raise InputError(
+                "fold is nothing to search: every trial is made on all folds of "
+                "hydra.launcher.folds, such as hydra.launcher.folds=[1,2]; leave fold= out"
+            )
+        return fixed, space
 
     def _study(self) -> Any:
         settings = self.settings
@@ -189,7 +205,7 @@ class SearchSweeper(Sweeper):
             raise
         values = [one.return_value for one in made]
         for trial, one, value in zip(trials, made, values, strict=True):
-            trial.set_user_attr("runs", list(getattr(one, "runs", ())))
+            keep(trial, [*fixed, *self.hydra_words], getattr(one, "runs", ()))
             study.tell(trial, value, state=_failed() if value is None else None)
         return values.count(None)
 

@@ -173,7 +173,7 @@ def with_runs(search, tmp_path, a_run, monkeypatch):
     """Searches with a run for each trial, of a protocol with five folds."""
 
     def returned(self, value):
-        number = len(self.jobs) - 1
+        number = len(list(tmp_path.glob("t*-f1")))
         run = a_run(tmp_path, "late_fusion", [[1, 0], [0, 1]], system=f"t{number}", withheld=True)
         done = TrialReturn(status=JobStatus.COMPLETED, runs=(run.name,))
         done.return_value = value
@@ -260,3 +260,19 @@ def test_both_launchers_make_a_trial_of_its_folds(name, tmp_path):
     assert (first.return_value, first.runs) == (0.625, ("found", "made"))
     assert (second.return_value, second.runs) == (None, ("failed",))
     assert "folds" not in getattr(launcher, "settings", {})
+
+
+def test_folds_are_nothing_to_search(tmp_path):
+    sweeper = SearchSweeper(n_trials=1, params={"fold": "range(1,6)", "lr": "interval(0,1)"})
+    sweeper.folder, sweeper.launcher = tmp_path, Launcher(near)
+    sweeper.launcher.folds = ["fold=1", "fold=2"]
+    with pytest.raises(InputError, match=r"leave fold= out"):
+        sweeper.sweep(["fold=1,2"])
+    sweeper.sweep([])
+    assert [word.split("=")[0] for word in sweeper.launcher.jobs[0]] == ["lr"]
+
+
+def test_the_command_is_that_of_the_trials_own_words(with_runs, tmp_path):
+    with_runs(["lr=interval(0,1)", "epochs=9"], lambda job: 0.75, n_trials=1)
+    with_runs(["lr=interval(0,1)", "epochs=2"], lambda job: 0.5, n_trials=1)
+    assert "epochs=9" in read_search(tmp_path).command
