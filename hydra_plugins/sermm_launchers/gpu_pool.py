@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 
 from hydra_plugins.sermm_launchers._launcher import SweepLauncher
 
@@ -55,9 +55,9 @@ class GpuPoolLauncher(SweepLauncher):
         cpu_slots: int | None,
         folds: Sequence[int] | None,
     ) -> None:
+        super().__init__(folds)
         self.gpus_per_job, self.jobs_per_gpu = gpus_per_job, jobs_per_gpu
         self.cpu_slots = cpu_slots
-        self.folds = [f"fold={fold}" for fold in folds or ()]
 
     def launch(
         self,
@@ -82,27 +82,12 @@ class GpuPoolLauncher(SweepLauncher):
         from sermm.sweeps.pool import Pool, slots, visible_gpus
 
         setup_globals()
-        jobs = [[*words, *fold] for words in job_overrides for fold in self._parts()]
+        jobs = self.by_fold(job_overrides)
         configs = (self.composed(words) for words in jobs)
         shares = slots(visible_gpus(), self.gpus_per_job, self.jobs_per_gpu, self.cpu_slots)
         sweep: Any = getattr(self.task_function, "__self__", None)
-        sweep.searches = bool(self.folds)
         study_dir = Path(str(self.config.runs_dir)) / str(self.config.study)
         with Board(len(jobs), len(shares)) as board:
             launch = Launch(sweep, study_dir, jobs, board)
             Pool(execute, shares, launch.ended, board.show).run(launch.jobs(configs))
-        n = len(self._parts())
-        trials = [launch.values[start : start + n] for start in range(0, len(jobs), n)]
-        return [_returned(values) for values in trials]
-
-    def _parts(self) -> list[list[str]]:
-        """What the jobs of one trial differ in."""
-        return [[fold] for fold in self.folds] or [[]]
-
-
-def _returned(values: Sequence[float | None]) -> JobReturn:
-    """The value of a trial: the mean over its jobs, None if one of them has none."""
-    returned = JobReturn(status=JobStatus.COMPLETED)
-    known = [value for value in values if value is not None]
-    returned.return_value = sum(known) / len(known) if len(known) == len(values) else None
-    return returned
+        return self.returned(study_dir, jobs, launch.values)

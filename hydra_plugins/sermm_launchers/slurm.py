@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 from omegaconf import OmegaConf
 
 from hydra_plugins.sermm_launchers._launcher import SweepLauncher
@@ -21,10 +21,12 @@ class SlurmLauncher(SweepLauncher):
     """Submits what is left to do, and waits for it.
 
     Args:
+        folds: as of `gpu_pool`.
         settings: those of `conf/submit`.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, folds: Sequence[int] | None = None, **settings: Any) -> None:
+        super().__init__(folds)
         resolved: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
         self.settings: Mapping[str, Any] = resolved
 
@@ -40,7 +42,7 @@ class SlurmLauncher(SweepLauncher):
             initial_job_idx: how many jobs came before; not used.
 
         Returns:
-            Validation UA of each job, for sweepers that search.
+            Validation UA of each job, or of each trial with `folds`, for sweepers that search.
 
         Raises:
             KeyboardInterrupt: the wait was ended; the jobs go on in Slurm.
@@ -50,15 +52,16 @@ class SlurmLauncher(SweepLauncher):
         from sermm.sweeps.slurm.queue import queued
 
         setup_globals()
-        configs = [self.composed(words) for words in job_overrides]
+        words_of_jobs = self.by_fold(job_overrides)
+        configs = [self.composed(words) for words in words_of_jobs]
         sweep: Any = getattr(self.task_function, "__self__", None)
         study_dir = (Path(str(self.config.runs_dir)) / str(self.config.study)).absolute()
-        with Board(len(job_overrides), len(job_overrides)) as board:
-            launch = Launch(sweep, study_dir, job_overrides, board)
+        with Board(len(words_of_jobs), len(words_of_jobs)) as board:
+            launch = Launch(sweep, study_dir, words_of_jobs, board)
             jobs = list(launch.jobs(configs, queued(study_dir)))
             if jobs:
                 self._run(study_dir, jobs, launch.ended, board.show)
-        return [_returned(value) for value in launch.values]
+        return self.returned(study_dir, words_of_jobs, launch.values)
 
     def _run(self, study_dir: Path, jobs: Sequence[Any], ended: Any, watch: Any) -> None:
         """Submits the jobs that are left, and waits for them.
@@ -93,10 +96,3 @@ class SlurmLauncher(SweepLauncher):
         except KeyboardInterrupt:
             print("the runs go on in Slurm; scancel stops them", flush=True)
             raise
-
-
-def _returned(value: float | None) -> JobReturn:
-    """The value of a job, in the form that Hydra's sweepers read."""
-    returned = JobReturn(status=JobStatus.COMPLETED)
-    returned.return_value = value
-    return returned

@@ -6,6 +6,10 @@ main table of each protocol. Where systems stand in a table of a paper, that tab
 the paper's layout: ours, the paper's figure and the difference. Runs that are missing, failed or
 unreadable stand above all tables, and their rows say how many of how many runs they are of.
 
+Of a search (search=optuna) it shows the trials by validation UA with their spread over the folds,
+the best so far, what was chosen and the command that trains it on all folds; its test part nobody
+has looked at.
+
   sermm report demo
   sermm report demo format=json
   sermm report first wandb=true project=emotion entity=my-team
@@ -16,10 +20,11 @@ figures of papers also beside runs on other corpora than theirs; without it only
 experiments), format (table | json), runs_dir, to (write to another folder),
 insert (a Markdown page that has the lines <!-- sermm report STUDY --> and <!-- end -->: the
 papers' and the main tables are put between them), keep (a folder for what a repository keeps beside
-such a page: results.csv, and no picture but those of pictures=[confusion-MODEL,curves-MODEL]),
-wandb (true | false: one W&B run with the tables of the whole study, models x folds and UA with
-intervals, which the next report updates; project and entity are those of the study's runs if not
-given). An incomplete study goes nowhere by insert, keep or wandb unless allow_missing=true.
+such a page: results.csv or trials.csv, and no picture but those of
+pictures=[confusion-MODEL,curves-MODEL,trials]), wandb (true | false: one W&B run with the tables of
+the whole study, models x folds and UA with intervals, which the next report updates; project and
+entity are those of the study's runs if not given). An incomplete study goes nowhere by insert, keep
+or wandb unless allow_missing=true.
 Exit status: 1 if the study is incomplete and allow_missing is not true, else 0.
 """
 
@@ -74,6 +79,11 @@ def run(arguments: list[str]) -> int:
     _show(report, folder, output == "json")
     if not report.complete and not allow_missing:
         return _incomplete(report, study_dir, given)
+    if to_wandb and not report.tables:
+        raise InputError(
+            "wandb=true sends the tables of a study to W&B, and this one is a search, which has "
+            "none; report the study that its command has trained"
+        )
     if given["insert"] is not None:
         _insert(report, Path(given["insert"]))
     if given["keep"] is not None:

@@ -2,7 +2,7 @@
 
 STUDY is a name under runs_dir (default: $SERMM_RUNS, or runs) or a folder. First the counts by
 state, then the runs that are not finished, 20 of each state at most; state= lists all of the states
-that it names, finished ones with their test UA.
+that it names, finished ones with their test UA, trials of a search with their validation UA.
 
   sermm status first
   sermm status first state=failed,interrupted
@@ -140,8 +140,8 @@ def _remarks(entry: Entry, known: Details) -> str:
     if entry.state == "waiting" and known.log:
         remarks.append("began, and has made no run folder; its log:")
     if entry.state == "finished":
-        ua = known.test_ua
-        remarks.append("no test UA" if ua is None else f"test UA {percent(ua)}")
+        part, ua = ("val", known.val_ua) if known.test_ua is None else ("test", known.test_ua)
+        remarks.append("no test UA" if ua is None else f"{part} UA {percent(ua)}")
     remarks += [f"Slurm {entry.slurm}"] if entry.slurm and entry.slurm not in entry.reason else []
     return ", ".join(filter(None, remarks))
 

@@ -200,6 +200,7 @@ class RunConfig(WorkConfig):
     """Of one run of `sermm train`.
 
     Attributes:
+        withhold_test: whether the test part is neither predicted nor kept, as of a search's trials.
         teacher: the words that name it; once it has been found, its record.
         texts, streams_by_model: what experiments choose the encoders and streams from.
     """
@@ -214,12 +215,29 @@ class RunConfig(WorkConfig):
     augment: AugmentConfig
     remedies: RemediesConfig
     select_on_test: bool
+    withhold_test: bool = False
     teacher: Annotated[TeacherRecord | str | None, BeforeValidator(_teacher)]
     distillation: DistillationConfig
     combine: CombineConfig | None
     logger: ComponentField
     texts: Any = None
     streams_by_model: Any = None
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any], where: str = "") -> "RunConfig":
+        """Takes the fields.
+
+        Raises:
+            InputError: one is wrong, or the epoch is to be chosen on a test part that is withheld.
+        """
+        config = super().read(found, where)
+        if config.withhold_test and config.select_on_test:
+            raise InputError(
+                "select_on_test=true chooses the epoch on the test part, which withhold_test=true "
+                "(search=optuna) keeps away; a search chooses on validation: leave select_on_test "
+                "out"
+            )
+        return config
 
     @property
     def taught_by(self) -> TeacherRecord | None:

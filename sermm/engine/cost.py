@@ -47,21 +47,21 @@ def cost(task: Task, device: torch.device) -> Cost | None:
     are not counted either.
 
     Args:
-        task: trained; its test part gives the utterances.
+        task: trained; its test part gives the utterances, or validation where that is withheld.
         device: where to predict.
 
     Returns:
-        `ms_per_sample`: median over up to 20 test utterances, or as many as 5 s allow.
+        `ms_per_sample`: median over up to 20 utterances, or as many as 5 s allow.
         `peak_memory_gb`: 10^9 bytes; on a GPU what torch held, weights included; on a CPU the
         resident memory of the whole process; None where the system does not tell.
         None for what counts instead of computing.
     """
-    test = task.fold.test
-    if isinstance(task.system, CountingSystem) or not test:
+    part = task.fold.val if task.config.withhold_test else task.fold.test
+    if isinstance(task.system, CountingSystem) or not part:
         return None
-    dataset = task.data.dataset(test)
+    dataset = task.data.dataset(part)
     # spread over the part, so that not all are of one dialogue
-    places = range(0, len(test), -(-len(test) // MOST_UTTERANCES))
+    places = range(0, len(part), -(-len(part) // MOST_UTTERANCES))
     batches = (dataset[place] for place in places)
     precision = precision_for(task.config.trainer.precision, device)
     taken = measured(task.system, batches, device, precision.startswith("bf16"))

@@ -40,7 +40,7 @@ def evaluate(
         What it came to, and the folder that has it.
 
     Raises:
-        InputError: the classes differ, or the split is empty.
+        InputError: the classes differ, the split is empty, or the run withholds it.
     """
     config = EvaluateConfig.over(restored.config, overrides)
     if split is None:
@@ -48,6 +48,7 @@ def evaluate(
     loaded, fold = corpus_and_fold(config)
     refuse_other_classes(restored, loaded)
     ids = members(fold, split)
+    refuse_withheld(restored, config, ids, split)
     ready = restored_fold(restored, config, loaded, fold, ids)
     batches = ready.data.loader(ids)
     found = predict(restored.system, batches, ready.work.device, config.trainer.precision)
@@ -136,6 +137,26 @@ def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:
             f"the run knows the classes {ours}, protocol {loaded.protocol.name} has {theirs}; "
             "choose a protocol= with the same classes in the same order"
         )
+
+
+def refuse_withheld(restored: Restored, config: RunConfig, ids: Sequence[str], split: str) -> None:
+    """The test part of a search's trial is never looked at, be it by way of another fold.
+
+    Args:
+        restored: the run.
+        config: of the evaluation.
+        ids: of the utterances that are asked about.
+        split: the name of that part, for the message.
+
+    Raises:
+        InputError: some of them are of the run's own test part, and it withholds that.
+    """
+    own = restored.config
+    if not restored.result.withheld or own.data.name != config.data.name:
+        return
+    _, fold = corpus_and_fold(own.changed({"data": config.data.as_plain()}))
+    if set(ids) & set(fold.test):
+        restored.result.refuse_withheld(f"split={split} of fold {config.fold}")
 
 
 def members(fold: Fold, split: str) -> tuple[str, ...]:

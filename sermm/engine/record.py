@@ -55,6 +55,8 @@ class EvaluationSetting(TypedDict):
 def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
     """Predicts validation and test part by the chosen weights; writes and returns the record.
 
+    With `withhold_test` the test part is not predicted.
+
     Args:
         task: trained; its system has the weights of the chosen epoch.
         overrides: the user's settings without fold, seed and study, which name a row of a table.
@@ -86,13 +88,15 @@ def predicted(task: Task, device: torch.device) -> dict[str, float | None]:
         device: where to predict.
 
     Returns:
-        Fractions such as `test/ua`; those of `val/` are absent without a validation part.
+        Fractions such as `test/ua`; those of `val/` are absent without a validation part, those of
+        `test/` where it is withheld.
     """
-    loaded, fold = task.loaded, task.fold
+    loaded, fold, withheld = task.loaded, task.fold, task.config.withhold_test
     # One process predicts everything, however many have trained.
     task.data.trainer = None
     precision = task.config.trainer.precision
-    found = predict(task.system, task.data.predict_dataloader(), device, precision)
+    batches = task.data.loader(fold.val) if withheld else task.data.predict_dataloader()
+    found = predict(task.system, batches, device, precision)
     splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
     targets, classes = loaded.targets, loaded.protocol.classes
     by_id = {u.id: u for u in loaded.reading.utterances}
@@ -131,6 +135,7 @@ def outcome(
         seconds=seconds,
         epochs=epochs,
         selection=selection(config, task.fold),
+        withheld=config.withhold_test,
         text_source=text_source(task.loaded.text_source) if reads_text(task) else None,
         notes=model.notes,
         published=tuple(map(Published.of, model.published)),

@@ -24,7 +24,11 @@ from sermm.engine.fold_data import corpus_and_fold
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.record import record, row_settings
 from sermm.engine.training.fit import fit, learn
-from sermm.engine.training.refusals import refuse_arguments, refuse_devices
+from sermm.engine.training.refusals import (
+    refuse_arguments,
+    refuse_devices,
+    refuse_nothing_scored,
+)
 from sermm.engine.training.task import prepare
 from sermm.engine.training.teacher import with_teacher
 from sermm.protocols.protocol import NoSuchFoldError
@@ -158,6 +162,7 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     try:
         refuse_arguments(config)
         loaded, fold = corpus_and_fold(config)
+        refuse_nothing_scored(config, fold)
         config = with_teacher(config, loaded.protocol.classes, fold)
         key = run_key(config)
         folder = RunFolder(study / key, job_id(overrides))

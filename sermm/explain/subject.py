@@ -103,6 +103,8 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
     part = part_of(fold, utterance_id)
     if part is None:
         raise _absent(config, loaded, fold, utterance_id)
+    if part == "test":
+        restored.result.refuse_withheld(f"utterance={utterance_id} is of the test part")
     ready = restored_fold(restored, config, loaded, fold, [utterance_id])
     batch: Batch = next(iter(ready.data.loader((utterance_id,))))
     utterance = ready.work.utterances[utterance_id]

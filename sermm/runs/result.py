@@ -6,6 +6,7 @@ it. It holds all that a table needs, so that the report composes no configuratio
 weights. The names of the fields are those of the file; other programs rely on them.
 """
 
+import shlex
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _MOST_FOLDS = 100_000
 # What a file has only where there is such a thing.
 _ONLY_IF_THERE = (
     "distillation", "experiment", "parts", "part_predictions", "weights", "temperatures",
+    "withheld",
 )  # fmt: skip
 
 
@@ -163,6 +165,7 @@ class Result:
         metrics: fractions by name: `test/ua`, `val/recall_ang`; None for a class without examples.
         cost: None for floors, combinations, and runs of older versions.
         selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
+        withheld: the test part was neither predicted nor kept, as of a search's trials.
         text_source: where texts come from, for people; None for what reads none. The record beside
             it has that in full.
         features, augment, remedies: the settings that were on; None for combinations.
@@ -209,6 +212,7 @@ class Result:
     epochs: Epochs
     overfit: Overfit | None = None
     selection: str
+    withheld: bool = False
     text_source: str | None
     text_source_record: dict[str, Any] | None = None
     features: dict[str, Any] | None = None
@@ -233,7 +237,7 @@ class Result:
 
     @property
     def test_ua(self) -> float:
-        """UA on the test part, which every run has; a fraction.
+        """UA on the test part, which every run has that does not withhold it; a fraction.
 
         Raises:
             ValueError: this one has none.
@@ -246,6 +250,8 @@ class Result:
     @property
     def untested(self) -> tuple[str, ...]:
         """The classes that the test part has no utterance of: no part of its UA."""
+        if self.withheld:
+            return ()
         recalls = {name: f"test/recall_{name}" for name in self.classes}
         return tuple(name for name, key in recalls.items() if self.metrics.get(key, key) is None)
 
@@ -253,6 +259,22 @@ class Result:
     def val_ua(self) -> float | None:
         """Validation UA; None without a validation part."""
         return self.metrics.get("val/ua")
+
+    def refuse_withheld(self, wanted: str) -> None:
+        """Finds a run that says nothing of its test part, where that is wanted.
+
+        Args:
+            wanted: what is to be done with it, for the message.
+
+        Raises:
+            InputError: it withholds it.
+        """
+        if self.withheld:
+            raise InputError(
+                f"{wanted}: run {self.key} is a trial of a search (withhold_test=true), and its "
+                "test part is never looked at; train what was chosen by the command that "
+                f"`sermm report {shlex.quote(self.study)}` prints"
+            )
 
     @classmethod
     def read(cls, folder: Path) -> "Result":
@@ -293,7 +315,7 @@ class Result:
         A few are left out instead, as they would say nothing of most runs.
         """
         found = {one.name: _as_json(getattr(self, one.name)) for one in fields(self)}
-        return {k: v for k, v in found.items() if v is not None or k not in _ONLY_IF_THERE}
+        return {k: v for k, v in found.items() if k not in _ONLY_IF_THERE or v not in (None, False)}
 
 
 def _as_json(value: Any) -> Any:

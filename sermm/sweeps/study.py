@@ -70,8 +70,8 @@ class Details:
         title: model, protocol, fold and seed; while it waits, only those that its words give.
         started: when its configuration was last written.
         epoch: the last whole one.
-        val_ua: of that epoch, a fraction.
-        test_ua: of a finished run, a fraction.
+        val_ua: of that epoch, a fraction; of a finished trial of a search, that of the chosen one.
+        test_ua: of a finished run, a fraction; a trial has none.
         log: what its job printed.
         task_log: what the script of its Slurm job printed.
     """
@@ -158,12 +158,15 @@ def details(entry: Entry, study_dir: Path) -> Details:
     if folder is None:
         return Details(told(entry), None, None, None, None, log, task_log)
     epoch, val_ua = progress(folder)
+    result = _or_none(lambda: Result.read(folder)) if entry.state == "finished" else None
+    if result is not None and result.withheld:
+        val_ua = result.val_ua
     return Details(
         told(entry),
         _or_none(lambda: _written(folder / CONFIG)),
         epoch,
         val_ua,
-        _or_none(lambda: _test_ua(folder)) if entry.state == "finished" else None,
+        None if result is None else result.metrics.get("test/ua"),
         log,
         task_log,
     )
@@ -194,10 +197,6 @@ def _words(job: PlannedJob | None) -> dict[str, str]:
 
 def _written(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-
-
-def _test_ua(folder: Path) -> float | None:
-    return Result.read(folder).test_ua
 
 
 def _or_none(reading: Callable[[], _T]) -> _T | None:

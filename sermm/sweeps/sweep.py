@@ -55,12 +55,10 @@ class Sweep:
 
     Attributes:
         error: what the only run raised, where there is only one.
-        searches: whether the runs are trials of a search: then only validation is shown.
     """
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self.searches = False
         self._many = False
         # The finished runs by study, and what a study's runs are to be combined to.
         self._studies: dict[Path, list[Path]] = {}
@@ -212,7 +210,7 @@ class Sweep:
             print(f"left out: {line}" if several else f"FAILED {line}", file=sys.stderr)
         if self._many:
             self._combine()
-            for study in () if self.searches else sorted(self._studies):
+            for study in sorted(self._studies):
                 try:
                     print(table_text(build(study)))
                 except InputError as error:
@@ -240,8 +238,7 @@ class Sweep:
         """
         self._studies[config.study_dir].append(config.study_dir / result.key)
         ua = result.val_ua
-        validated = f"validation UA {_score(ua)}, {result.key}"
-        print(f"{config.title}: {validated if self.searches else summary(result)}", flush=True)
+        print(f"{config.title}: {summary(result)}", flush=True)
         return None if ua is None else float(ua)
 
     def _note(self, config: RunConfig, error: Exception) -> None:
@@ -298,12 +295,13 @@ class Sweep:
 
 
 def summary(result: Result) -> str:
-    """A finished run in one line."""
-    metrics, epochs, took_s = result.metrics, result.epochs, result.seconds.total or 0.0
+    """A finished run in one line; of a trial of a search validation."""
+    epochs, took_s = result.epochs, result.seconds.total or 0.0
+    part, name = ("val", "validation") if result.withheld else ("test", "test")
+    ua, wa = (_score(result.metrics.get(f"{part}/{metric}")) for metric in ("ua", "wa"))
     absent = ", ".join(result.untested)
     return (
-        f"test UA {_score(result.test_ua)}{f' (no {absent} there)' if absent else ''}, "
-        f"WA {_score(metrics['test/wa'])}; "
+        f"{name} UA {ua}{f' (no {absent} there)' if absent else ''}, WA {wa}; "
         f"epoch {epochs.best} of {epochs.last}, {fixed(took_s, 0)} s, {result.key}"
     )
 

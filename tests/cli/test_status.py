@@ -159,3 +159,14 @@ def test_the_command_imports_no_torch(runs_dir):
 def test_the_verb_is_known(runs_dir, capsys):
     assert main(["status", "other", f"runs_dir={runs_dir}"]) == 2
     assert "sermm status: there is no study 'other'" in capsys.readouterr().err
+
+
+def test_a_trial_of_a_search_is_shown_with_its_validation_ua(runs_dir, a_result, capsys):
+    trial = put(runs_dir / "searched", "trial1", "finished")
+    a_result(metrics={"val/ua": 0.6125}, withheld=True).write(trial)
+    (trial / "metrics.csv").write_text("epoch,val/ua\n1,0.6125\n2,0.4\n")
+    assert run(["searched", f"runs_dir={runs_dir}", "state=all"]) == 0
+    assert lines(capsys)[-1].endswith("val UA 61.2")
+    run(["searched", f"runs_dir={runs_dir}", "state=all", "format=json"])
+    (found,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (found["val_ua"], found["test_ua"]) == (0.6125, None)

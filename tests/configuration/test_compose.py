@@ -57,6 +57,7 @@ def test_what_cannot_change_the_result_does_not_change_the_key(override):
         "trainer.batch_size=4",
         "trainer.max_seconds=3.0",
         "select_on_test=true",
+        "withhold_test=true",
     ],
 )
 def test_what_can_change_the_result_changes_the_key(override):
@@ -75,6 +76,16 @@ def test_a_setting_at_its_value_of_before_is_no_part_of_a_key():
 
     assert run_key(with_protocol()) == run_key(BASE)
     assert run_key(with_protocol(absent_classes="allow")) != run_key(BASE)
+
+
+def test_a_run_that_does_not_withhold_its_test_part_has_the_key_of_before():
+    before = {key: value for key, value in BASE.plain.items() if key != "withhold_test"}
+    assert run_key(RunConfig.read(before)) == run_key(BASE) == run_key(plain("withhold_test=false"))
+
+
+def test_no_epoch_is_chosen_on_a_test_part_that_is_withheld():
+    with pytest.raises(InputError, match="select_on_test=true chooses the epoch on the test part"):
+        plain("search=optuna", "select_on_test=true")
 
 
 def rule_of(*words):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -190,7 +191,8 @@ def test_a_search_looks_at_validation_only_and_keeps_its_trials_in_a_file(sweep)
     words += ["hydra.launcher.folds=[1,2]", "hydra.sweeper.n_trials=2", "study=pooled"]
     status, output, errors = finish(words)
     assert status == 0, errors
-    assert "test" not in output
+    assert "test UA" not in output
+    assert output.count(": validation UA") == 4
     results = [json.loads(path.read_text()) for path in study.glob("*/result.json")]
     by_rate = {}
     for result in results:
@@ -200,6 +202,17 @@ def test_a_search_looks_at_validation_only_and_keeps_its_trials_in_a_file(sweep)
     best = OmegaConf.load(study / "optimization_results.yaml")
     assert best.best_value == pytest.approx(max(sum(v) / 2 for v in by_rate.values()))
     assert (study / "search.db").is_file()
+    assert all(result["withheld"] for result in results)
+    assert not [path for path in study.glob("*/*.*") if "test/ua" in path.read_text("latin1")]
+    rows = [row for path in study.glob("*/predictions.csv") for row in path.read_text().split()]
+    assert {row.split(",")[1] for row in rows} == {"split", "val"}
+    assert "no finished run" not in output
+    # What it ends with is a command that can be pasted.
+    (command,) = (line.strip() for line in output.splitlines() if line.startswith("  sermm train"))
+    status, made, errors = finish(shlex.split(command)[1:])
+    assert status == 0, errors
+    assert made.count(": test UA") == 5
+    assert len(list(study.with_name("pooled-best").glob("*/result.json"))) == 5
     # The same command goes on from there.
     status, _, errors = finish(words)
     assert status == 0, errors

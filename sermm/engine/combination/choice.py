@@ -55,6 +55,8 @@ def chosen(word: str, runs_dir: Path) -> Choice:
     study = read_study(found.folder)
     meant = fitting(study.runs, found.wanted)
     if not meant:
+        for trial in study.trials[:1]:
+            trial.result.refuse_withheld(f"cannot combine {word}")
         raise InputError(
             f"no system {found.wanted!r} in study {found.folder}; it has {_known(study)}"
         )

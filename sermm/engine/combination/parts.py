@@ -90,6 +90,7 @@ def read_part(folder: Path) -> Part:
         InputError: it is not finished, or a file is broken.
     """
     result = RunFolder(folder).finished()
+    result.refuse_withheld(f"cannot combine {folder}")
     try:
         found = as_rows(read_predictions(folder, result.classes))
         digest_of_file = digest_file(folder / PREDICTIONS)

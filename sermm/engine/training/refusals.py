@@ -6,6 +6,7 @@ from sermm.configuration.component import Component
 from sermm.configuration.groups import TrainerConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
+from sermm.core.records import Fold
 from sermm.encoders.precision import device_for, refuse_absent
 from sermm.runs.processes import nodes
 from sermm.runs.slurm_job import current_job
@@ -27,6 +28,20 @@ def refuse_arguments(config: RunConfig) -> None:
     model = config.model
     for one in (model.system, model.learning.optimizer, config.logger, *encoders):
         one.refuse_unknown()
+
+
+def refuse_nothing_scored(config: RunConfig, fold: Fold) -> None:
+    """Finds a run that withholds its test part and has no other to be scored on.
+
+    Raises:
+        InputError: the fold has no validation part.
+    """
+    if config.withhold_test and not fold.val:
+        raise InputError(
+            f"protocol {config.protocol.name} has no validation part, and a search "
+            "(withhold_test=true) looks at no other; choose a protocol that validates, such as "
+            "protocol=loso4_rand10"
+        )
 
 
 def refuse_devices(trainer: TrainerConfig) -> None:

@@ -130,6 +130,7 @@ def refuse_teacher(
         InputError: it may not teach this student.
     """
     _refuse_no_system(folder, result)
+    result.refuse_withheld(f"teacher={folder}")
     _refuse_other_classes(folder, result, config, classes)
     _refuse_seen_test(folder, result, config, fold)
     if run_key(config.changed({"teacher": None})) == result.key:

@@ -1,7 +1,7 @@
 """What a repository keeps of a report: `results.csv`, and the few pictures that its page shows.
 
-A report is dozens of files, made anew at any time from the runs; a page under version control
-needs a few of them, under names without a digest.
+Of a search it is `trials.csv`. A report is dozens of files, made anew at any time from the runs; a
+page under version control needs a few of them, under names without a digest.
 """
 
 import re
@@ -10,10 +10,9 @@ from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.core.files import whole_file
-from sermm.report.output.pictures import pictures, remove_others
+from sermm.report.output.page import csv_files
+from sermm.report.output.pictures import pictures, remove_others, trajectory
 from sermm.report.tables.tables import Report
-
-RESULTS = "results.csv"
 
 
 def keep(report: Report, written: Path, folder: Path, names: Sequence[str]) -> None:
@@ -33,7 +32,8 @@ def keep(report: Report, written: Path, folder: Path, names: Sequence[str]) -> N
         raise InputError(
             f"pictures: the report has no {', '.join(unknown)}; it has {', '.join(known)}"
         )
-    files = {RESULTS: RESULTS, **{f"{name}.png": known[name] for name in names}}
+    csv = {name: name for name, records in csv_files(report).items() if records}
+    files = {**csv, **{f"{name}.png": known[name] for name in names}}
     for name, file in files.items():
         with whole_file(folder / name) as temporary:
             temporary.write_bytes((written / file).read_bytes())
@@ -48,8 +48,11 @@ def readable(report: Report) -> dict[str, str]:
     Returns:
         File names within the report's folder.
     """
-    several = len(report.tables) > 1
+    several = len(report.tables) + len(report.searches) > 1
     found = {}
+    for search in report.searches:
+        if picture := trajectory(search):
+            found[f"trials-{search.protocol}" if several else "trials"] = picture.file
     for table in report.tables:
         for of in pictures(table):
             label = f"{table.protocol}-{of.row.label}" if several else of.row.label

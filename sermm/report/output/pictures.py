@@ -5,18 +5,20 @@ hold a digest: two systems may have labels that are the same but for characters 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from sermm.core import figures
 from sermm.core.digest import digest
-from sermm.report.output.text import title
+from sermm.report.output.text import search_title, title
 from sermm.report.tables.grids import percent
 from sermm.report.tables.learning_curves import LOSS, PARTS, Curve, LearningCurves
 from sermm.report.tables.measures import metric_text
 from sermm.report.tables.rows import Row
-from sermm.report.tables.tables import Table
+from sermm.report.tables.search_grids import chosen_line
+from sermm.report.tables.searches import SearchTable
+from sermm.report.tables.tables import Report, Table
 
 
 @dataclass(frozen=True)
@@ -97,19 +99,37 @@ def _value(value: float, name: str) -> str:
     return figures.fixed(value, 2) if name == LOSS else f"{percent(value)} %"
 
 
-def draw(tables: Sequence[Table], folder: Path) -> None:
-    """Writes the pictures of all tables; those of an earlier report go.
+def trajectory(search: SearchTable) -> Picture | None:
+    """The picture of a search; None where fewer than two trials have a number and a value."""
+    if len(search.steps) < 2:
+        return None
+    first, last = search.steps[0], search.steps[-1]
+    where = digest([search.data, search.protocol])[:8]
+    return Picture(
+        f"trials-{search.protocol}-{where}.png",
+        f"Trials of {search_title(search)}; best so far {percent(first.best)} % at trial "
+        f"{first.number}, {percent(last.best)} % at trial {last.number}; {chosen_line(search)}",
+    )
+
+
+def draw(report: Report, folder: Path) -> None:
+    """Writes all pictures; those of an earlier report go.
 
     Args:
-        tables: of the report.
+        report: whose pictures they are.
         folder: of the report.
     """
     # matplotlib takes a second to import, which the terminal's table need not wait for
     from sermm.report.output.curve_figures import draw_curves
     from sermm.report.output.figures import draw_confusion
+    from sermm.report.output.search_figures import draw_trials
 
     current = set()
-    for table in tables:
+    for search in report.searches:
+        if picture := trajectory(search):
+            draw_trials(folder / picture.file, search)
+            current.add(picture.file)
+    for table in report.tables:
         for of in pictures(table):
             draw_confusion(folder / of.confusion.file, of.row.confusion, table.classes)
             current.add(of.confusion.file)
@@ -126,6 +146,7 @@ def remove_others(folder: Path, current: Collection[str]) -> None:
         folder: only pictures that are named as ours are looked at.
         current: names to keep.
     """
-    for old in [*folder.glob("confusion-*.png"), *folder.glob("curves-*.png")]:
-        if old.name not in current:
-            old.unlink()
+    for kind in ("confusion", "curves", "trials"):
+        for old in folder.glob(f"{kind}-*.png"):
+            if old.name not in current:
+                old.unlink()

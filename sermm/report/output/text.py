@@ -10,6 +10,8 @@ from sermm.core.errors import InputError
 from sermm.report.tables.curve_grids import curve_grids
 from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids
 from sermm.report.tables.paper_grids import paper_grids
+from sermm.report.tables.search_grids import SEARCH_FORMULAE, chosen_line, search_grids
+from sermm.report.tables.searches import SearchTable
 from sermm.report.tables.tables import Report, Table
 
 
@@ -28,7 +30,13 @@ def table_text(report: Report) -> str:
         lines += [main.title] if papers else []
         lines += _aligned(main)
         lines += [f"warning: {warning}" for warning in table.warnings]
-    return "\n".join([*lines, "", *FORMULAE]).strip() + "\n"
+    for search in report.searches:
+        lines += ["", search_title(search), *(f"!! {stamp}" for stamp in search.stamps)]
+        for grid in search_grids(search):
+            lines += [*_aligned(grid), ""]
+        lines += [f"warning: {warning}" for warning in search.warnings]
+        lines += chosen(search)
+    return "\n".join([*lines, "", *formulae(report)]).strip() + "\n"
 
 
 def markdown(report: Report) -> str:
@@ -42,7 +50,9 @@ def markdown(report: Report) -> str:
         for grid in every_grid(table):
             lines += ["", f"### {_escaped(grid.title)}", "", *_piped(grid), "", *_below(grid)]
         lines += ["", *(f"- {_escaped(note)}" for note in row_notes(table))]
-    return "\n".join([*lines, "", *(f"- {formula}" for formula in FORMULAE)]) + "\n"
+    for search in report.searches:
+        lines += ["", f"## {_escaped(search_title(search))}", "", *_searched(search, "### ")]
+    return "\n".join([*lines, "", *(f"- {formula}" for formula in formulae(report))]) + "\n"
 
 
 def main_tables(report: Report) -> str:
@@ -56,7 +66,43 @@ def main_tables(report: Report) -> str:
             lines += [f"{_escaped(grid.title)}:", "", *_piped(grid), "", *_below(grid), ""]
         lines += [f"{main.title}:", ""] if papers else []
         lines += _piped(main)
+    for search in report.searches:
+        lines += ["", f"{_escaped(search_title(search))}:", "", *_searched(search, "")]
     return "\n".join(lines).strip()
+
+
+def _searched(search: SearchTable, heading: str) -> list[str]:
+    """A search as Markdown, its command as code."""
+    lines = [f"**{_escaped(stamp)}**\n" for stamp in search.stamps]
+    lines += [f"- Warning: {_escaped(warning)}" for warning in search.warnings]
+    for grid in search_grids(search):
+        lines += ["", f"{heading}{grid.title}{'' if heading else ':'}", "", *_piped(grid), ""]
+        lines += _below(grid)
+    what, *how = chosen(search) or [""]
+    lines += ["", _escaped(what)] if what else []
+    return [*lines, *(["", "```", how[-1].strip(), "```"] if how else [])]
+
+
+def chosen(search: SearchTable) -> list[str]:
+    """What was chosen, and the command that goes on from it; nothing where that is unknown."""
+    found = chosen_line(search)
+    further = ["to train it on all folds:", f"  {search.command}"] if search.command else []
+    return [found, *further] if found else []
+
+
+def formulae(report: Report) -> tuple[str, ...]:
+    """How to read the numbers that there are."""
+    found = [*(FORMULAE if report.tables else ()), *(SEARCH_FORMULAE if report.searches else ())]
+    return tuple(dict.fromkeys(found))
+
+
+def search_title(search: SearchTable) -> str:
+    """Names a search by its corpus and protocol."""
+    folds = ", ".join(map(str, search.folds))
+    return (
+        f"{search.data}, protocol {search.protocol}, fold{'' if len(search.folds) == 1 else 's'} "
+        f"{folds}: search by validation UA"
+    )
 
 
 def inserted(page: str, report: Report) -> str:

@@ -60,17 +60,23 @@ def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
         rows: its rows.
     """
     results = [run.result for runs in systems.values() for run in runs]
+    lines = origin(results)
+    sources = sorted({source for r in rows for source in r.text_sources})
+    if len(sources) > 1:
+        lines.append(f"the text comes from different sources: {', '.join(sources)}")
+    lines += _untested(results)
+    return [*lines, *_different_splits(systems), *_unlike_seeds(rows), *_doubtful(systems)]
+
+
+def origin(results: Sequence[Result]) -> list[str]:
+    """Where runs come from other code than one commit."""
     lines = []
     commits = sorted({str(r.git.commit)[:10] for r in results})
     if len(commits) > 1:
         lines.append(f"runs come from {len(commits)} commits: {', '.join(commits)}")
     if dirty := sum(bool(r.git.dirty) for r in results):
         lines.append(f"{dirty} of {len(results)} runs come from code with uncommitted changes")
-    sources = sorted({source for r in rows for source in r.text_sources})
-    if len(sources) > 1:
-        lines.append(f"the text comes from different sources: {', '.join(sources)}")
-    lines += _untested(results)
-    return [*lines, *_different_splits(systems), *_unlike_seeds(rows), *_doubtful(systems)]
+    return lines
 
 
 def _untested(results: Sequence[Result]) -> list[str]:

@@ -15,8 +15,10 @@ from sermm.report.tables.checks import missing_runs, stamps, warnings
 from sermm.report.tables.comparisons import Asked, Comparison, Side, cell_records, comparisons
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
+from sermm.report.tables.searches import SearchTable, search_json, search_tables
 from sermm.runs.reading.runs import Run, read_study
 from sermm.runs.systems import Systems, by_table, labels
+from sermm.runs.trials import read_search
 
 # a picture takes a tenth of a second: a sweep over hundreds of systems shows its best ones
 MAX_FIGURES = 24
@@ -56,12 +58,14 @@ class Report:
     """A study's tables, and what is missing from them.
 
     Attributes:
+        searches: what searches have tried, on validation only.
         missing: the runs that should be there and are not, one sentence each.
         problems: the run folders that did not finish or cannot be read.
     """
 
     study: str
     tables: tuple[Table, ...]
+    searches: tuple[SearchTable, ...]
     missing: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -79,7 +83,7 @@ def build(study_dir: Path, papers: bool = False) -> Report:
         papers: show figures of papers beside runs on other corpora, too.
 
     Raises:
-        InputError: no run has finished, or a fold is there twice.
+        InputError: no run has finished, a fold is there twice, or `search.json` is damaged.
     """
     study = read_study(study_dir)
     grouped = by_table(study.runs)
@@ -91,7 +95,8 @@ def build(study_dir: Path, papers: bool = False) -> Report:
         _table(side, [sides[other] for other in sides if _only_protocols_differ(place, other)])
         for place, side in sides.items()
     )
-    return Report(study.name, tables, missing, study.problems)
+    searches = search_tables(study.trials, read_search(study_dir))
+    return Report(study.name, tables, searches, missing, study.problems)
 
 
 def _only_protocols_differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -197,13 +202,14 @@ def as_json(report: Report) -> dict[str, object]:
 
     `papers` of a table holds one record for each cell of a paper and system of ours, `costs` one
     for each system and machine that it was measured on; all scores are fractions, the paper's and
-    the differences too.
+    the differences too. `searches` holds what is known of trials, which have no test part.
     """
     return {
         "study": report.study,
         "rows": summary(report),
         "missing": list(report.missing),
         "problems": [asdict(problem) for problem in report.problems],
+        "searches": [search_json(found) for found in report.searches],
         "tables": [
             {
                 "data": table.data,

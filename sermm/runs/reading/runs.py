@@ -62,12 +62,14 @@ class Study:
 
     Attributes:
         runs: the finished ones, by folder name.
+        trials: those that withhold their test part, of which only validation is known.
         problems: every other one, planned ones too; `kind` is its state, or "unreadable".
     """
 
     name: str
     folder: Path
     runs: tuple[Run, ...]
+    trials: tuple[FinishedRun, ...]
     problems: tuple[Problem, ...]
 
 
@@ -87,14 +89,15 @@ def read_study(folder: Path) -> Study:
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(partial(_read_run, held={}), folders))
     runs = tuple(one for one, _ in found if isinstance(one, Run))
+    trials = tuple(one for one, _ in found if type(one) is FinishedRun)
     jobs = {path.name: job for path, (_, job) in zip(folders, found, strict=True)}
     plans = read_plans(folder)
     unread = (one for one, _ in found if isinstance(one, Problem))
     problems = (*unread, *_planned(folder, plans, jobs))
-    if not runs:
+    if not runs and not trials:
         why = "\n".join(f"  {p.where}: {p.what}" for p in problems) or "  it has no run folders"
         raise InputError(f"study {folder} has no finished run:\n{why}")
-    return Study(folder.resolve().name, folder, runs, problems)
+    return Study(folder.resolve().name, folder, runs, trials, problems)
 
 
 def _planned(folder: Path, plans: Plans, jobs: Mapping[str, str | None]) -> Iterator[Problem]:
@@ -119,13 +122,13 @@ def _planned(folder: Path, plans: Plans, jobs: Mapping[str, str | None]) -> Iter
         yield Problem(folder.resolve().name, f"{what}; sermm status lists what waits", "waiting")
 
 
-def _read_run(folder: Path, held: _Held) -> tuple[Run | Problem, str | None]:
+def _read_run(folder: Path, held: _Held) -> tuple[FinishedRun | Problem, str | None]:
     """One folder, and which planned job it was."""
     state, reason, status = standing(folder)
     return _read(folder, state, reason, held), None if status is None else status.job
 
 
-def _read(folder: Path, state: State, reason: str, held: _Held) -> Run | Problem:
+def _read(folder: Path, state: State, reason: str, held: _Held) -> FinishedRun | Problem:
     """One folder; `held` is shared by all threads, and a result put into it twice does no harm."""
     if state == "unreadable":
         return Problem(_describe(folder), _half_written(folder) or reason, state)
@@ -133,6 +136,8 @@ def _read(folder: Path, state: State, reason: str, held: _Held) -> Run | Problem
         return Problem(_describe(folder), f"{state}: {reason}" if reason else state, state)
     try:
         result = _shared(Result.read(folder), held)
+        if result.withheld:
+            return FinishedRun(folder, result)
         tests, by_dialogue = _read_tests(folder, result)
     except (OSError, ValueError) as error:
         return Problem(_describe(folder), _half_written(folder) or str(error), "unreadable")

@@ -308,3 +308,11 @@ def test_partners_share_corpus_protocol_seed_and_fold(write, tmp_path):
     assert lonely[0].what == (
         "a on demo, loso4, fold 3, seed 1: no finished run of two to combine it with"
     )
+
+
+def test_a_trial_of_a_search_is_no_part(tmp_path, write):
+    folder = write("cmgi", withheld=True)
+    with pytest.raises(InputError, match="its test part is never looked at"):
+        read_part(folder)
+    with pytest.raises(InputError, match="cannot combine one:cmgi"):
+        chosen("one:cmgi", tmp_path)

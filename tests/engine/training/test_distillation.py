@@ -208,6 +208,11 @@ def test_a_folder_a_key_and_a_study_name_the_same_run(teach, ask):
     assert len({system_key(one) for one in found}) == 1
 
 
+def test_a_trial_of_a_search_teaches_nobody(teach, ask):
+    with pytest.raises(InputError, match="its test part is never looked at"):
+        ask(str(teach(withheld=True, metrics={"val/ua": 0.5})))
+
+
 def test_the_key_knows_the_teacher_and_how_it_teaches(teach, ask):
     one, other = str(teach()), str(teach(key="fedcba9876543210"))
     keys = [run_key(ask(one)), run_key(ask(other)), run_key(ask(one, "distillation.weight=0.5"))]

@@ -6,7 +6,12 @@ import torch
 from sermm.cli.main import main
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
-from sermm.engine.training.refusals import refuse_arguments, refuse_devices
+from sermm.core.records import Fold
+from sermm.engine.training.refusals import (
+    refuse_arguments,
+    refuse_devices,
+    refuse_nothing_scored,
+)
 
 MODEL = ["model=speech_only", "encoder/speech=mfcc"]
 
@@ -80,3 +85,11 @@ def test_arguments_that_nothing_takes_are_refused(words, said):
     with pytest.raises(InputError, match=said):
         refuse_arguments(config(*words))
     refuse_arguments(config("encoder/text=tiny"))
+
+
+def test_a_trial_needs_a_validation_part():
+    fold = Fold(1, ("a",), (), ("b",))
+    refuse_nothing_scored(config(), fold)
+    with pytest.raises(InputError, match="loso4 has no validation part, and a search"):
+        refuse_nothing_scored(config("withhold_test=true"), fold)
+    refuse_nothing_scored(config("withhold_test=true"), Fold(1, ("a",), ("c",), ("b",)))
