@@ -35,7 +35,7 @@ from sermm.protocols.protocol import NoSuchFoldError
 from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import Note, job_id, write_note
 from sermm.runs.result import Result
-from sermm.runs.slurm_job import await_ready, preflight, say_ready
+from sermm.runs.slurm.job import await_ready, preflight, say_ready
 from sermm.runs.stopping import following, stoppable
 from sermm.tracking.tracker import tracked
 

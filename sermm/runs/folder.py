@@ -23,7 +23,7 @@ from sermm.core.files import place, whole_file, write_text
 from sermm.runs.layout import CONFIG, EVENTS, METRICS, PREDICTIONS, RESULT, STATUS
 from sermm.runs.lock import LOCK, locked
 from sermm.runs.result import Result
-from sermm.runs.slurm_job import READY, current_job
+from sermm.runs.slurm.job import READY, current_job
 from sermm.runs.status import Reported, State, Status, standing
 
 HEARTBEAT_S = 30.0

@@ -12,7 +12,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from sermm.runs.slurm_job import current_job
+from sermm.runs.slurm.job import current_job
 
 
 def cluster() -> ClusterEnvironment:

@@ -30,10 +30,10 @@ from lightning import Callback, LightningModule, Trainer
 
 from sermm.core.errors import INTERRUPTED
 from sermm.core.slurm_time import seconds_of
-from sermm.runs.attempts import MOST, TIRED, count
 from sermm.runs.folder import RunFolder
 from sermm.runs.metrics import progress
-from sermm.runs.slurm_job import ask, current_job, ending, requeue
+from sermm.runs.slurm.attempts import MOST, TIRED, count
+from sermm.runs.slurm.job import ask, current_job, ending, requeue
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 # srun and slurmd both pass on one SIGTERM.

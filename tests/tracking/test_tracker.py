@@ -14,7 +14,7 @@ from lightning import LightningModule, Trainer
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.runs.folder import BY_SIGNAL, RunFolder
-from sermm.runs.slurm_job import SlurmJob, ending
+from sermm.runs.slurm.job import SlurmJob, ending
 from sermm.tracking import names as tracked
 from sermm.tracking import tensorboard as tracked_tensorboard
 from sermm.tracking.dashboard import dashboard

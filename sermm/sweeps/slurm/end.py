@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from sermm.core.errors import InputError
-from sermm.runs.attempts import MOST, TIRED, count
 from sermm.runs.folder import RunFolder
 from sermm.runs.metrics import progress
-from sermm.runs.slurm_job import SlurmJob, ask, current_job, ending, requeue
+from sermm.runs.slurm.attempts import MOST, TIRED, count
+from sermm.runs.slurm.job import SlurmJob, ask, current_job, ending, requeue
 from sermm.runs.status import Reported, Status
 from sermm.runs.studies import run_folders
 
@@ -73,7 +73,7 @@ def verdict(job: SlurmJob, status: int, fields: dict[str, str]) -> tuple[Reporte
         job: that the process belonged to.
         status: the exit status of srun; 128 and the number of a signal for a process that died of
             it.
-        fields: what Slurm says of the job (`sermm.runs.slurm_job.ask`); empty where it cannot be
+        fields: what Slurm says of the job (`sermm.runs.slurm.job.ask`); empty where it cannot be
             asked.
 
     Returns:

@@ -16,7 +16,7 @@ from sermm.core.errors import InputError
 from sermm.core.files import write_text
 from sermm.core.slurm_time import clock, seconds_of
 from sermm.runs.plans import PlannedJob, logs_folder
-from sermm.runs.slurm_job import scontrol
+from sermm.runs.slurm.job import scontrol
 from sermm.sweeps.slurm.arrays import Array, folder_of
 from sermm.sweeps.slurm.script import report_script, script, table
 from sermm.sweeps.slurm.settings import SlurmSettings

@@ -7,7 +7,7 @@ import pytest
 from sermm.core.errors import InputError
 from sermm.runs.folder import RunFolder
 from sermm.runs.processes import cluster, nodes
-from sermm.runs.slurm_job import await_ready, current_job, preflight, say_ready
+from sermm.runs.slurm.job import await_ready, current_job, preflight, say_ready
 from sermm.sweeps.slurm.end import left_running, main, verdict
 
 
@@ -89,7 +89,7 @@ def test_an_array_task_is_named_as_squeue_names_it(step, monkeypatch):
 
 
 def test_the_second_process_waits_for_this_attempt_of_the_first(step, tmp_path, monkeypatch):
-    monkeypatch.setattr("sermm.runs.slurm_job.READY_S", 0.1)
+    monkeypatch.setattr("sermm.runs.slurm.job.READY_S", 0.1)
     step(tasks=2)
     with pytest.raises(InputError, match="is not ready"):
         await_ready(tmp_path)
@@ -146,7 +146,7 @@ def test_a_job_warned_before_python_was_ready_goes_back(
 
 
 def test_torchruns_second_process_waits_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("sermm.runs.slurm_job.READY_S", 0.1)
+    monkeypatch.setattr("sermm.runs.slurm.job.READY_S", 0.1)
     await_ready(tmp_path)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(InputError, match="torchrun none, restarted 0 times"):

@@ -1,4 +1,4 @@
-from sermm.runs.attempts import MOST, count
+from sermm.runs.slurm.attempts import MOST, count
 
 
 def test_attempts_without_an_epoch_are_counted_until_there_is_one(tmp_path):
