@@ -5,7 +5,7 @@ has no call for that, and so its own sweeper's parser is asked: whatever `sermm 
 taken here too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -17,6 +17,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.identity import run_key
+from sermm.configuration.verbs import RunConfig
 from sermm.configuration.words import readable
 from sermm.core.errors import InputError
 from sermm.runs.plans import PlannedJob
@@ -34,7 +36,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
     Returns:
         One job for each combination of values, in Hydra's order; the only one where nothing is
         swept. Words for Hydra itself (`hydra.launcher...`) are left out, as they are no part of a
-        run.
+        run. A job whose words another one has is left out too (`seed=0,0`).
 
     Raises:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
@@ -53,7 +55,44 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
             (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(given), None)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{explain(error)} (given: {' '.join(words)})") from error
-    return tuple(PlannedJob(tuple(job)) for job in jobs)
+    planned = [PlannedJob(tuple(job)) for job in jobs]
+    return _distinct(planned, [job.id for job in planned])[0]
+
+
+def distinct(
+    jobs: Sequence[PlannedJob], configs: Sequence[RunConfig]
+) -> tuple[tuple[PlannedJob, ...], tuple[str, ...]]:
+    """The jobs that are runs of their own: two of one study and key are one run.
+
+    Args:
+        jobs: of a sweep.
+        configs: what their words compose to.
+
+    Returns:
+        The first job of each run, and a line for each of the others that says which run it is.
+    """
+    return _distinct(jobs, [(config.study_dir, run_key(config)) for config in configs])
+
+
+def _distinct(
+    jobs: Sequence[PlannedJob], keys: Sequence[Hashable]
+) -> tuple[tuple[PlannedJob, ...], tuple[str, ...]]:
+    first: dict[Hashable, PlannedJob] = {}
+    lines = []
+    for job, key in zip(jobs, keys, strict=True):
+        if first.setdefault(key, job) is not job:
+            lines.append(same_run(job.words, first[key].words))
+    return tuple(first.values()), tuple(lines)
+
+
+def same_run(words: Sequence[str], first: Sequence[str]) -> str:
+    """That a job is the same run as one before it, in one line.
+
+    Args:
+        words: of the job.
+        first: of the one before it.
+    """
+    return f"{' '.join(words)} is the same run as {' '.join(first)}: made once"
 
 
 def _is_hydras(word: str) -> bool:

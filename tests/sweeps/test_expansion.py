@@ -1,7 +1,8 @@
 import pytest
 
+from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
-from sermm.sweeps.expansion import expand
+from sermm.sweeps.expansion import distinct, expand
 
 
 def words(jobs):
@@ -36,3 +37,29 @@ def test_what_is_typed_stands_above_the_experiments_sweep():
 def test_what_cannot_be_read_is_refused(word):
     with pytest.raises(InputError, match=r"given: |fold=1, cannot be read"):
         expand([word], multirun=True)
+
+
+def test_equal_words_are_one_job():
+    found = expand(["seed=0,0", "fold=1,2,1"], multirun=False)
+    assert words(found) == [("seed=0", "fold=1"), ("seed=0", "fold=2")]
+
+
+def test_jobs_of_one_key_are_one_run():
+    """Devices and batch enter a key as their product."""
+    jobs = expand(
+        ["data=demo", "model=majority", "trainer.devices=1,2", "trainer.batch_size=8,16"],
+        multirun=False,
+    )
+    found, lines = distinct(jobs, [RunConfig.of(job.words) for job in jobs])
+    assert [job.words[2:] for job in found] == [
+        ("trainer.devices=1", "trainer.batch_size=8"),
+        ("trainer.devices=1", "trainer.batch_size=16"),
+        ("trainer.devices=2", "trainer.batch_size=16"),
+    ]
+    (line,) = lines
+    assert "trainer.devices=2 trainer.batch_size=8 is the same run as data=demo" in line
+
+
+def test_jobs_of_two_studies_are_two_runs():
+    jobs = expand(["data=demo", "model=majority", "study=a,b"], multirun=False)
+    assert distinct(jobs, [RunConfig.of(job.words) for job in jobs]) == (jobs, ())
