@@ -28,6 +28,7 @@ from sermm.configuration.compose import (
     conf_dir,
     explain,
     first_of_sweep,
+    globbed,
     is_sweep,
 )
 from sermm.configuration.verbs import RunConfig, as_typed
@@ -38,7 +39,7 @@ from sermm.runs.folder import make_folder
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
-    arguments = as_typed(arguments)
+    arguments = globbed(as_typed(arguments))
     flags = [a for a in arguments if a.startswith("-")]
     overrides = [a for a in arguments if not a.startswith("-")]
     if flags[:1] not in (["--cfg"], ["-c"], ["--info"]):

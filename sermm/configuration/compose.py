@@ -12,7 +12,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -121,13 +121,52 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
         InputError: an override cannot be read.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(readable(overrides))
+        parsed = OverridesParser.create().parse_overrides(globbed(readable(overrides)))
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
         f"{o.get_key_element()}={_first(o)}" if o.is_sweep_override() else str(o.input_line)
         for o in parsed
     ]
+
+
+def globbed(words: Sequence[str]) -> list[str]:
+    """Words with the names that fit in place of every `glob(...)`, in Hydra's order.
+
+    Whoever looks at the values of a sweep need not know the groups then. As a shell does, it passes
+    over names with a sign in front that is not asked for: those with an underscore are no choices.
+
+    Args:
+        words: that Hydra can read, and options.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    parser = OverridesParser.create()
+    called = {word: parser.parse_override(word) for word in words if "glob(" in word}
+    globs = {word: found for word, found in called.items() if isinstance(found.value(), Glob)}
+    if not globs:
+        return list(words)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), **BASE):
+        names = {word: _named(found) for word, found in globs.items()}
+    return [names.get(word, word) for word in words]
+
+
+def _named(override: Override) -> str:
+    """A word with the names that its glob means."""
+    glob: Any = override.value()
+    options = GlobalHydra.instance().config_loader().get_group_options(override.key_or_group)
+    known = [name for name in options if not name.startswith("_")]
+    hidden = any(pattern.startswith("_") for pattern in glob.include)
+    names = glob.filter(options if hidden else known)
+    if not names:
+        raise InputError(
+            f"{override.input_line} fits none of {', '.join(known)}"
+            if known
+            else f"{override.input_line}: there is no group {override.key_or_group}"
+        )
+    return f"{override.get_key_element()}={','.join(names)}"
 
 
 def _first(override: Override) -> str:

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep, globbed
 from sermm.configuration.identity import run_key
 from sermm.configuration.verbs import RunConfig
 from sermm.configuration.words import readable
@@ -42,7 +42,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
     GlobalHydra.instance().clear()
-    words = readable(words)
+    words = globbed(readable(words))
     try:
         with initialize_config_dir(str(conf_dir()), **BASE):
             cfg = hydra_compose("train", first_of_sweep(words), return_hydra_config=True)
@@ -51,7 +51,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
             swept = any(o.is_sweep_override() for o in parser.parse_overrides(task))
             if not (multirun or swept or str(cfg.hydra.mode).endswith("MULTIRUN")):
                 return (PlannedJob(tuple(task)),)
-            given = [*_params(cfg), *task]
+            given = [*readable(_params(cfg)), *task]
             (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(given), None)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{explain(error)} (given: {' '.join(words)})") from error

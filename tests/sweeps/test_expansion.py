@@ -18,6 +18,13 @@ def test_commas_and_ranges_are_multiplied():
     ]
 
 
+def test_a_glob_is_the_names_of_a_group():
+    found = expand(["model=glob([lo*,l*],exclude=li*)", "encoder/text=glob(ti*)"], multirun=True)
+    assert words(found) == [
+        (f"model={model}", "encoder/text=tiny") for model in ("late_fusion", "lookup")
+    ]
+
+
 def test_words_without_a_sweep_are_one_run_as_typed():
     assert words(expand(["fold=2", "hydra/launcher=basic"], multirun=False)) == [("fold=2",)]
 
