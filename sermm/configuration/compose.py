@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.groups import ModelConfig
@@ -48,17 +48,35 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     Raises:
         InputError: a key or a value is not known, with Hydra's own explanation.
     """
+    return with_hydra(name, overrides)[0]
+
+
+def with_hydra(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+    """The configuration, and Hydra's own part of it: mode, launcher and sweeper.
+
+    Raises:
+        InputError: as `compose`.
+    """
     GlobalHydra.instance().clear()
     overrides = readable(overrides)
     try:
         with initialize_config_dir(str(conf_dir()), **BASE):
-            return hydra_compose(name, overrides)
+            whole = hydra_compose(name, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
         if (unknown := _UNKNOWN.search(str(error))) is not None:
             # Hydra advises to add it with a plus, and then nothing would read it.
             explained = _unknown_key(name, overrides, unknown[1])
         raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+    own: DictConfig = whole.hydra
+    return without_hydra(whole), own
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """A configuration without Hydra's own part."""
+    with read_write(whole), open_dict(whole):
+        del whole["hydra"]
+    return whole
 
 
 @cache
@@ -77,20 +95,16 @@ def each_of(group: str) -> dict[str, dict[str, Any]]:
         hydra.hydra = started
 
 
-def is_sweep(name: str, overrides: Sequence[str]) -> bool:
+def is_sweep(own: DictConfig) -> bool:
     """Whether the configuration says of itself that it is many runs (`hydra.mode`).
 
     Experiments and searches do; Hydra 1.4 looks for it nowhere but in the words and in the primary
     configuration.
 
     Args:
-        name: of the primary configuration.
-        overrides: without sweeps.
+        own: Hydra's part of the configuration.
     """
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), **BASE):
-        whole = hydra_compose(name, list(overrides), return_hydra_config=True)
-    return str(whole.hydra.mode).endswith("MULTIRUN")
+    return str(own.mode).endswith("MULTIRUN")
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:

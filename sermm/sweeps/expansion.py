@@ -5,6 +5,7 @@ has no call for that, and so its own sweeper's parser is asked: whatever `sermm 
 taken here too.
 """
 
+import shlex
 from collections.abc import Hashable, Sequence
 
 from hydra import compose as hydra_compose
@@ -21,7 +22,7 @@ from sermm.configuration.identity import run_key
 from sermm.configuration.verbs import RunConfig
 from sermm.configuration.words import readable
 from sermm.core.errors import InputError
-from sermm.runs.plans import PlannedJob
+from sermm.runs.plans import PlannedJob, job_id
 
 _BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
 
@@ -92,7 +93,9 @@ def same_run(words: Sequence[str], first: Sequence[str]) -> str:
         words: of the job.
         first: of the one before it.
     """
-    return f"{' '.join(words)} is the same run as {' '.join(first)}: made once"
+    if job_id(words) == job_id(first):
+        return f"{shlex.join(words)}: asked for twice, made once"
+    return f"{shlex.join(words)} is the same run as {shlex.join(first)}: made once"
 
 
 def _is_hydras(word: str) -> bool:

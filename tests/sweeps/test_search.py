@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from hydra_plugins.sermm_search.search import SearchSweeper
-from sermm.configuration.compose import is_sweep
+from sermm.configuration.compose import is_sweep, with_hydra
 from sermm.core.errors import InputError
 
 pytest.importorskip("optuna")
@@ -110,4 +110,4 @@ def test_the_launcher_is_hydras(monkeypatch):
     ("words", "many"), [(["search=optuna"], True), (["experiment=demo"], True), (["fold=2"], False)]
 )
 def test_a_search_and_an_experiment_say_themselves_that_they_are_many_runs(words, many):
-    assert is_sweep("train", words) is many
+    assert is_sweep(with_hydra("train", words)[1]) is many
