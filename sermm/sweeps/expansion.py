@@ -22,7 +22,7 @@ from sermm.configuration.identity import run_key
 from sermm.configuration.verbs import RunConfig
 from sermm.configuration.words import readable
 from sermm.core.errors import InputError
-from sermm.runs.plans import PlannedJob, job_id
+from sermm.runs.plans import PlannedJob
 
 _BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
 
@@ -87,15 +87,21 @@ def _distinct(
 
 
 def same_run(words: Sequence[str], first: Sequence[str]) -> str:
-    """That a job is the same run as one before it, in one line.
+    """That a job is the same run as one before it, in one line with the words that differ.
 
     Args:
         words: of the job.
         first: of the one before it.
     """
-    if job_id(words) == job_id(first):
-        return f"{shlex.join(words)}: asked for twice, made once"
-    return f"{shlex.join(words)} is the same run as {shlex.join(first)}: made once"
+    own, others = (
+        [w for w in one if w not in two] for one, two in ((words, first), (first, words))
+    )
+    return f"{_said(own, words)} is the same run as {_said(others, first)}: made once"
+
+
+def _said(own: Sequence[str], words: Sequence[str]) -> str:
+    """What of a job's words another one has not; all of them where there is no such word."""
+    return shlex.join(own or words)
 
 
 def _is_hydras(word: str) -> bool:

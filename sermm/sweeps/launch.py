@@ -10,7 +10,6 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.runs.plans import Note, PlannedJob, job_id, log_path, write_note, write_plan
 from sermm.sweeps.board import Board
-from sermm.sweeps.expansion import same_run
 from sermm.sweeps.pool import Job
 from sermm.sweeps.sweep import PlannedRun, Sweep
 
@@ -72,7 +71,7 @@ class Launch:
         """What is left of a job; None of one that is refused, or is another one's run."""
         words = self._words[number]
         if self._is_same(number, job_id(words)):
-            print(same_run(words, words), flush=True)
+            print(f"{shlex.join(words)}: asked for twice, made once", flush=True)
             return None
         try:
             config = RunConfig.from_hydra(cfg)

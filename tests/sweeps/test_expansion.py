@@ -64,7 +64,8 @@ def test_jobs_of_one_key_are_one_run():
         ("trainer.devices=2", "trainer.batch_size=16"),
     ]
     (line,) = lines
-    assert "trainer.devices=2 trainer.batch_size=8 is the same run as data=demo" in line
+    same = "trainer.devices=2 trainer.batch_size=8 is the same run as trainer.devices=1"
+    assert line == f"{same} trainer.batch_size=16: made once"
 
 
 def test_jobs_of_two_studies_are_two_runs():

@@ -63,8 +63,11 @@ def test_two_jobs_of_one_run_are_one_job(tmp_path, capsys):
     assert launch.values == [3.0, 3.0, 3.0, 2.0]
 
     equal, twice = capsys.readouterr().out.splitlines()
-    assert "trainer.accumulate=2 is the same run as " in equal
-    assert "'study=my s'" in equal
+    assert equal == (
+        "trainer.batch_size=8 trainer.accumulate=2 is the same run as trainer.batch_size=16: "
+        "made once"
+    )
+    assert "'study=my s'" in twice
     assert twice.endswith("fold=3 trainer.batch_size=16: asked for twice, made once")
     assert len(read_plans(tmp_path / "my s").jobs) == 3
     waiting = [entry.job for entry in entries(tmp_path / "my s")]
