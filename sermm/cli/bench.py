@@ -11,7 +11,8 @@ store (the feature store against bare files and copies), again (a second extract
 (what fusions cost and what of the whole; full=true also what takes longer than six minutes),
 finetune (an epoch of fine-tuning against that of Bian 2024), pool (starting a job of a sweep
 against a fresh process), start (a sweep of short runs against a command for each), study (status
-and report of 10,000 runs, 4 GB in the folder for temporary files). A figure over its limit gives exit status 1.
+and report of 10,000 runs, 4 GB in the folder for temporary files). A figure over its limit gives
+exit status 1.
 """
 
 import json

@@ -2,8 +2,9 @@
 
 A run's folder is runs/<study>/<key>, its key a digest of all that can change the result. A finished
 run is skipped, an interrupted one goes on where it stopped. With -m, or with an experiment that is
-a sweep, values separated by commas are combined, and the table of the study ends the sweep. In a
-sweep over several protocols, folds that one of them does not have are left out.
+a sweep, values separated by commas are combined, and the table of the study ends the sweep; so are
+those of 'fold=range(1,6)' and 'model=glob(l*)'. In a sweep over several protocols, folds that one
+of them does not have are left out.
 
   sermm train data=iemocap data.root=/corpora/IEMOCAP_full_release model=late_fusion fold=1
   sermm train -m model=speech_only,text_only,late_fusion,single_gate 'fold=range(1,6)' study=first

@@ -1,6 +1,7 @@
 """What the fork server of a pool imports before its first job, so that no job has to.
 
-Nothing that starts threads or looks for a GPU. Imported by that process alone.
+Nothing that starts threads which a job would need, as polars does: they are not there after a fork.
+Nothing that looks for a GPU. Imported by that process alone.
 """
 
 import signal
@@ -18,6 +19,6 @@ with uncollected():
         "torchmetrics.classification",
         "sermm.encoders.spectral.features",
         "sermm.engine.training.fit",
-        "sermm.sweeps.sweep",
+        "sermm.engine.record",
     ):
         import_module(name)
