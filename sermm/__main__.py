@@ -4,4 +4,6 @@ import sys
 
 from sermm.cli.main import main
 
-sys.exit(main())
+# The processes of a sweep import this file, under another name.
+if __name__ == "__main__":
+    sys.exit(main())

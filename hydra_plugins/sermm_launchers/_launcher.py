@@ -11,7 +11,9 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
+
+from hydra_plugins.sermm_launchers._loader import SweepLoader
 
 
 @dataclass
@@ -38,21 +40,19 @@ class SweepLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keeps it.
+        """Keeps it, and has the sweeper that shares the context compose as the jobs are.
 
         Args:
             hydra_context: loads configurations.
             task_function: `sermm.sweeps.sweep.Sweep.job`, whose `Sweep` takes in the results.
             config: of the sweep; a job's own is composed from it and the job's words.
         """
+        hydra_context.config_loader = SweepLoader(hydra_context.config_loader)
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def composed(self, words: Sequence[str]) -> DictConfig:
         """The configuration of a job, without Hydra's own part."""
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
-        with read_write(cfg), open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
+        return self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
 
     def by_fold(self, trials: Sequence[Sequence[str]]) -> list[list[str]]:
         """The words of the jobs that trials are made of, those of each trial one after another."""

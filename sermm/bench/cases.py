@@ -121,6 +121,7 @@ CASES: dict[str, Callable[[], list[Measurement]]] = {
     "extract-memory": _later("sermm.bench.store", "extract_memory_case"),
     "fusion": _later("sermm.bench.fusion", "fusion_case"),
     "pool": _later("sermm.bench.pool", "pool_case"),
+    "start": _later("sermm.bench.start", "start_case"),
     "finetune": _later("sermm.bench.finetune", "finetune_case"),
     "study": _later("sermm.bench.study", "study_case"),
 }

@@ -10,8 +10,9 @@ store (the feature store against bare files and copies), again (a second extract
 (training on stored features against padded batches), extract-memory (1x against 10x speech), fusion
 (what fusions cost and what of the whole; full=true also what takes longer than six minutes),
 finetune (an epoch of fine-tuning against that of Bian 2024), pool (starting a job of a sweep
-against a fresh process), study (status and report of 10,000 runs, 4 GB in the folder for temporary
-files). A figure over its limit gives exit status 1.
+against a fresh process), start (a sweep of short runs against a command for each), study (status
+and report of 10,000 runs, 4 GB in the folder for temporary files). A figure over its limit gives
+exit status 1.
 """
 
 import json

@@ -24,6 +24,7 @@ format (table | json).
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -158,7 +159,8 @@ def _validation(made: dict[str, Any]) -> str:
 def _open_ends(choices: Sequence["Choice"], lonely: Sequence[Problem]) -> list[str]:
     unfinished = {choice.study: choice.unfinished for choice in choices if choice.unfinished}
     lines = [
-        f"{study}: {n} run folders did not finish or cannot be read; sermm report {study} says why"
+        f"{study}: {n} run folders did not finish or cannot be read; "
+        f"{shlex.join(['sermm', 'report', str(study)])} says why"
         for study, n in unfinished.items()
     ]
     return [*lines, *([f"without a partner: {len(lonely)}", *_listed(lonely)] if lonely else [])]

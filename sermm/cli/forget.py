@@ -17,6 +17,7 @@ Exit status: 1 if something that was meant stays, else 0.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,8 @@ def _show(study: Path, found: Sequence["Entry"], gone: bool) -> None:
     if not found:
         print(f"study {study}: nothing to forget")
     elif gone:
-        print(f"study {study}: {runs} forgotten; sermm report {study} makes its tables anew")
+        again = shlex.join(["sermm", "report", str(study)])
+        print(f"study {study}: {runs} forgotten; {again} makes its tables anew")
     else:
         print(f"study {study}: {runs} would go; yes=true removes them")
 

@@ -23,6 +23,7 @@ Exit status: 1 if a run failed or is unreadable, else 0, be the study finished o
 """
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -107,7 +108,7 @@ def _show(by_state: Mapping[State, Sequence[Entry]], study_dir: Path, most: int)
     for state, same in by_state.items():
         rows += [_row(entry, details(entry, study_dir)) for entry in same[:most]]
         if len(same) > most:
-            ask = f"sermm status {study_dir.name} state={state}"
+            ask = shlex.join(["sermm", "status", study_dir.name, f"state={state}"])
             rows[-1][1].append(f"... and {len(same) - most:,} more: {ask}")
     if not rows:
         return

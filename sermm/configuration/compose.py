@@ -12,9 +12,9 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.groups import ModelConfig
@@ -48,17 +48,35 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     Raises:
         InputError: a key or a value is not known, with Hydra's own explanation.
     """
+    return with_hydra(name, overrides)[0]
+
+
+def with_hydra(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+    """The configuration, and Hydra's own part of it: mode, launcher and sweeper.
+
+    Raises:
+        InputError: as `compose`.
+    """
     GlobalHydra.instance().clear()
     overrides = readable(overrides)
     try:
         with initialize_config_dir(str(conf_dir()), **BASE):
-            return hydra_compose(name, overrides)
+            whole = hydra_compose(name, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         explained = explain(error)
         if (unknown := _UNKNOWN.search(str(error))) is not None:
             # Hydra advises to add it with a plus, and then nothing would read it.
             explained = _unknown_key(name, overrides, unknown[1])
         raise InputError(f"{explained} (given: {' '.join(overrides)})") from error
+    own: DictConfig = whole.hydra
+    return without_hydra(whole), own
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """A configuration without Hydra's own part."""
+    with read_write(whole), open_dict(whole):
+        del whole["hydra"]
+    return whole
 
 
 @cache
@@ -77,20 +95,16 @@ def each_of(group: str) -> dict[str, dict[str, Any]]:
         hydra.hydra = started
 
 
-def is_sweep(name: str, overrides: Sequence[str]) -> bool:
+def is_sweep(own: DictConfig) -> bool:
     """Whether the configuration says of itself that it is many runs (`hydra.mode`).
 
     Experiments and searches do; Hydra 1.4 looks for it nowhere but in the words and in the primary
     configuration.
 
     Args:
-        name: of the primary configuration.
-        overrides: without sweeps.
+        own: Hydra's part of the configuration.
     """
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), **BASE):
-        whole = hydra_compose(name, list(overrides), return_hydra_config=True)
-    return str(whole.hydra.mode).endswith("MULTIRUN")
+    return str(own.mode).endswith("MULTIRUN")
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
@@ -121,13 +135,52 @@ def first_of_sweep(overrides: Sequence[str]) -> list[str]:
         InputError: an override cannot be read.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(readable(overrides))
+        parsed = OverridesParser.create().parse_overrides(globbed(readable(overrides)))
     except HydraException as error:
         raise InputError(f"{explain(error)} (given: {' '.join(overrides)})") from error
     return [
         f"{o.get_key_element()}={_first(o)}" if o.is_sweep_override() else str(o.input_line)
         for o in parsed
     ]
+
+
+def globbed(words: Sequence[str]) -> list[str]:
+    """Words with the names that fit in place of every `glob(...)`, in Hydra's order.
+
+    Whoever looks at the values of a sweep need not know the groups then. As a shell does, it passes
+    over names with a sign in front that is not asked for: those with an underscore are no choices.
+
+    Args:
+        words: that Hydra can read, and options.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    parser = OverridesParser.create()
+    called = {word: parser.parse_override(word) for word in words if "glob(" in word}
+    globs = {word: found for word, found in called.items() if isinstance(found.value(), Glob)}
+    if not globs:
+        return list(words)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), **BASE):
+        names = {word: _named(found) for word, found in globs.items()}
+    return [names.get(word, word) for word in words]
+
+
+def _named(override: Override) -> str:
+    """A word with the names that its glob means."""
+    glob: Any = override.value()
+    options = GlobalHydra.instance().config_loader().get_group_options(override.key_or_group)
+    known = [name for name in options if not name.startswith("_")]
+    hidden = any(pattern.startswith("_") for pattern in glob.include)
+    names = glob.filter(options if hidden else known)
+    if not names:
+        raise InputError(
+            f"{override.input_line} fits none of {', '.join(known)}"
+            if known
+            else f"{override.input_line}: there is no group {override.key_or_group}"
+        )
+    return f"{override.get_key_element()}={','.join(names)}"
 
 
 def _first(override: Override) -> str:

@@ -4,11 +4,19 @@ import os
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    Override,
+    Quote,
+    QuotedString,
+    Sweep,
+)
 from hydra.errors import HydraException
 
 from sermm.core.errors import InputError
@@ -19,6 +27,10 @@ _HOME: Final = re.compile(r"~[\w.-]*(/.*)?")
 _WHOLE: Final = ("protocol.labels", "protocol.fold_rule", "protocol.validation_rule")
 # What starts a list, a mapping, a text in quotes or a function, or goes on to a further value.
 _GRAMMAR: Final = frozenset("[]{}()'\",")
+# Functions whose values are swept over; Hydra knows them as whole values only.
+_SWEEPS: Final = re.compile(r"\b(?:range|glob|interval|choice|sort|shuffle|tag)\(")
+_RANGE: Final = re.compile(r"\brange\([^()]*\)")
+_MOST_VALUES: Final = 20
 
 
 def at_home(value: Any) -> Any:
@@ -42,7 +54,8 @@ def readable(words: Sequence[str]) -> list[str]:
         words: as typed; options such as `-m`, and what has no `=`, stay.
 
     Raises:
-        InputError: a word cannot be read; the message shows the quotes that it may need.
+        InputError: a word cannot be read; the message shows the quotes that it may need, or the
+            values of a range that stands among others.
     """
     parser = OverridesParser.create()
     return _set_whole(
@@ -95,6 +108,8 @@ def _readable(word: str, parser: OverridesParser) -> str:
     found = _parsed(word, parser)
     if found is not None:
         given = found.value()
+        if _sweeps_within(given):
+            raise _nested(word, parser)
         away = isinstance(given, str) and at_home(given) != given
         return _quoted(key, at_home(given)) if away else word
     quoted = _quoted(key, value)
@@ -102,11 +117,43 @@ def _readable(word: str, parser: OverridesParser) -> str:
         raise InputError(f"{word} cannot be read; expected KEY=VALUE, +KEY=VALUE or ~KEY")
     if not _GRAMMAR & set(value) or exists(Path(at_home(value))):
         return _quoted(key, at_home(value))
+    if len(_SWEEPS.findall(value)) > 1 and value.count("(") == value.count(")"):
+        raise _nested(word, parser)
     raise InputError(
         f"{word} cannot be read: lists, mappings, quotes and sweeps must be complete, and words in "
         "them are of letters a to z, digits and _ - . / only. A value that is meant as it stands "
         f"needs quotes within quotes: {shlex.quote(quoted)}"
     )
+
+
+def _sweeps_within(value: Any) -> bool:
+    """Whether a value has a sweep among its parts: Hydra reads it, and can do nothing with it."""
+    parts = value.list if isinstance(value, ChoiceSweep) else value
+    parts = parts.values() if isinstance(parts, Mapping) else parts
+    if not isinstance(parts, Collection) or isinstance(parts, str):
+        return False
+    return any(isinstance(one, Sweep | Glob) or _sweeps_within(one) for one in parts)
+
+
+def _nested(word: str, parser: OverridesParser) -> InputError:
+    """That a sweep stands among other values, and what to write instead."""
+    key, _, value = word.partition("=")
+    plain = f"{key}={_RANGE.sub(lambda call: _values(call[0], parser), value)}"
+    found = _parsed(plain, parser)
+    readable = found is not None and not _sweeps_within(found.value())
+    return InputError(
+        f"{word} cannot be read: range(), glob(), interval() and choice() stand for all values of "
+        f"a word and not for some; write {shlex.quote(plain) if readable else 'out each value'}"
+    )
+
+
+def _values(call: str, parser: OverridesParser) -> str:
+    """The values of a range, with commas; itself where it cannot be read or has too many."""
+    found = _parsed(f"key={call}", parser)
+    if found is None or not found.is_range_sweep():
+        return call
+    values = list(islice(found.sweep_string_iterator(), _MOST_VALUES + 1))
+    return ",".join(values) if 0 < len(values) <= _MOST_VALUES else call
 
 
 def _quoted(key: str, value: str) -> str:

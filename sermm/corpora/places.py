@@ -1,5 +1,6 @@
 """Files and folders that a user or a table names: what is there, and where else it may be."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Final
@@ -32,7 +33,8 @@ def advice(cells: Sequence[str], root: Path, table: Path) -> str:
     }
     best = max(there, key=lambda folder: there[folder])
     if there[best]:
-        return f"{there[best]} of {len(sample)} looked for are below {best}: give data.root={best}"
+        give = shlex.quote(f"data.root={best}")
+        return f"{there[best]} of {len(sample)} looked for are below {best}: give {give}"
     return next(filter(None, (_spelled(cell, root) for cell in sample)), "")
 
 

@@ -75,7 +75,19 @@ def run(config: RunConfig, overrides: Sequence[str]) -> Result:
         RunBusyError: another process is at it.
         Stopped: a signal ended it; the folder says by what, and the same command resumes it.
     """
-    placed = place(config, overrides)
+    return make(place(config, overrides), overrides)
+
+
+def make(placed: PlacedRun, overrides: Sequence[str]) -> Result:
+    """As `run`, once it is known where the run is.
+
+    Args:
+        placed: of the configuration.
+        overrides: as in `run`.
+
+    Raises:
+        InputError: as `run`, likewise the others.
+    """
     if placed.result is not None:
         return placed.result
     # Before the folder is made: with a wrong number of processes nothing should begin.

@@ -160,7 +160,8 @@ class Note:
     """What became of a job, as far as no status of a run says it.
 
     Attributes:
-        key: of the finished run that it found; None if there was none.
+        key: of the finished run that it found, or of an earlier job's run that it is; None if there
+            was none.
         error: why it was refused; empty if it was not.
         left_out: it asked for a fold that its protocol does not have.
         begun: the key of its own run, whose status may have been lost since.

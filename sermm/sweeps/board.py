@@ -65,6 +65,10 @@ class Board:
         self.done += finished
         self.failed += not finished
 
+    def same(self) -> None:
+        """Counts a job as the one before it that is the same run."""
+        self.total -= 1
+
     def ended(self, job: Job) -> None:
         """Counts a job, and how long it took, from which follows the time that is left."""
         if job.state == "finished":

@@ -5,6 +5,7 @@ has no call for that, and so its own sweeper's parser is asked: whatever `sermm 
 taken here too.
 """
 
+import shlex
 from collections.abc import Hashable, Sequence
 
 from hydra import compose as hydra_compose
@@ -16,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep
+from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep, globbed
 from sermm.configuration.identity import run_key
 from sermm.configuration.verbs import RunConfig
 from sermm.configuration.words import readable
@@ -42,7 +43,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
         InputError: a word cannot be read, or the sweep's jobs depend on results.
     """
     GlobalHydra.instance().clear()
-    words = readable(words)
+    words = globbed(readable(words))
     try:
         with initialize_config_dir(str(conf_dir()), **BASE):
             cfg = hydra_compose("train", first_of_sweep(words), return_hydra_config=True)
@@ -51,7 +52,7 @@ def expand(words: Sequence[str], *, multirun: bool) -> tuple[PlannedJob, ...]:
             swept = any(o.is_sweep_override() for o in parser.parse_overrides(task))
             if not (multirun or swept or str(cfg.hydra.mode).endswith("MULTIRUN")):
                 return (PlannedJob(tuple(task)),)
-            given = [*_params(cfg), *task]
+            given = [*readable(_params(cfg)), *task]
             (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(given), None)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{explain(error)} (given: {' '.join(words)})") from error
@@ -115,13 +116,21 @@ def _distinct(
 
 
 def same_run(words: Sequence[str], first: Sequence[str]) -> str:
-    """That a job is the same run as one before it, in one line.
+    """That a job is the same run as one before it, in one line with the words that differ.
 
     Args:
         words: of the job.
         first: of the one before it.
     """
-    return f"{' '.join(words)} is the same run as {' '.join(first)}: made once"
+    own, others = (
+        [w for w in one if w not in two] for one, two in ((words, first), (first, words))
+    )
+    return f"{_said(own, words)} is the same run as {_said(others, first)}: made once"
+
+
+def _said(own: Sequence[str], words: Sequence[str]) -> str:
+    """What of a job's words another one has not; all of them where there is no such word."""
+    return shlex.join(own or words)
 
 
 def _is_hydras(word: str) -> bool:

@@ -1,8 +1,9 @@
 """Runs jobs side by side, each in a process of its own with its own share of the machine.
 
 Processes come from a fork server that has imported what is slow to import, so that a job starts in
-a fraction of a second. A job gets words, like a command typed by hand, and nothing pickled: what it
-starts itself (the further ranks of a run on several devices) starts as it would by hand.
+a fraction of a second. A job gets words, like a command typed by hand, and what it starts itself
+(the further ranks of a run on several devices) starts as it would by hand. It is handed what the
+words compose to, so that it need not compose them again.
 
 The first signal to stop is handed on to the jobs, which leave their runs resumable; the second one
 kills them. Jobs die with the pool, however it dies: each watches the end of a pipe that closes with
@@ -21,8 +22,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +33,8 @@ from sermm.core.errors import INTERRUPTED, InputError
 from sermm.runs.status import State
 from sermm.sweeps.job_process import await_end, kill_group, work
 
-# What a run imports, and nothing that starts threads or looks for a GPU.
-PRELOAD = (
-    "torch",
-    "lightning",
-    "transformers",
-    "torchmetrics.classification",
-    "sermm.engine.training.fit",
-)
+# What the fork server imports.
+PRELOAD = ("sermm.sweeps.warm",)
 # What multiprocessing says of a process whose fork server has gone; no command ends with it.
 _ORPHANED = 255
 _LOOK_S = 0.2
@@ -60,6 +57,7 @@ class Job:
         ended_s: likewise; None before it has ended.
         stopped: the pool has told it to stop.
         ended_by: how it ended, where somebody else than its process says so.
+        handed: plain values that the command is called with beside its words, if any.
     """
 
     words: Sequence[str]
@@ -71,6 +69,7 @@ class Job:
     ended_s: float | None = None
     stopped: bool = False
     ended_by: str = ""
+    handed: Mapping[str, Any] | None = None
 
     @property
     def state(self) -> State:
@@ -177,14 +176,26 @@ def slots(
     return [Slot({"CUDA_VISIBLE_DEVICES": group}) for group in groups * jobs_per_gpu]
 
 
+def prepare() -> ForkServerContext:
+    """Starts the fork server, which imports while others get the jobs ready.
+
+    Returns:
+        What makes processes out of it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    forkserver.ensure_running()
+    return context
+
+
 class Pool:
     """Keeps every slot busy until all jobs have ended.
 
     Used once: after `run` its pipe is closed.
 
     Args:
-        command: what a job calls with its words; a function of a module, which returns an exit
-            status.
+        command: what a job calls with its words, and with what it is handed; a function of a
+            module, which returns an exit status.
         slots: one or more.
         ended: called with each job that has ended.
         watch: called a few times a second with the jobs that run.
@@ -192,7 +203,7 @@ class Pool:
 
     def __init__(
         self,
-        command: Callable[[list[str]], int],
+        command: Callable[..., int],
         slots: Sequence[Slot],
         ended: Callable[[Job], None],
         watch: Callable[[Sequence[Job]], None],
@@ -201,8 +212,7 @@ class Pool:
         self._free = deque(slots)
         self._running: dict[ForkServerProcess, tuple[Job, Slot]] = {}
         self._stops = 0
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(PRELOAD))
+        self._context = prepare()
         # Nothing is ever sent: the other end closes when this process is gone.
         self._life, self._own_end = self._context.Pipe(duplex=False)
 
@@ -244,7 +254,8 @@ class Pool:
         """Gives the job a slot and a process."""
         slot = self._free.popleft()
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        given = (self._command, list(job.words), dict(slot.environment), str(job.log), self._life)
+        command = self._command if job.handed is None else partial(self._command, handed=job.handed)
+        given = (command, list(job.words), dict(slot.environment), str(job.log), self._life)
         process = self._context.Process(target=work, args=given)
         job.started_s = time.monotonic()
         if _begun(process):

@@ -7,6 +7,7 @@ its folder. Whichever way, one failure is noted and the others go on, and `Sweep
 table in the end.
 """
 
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,15 +22,16 @@ from sermm.configuration.groups import CombineConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
-from sermm.engine.run import place, run
+from sermm.engine.run import PlacedRun, make, place, run
 from sermm.protocols.protocol import NoSuchFoldError
 from sermm.report.output.text import table_text
 from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, read_note, write_note
+from sermm.runs.plans import Note, job_id, read_note, write_note
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
 from sermm.sweeps.combinations import combine_sweep
+from sermm.sweeps.expansion import same_run
 from sermm.sweeps.pool import Job
 
 
@@ -38,12 +40,17 @@ class PlannedRun:
     """A run of a sweep that is to be made by a process of its own.
 
     Attributes:
-        title: for people.
+        config: as it was asked for.
         folder: of the run.
     """
 
-    title: str
+    config: RunConfig
     folder: RunFolder
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.config.title
 
 
 class Sweep:
@@ -71,6 +78,8 @@ class Sweep:
         self._protocols: set[str] = set()
         # What has been said of a corpus under a protocol: the balance, and what a refusal explains.
         self._explained: set[str] = set()
+        # The runs that were made in this process: the words of each, and its validation UA.
+        self._made: dict[Path, tuple[Sequence[str], float | None]] = {}
 
     def job(self, cfg: DictConfig) -> float | None:
         """Makes a run here; if it is one of many a failure is noted and the others go on.
@@ -91,22 +100,51 @@ class Sweep:
         config = self._composed(cfg, words, many)
         if config is None:
             return None
-        self._expect(config, many)
-        if many and config.trainer.devices != 1:
+        if not many:
+            return self.only(config, words)
+        self._expect(config, many=True)
+        if config.trainer.devices != 1:
             raise InputError(
                 "hydra/launcher=basic runs the jobs of a sweep inside one process, which cannot "
                 "use several devices; use hydra/launcher=gpu_pool, or trainer.devices=1"
             )
+        placed = self.placed(config, words)
+        if placed is None:
+            return None
+        path = placed.folder.path
+        if path in self._made:
+            first, value = self._made[path]
+            self.same(placed, words, first)
+            return value
+        self._made[path] = (words, self._make(placed, words))
+        return self._made[path][1]
+
+    def only(self, config: RunConfig, words: Sequence[str]) -> float | None:
+        """Makes the only run here; what stops it is kept as `error`.
+
+        Args:
+            config: of the run.
+            words: of it.
+
+        Returns:
+            As `job`.
+        """
+        self._expect(config, many=False)
         try:
             result = run(config, words)
         except Exception as error:
-            if many:
-                self._note(config, error)
-            else:
-                # Raised after Hydra is done, which would print its own lines around it.
-                self.error = error
+            # Raised after Hydra is done, which would print its own lines around it.
+            self.error = error
             return None
         return self._finished(config, result)
+
+    def _make(self, placed: PlacedRun, words: Sequence[str]) -> float | None:
+        """Makes one of many runs here; a failure is noted."""
+        try:
+            return self._finished(placed.config, make(placed, words))
+        except Exception as error:
+            self._note(placed.config, error)
+            return None
 
     def _composed(self, cfg: DictConfig, words: Sequence[str], many: bool) -> RunConfig | None:
         """The configuration of a run; None for one of many that is refused.
@@ -120,13 +158,11 @@ class Sweep:
             if not many:
                 raise
             self._many = True
-            self.fail(f"{' '.join(words)}: {error}")
+            self.fail(f"{shlex.join(words)}: {error}")
             return None
 
-    def plan(
-        self, config: RunConfig, words: Sequence[str], *, here: bool = False
-    ) -> PlannedRun | float | None:
-        """What is left to be done for a run of a sweep.
+    def placed(self, config: RunConfig, words: Sequence[str]) -> PlacedRun | None:
+        """Where a run of a sweep is.
 
         Reads the corpus and finds the run's folder, but makes nothing: a fold that does not exist
         or a refused teacher is noted here, without a process.
@@ -134,26 +170,51 @@ class Sweep:
         Args:
             config: of the run.
             words: of its job, for the notes of the study.
+
+        Returns:
+            None if it is refused.
+        """
+        self._expect(config, many=True)
+        try:
+            return place(config, words)
+        except Exception as error:
+            self._note(config, error)
+            return None
+
+    def plan(
+        self, config: RunConfig, placed: PlacedRun, *, here: bool = False
+    ) -> PlannedRun | float | None:
+        """What is left to be done for a run of a sweep.
+
+        Args:
+            config: of the run, as it was asked for.
+            placed: where the run is.
             here: whether a process that works in its folder is one of this sweep's own.
 
         Returns:
             A plan; or, if nothing is left, validation UA, or None where there is none.
         """
-        self._expect(config, many=True)
-        try:
-            placed = place(config, words)
-            self._say(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}")
-            if placed.result is not None:
-                return self._finished(config, placed.result)
-            if placed.folder.busy and not here:
-                self._leave(config.title)
-                return None
-        except Exception as error:
-            self._note(config, error)
+        self._say(f"{config.data.name}, {config.protocol.name}: {placed.loaded.balance}")
+        if placed.result is not None:
+            return self._finished(config, placed.result)
+        if placed.folder.busy and not here:
+            self._leave(config.title)
             return None
-        return PlannedRun(config.title, placed.folder)
+        return PlannedRun(config, placed.folder)
 
-    def ended(self, config: RunConfig, planned: PlannedRun, job: Job) -> float | None:
+    def same(self, placed: PlacedRun, words: Sequence[str], first: Sequence[str]) -> None:
+        """Says that a job is the same run as one before it, and notes it for `sermm status`.
+
+        Args:
+            placed: the run.
+            words: of the job.
+            first: of the one before it.
+        """
+        print(same_run(words, first), flush=True)
+        if job_id(words) != job_id(first):
+            write_note(placed.config.study_dir, words, Note(key=placed.folder.path.name))
+
+    def ended(self, planned: PlannedRun, job: Job) -> float | None:
         """Takes in a run that a process of its own has made, or has left unfinished.
 
         A process that was killed cannot say so, and its folder would still say that it runs: then
@@ -161,7 +222,6 @@ class Sweep:
         has found another process in it.
 
         Args:
-            config: of the run.
             planned: what `plan` gave.
             job: whose process has ended.
 
@@ -170,7 +230,7 @@ class Sweep:
         """
         result = planned.folder.result
         if result is not None:
-            return self._finished(config, result)
+            return self._finished(planned.config, result)
         busy = planned.folder.busy
         if busy and not job.killed:
             self._leave(planned.title)
@@ -178,7 +238,7 @@ class Sweep:
         if busy:
             self.fail(f"{planned.title}: {job.end}; another process has its folder; log: {job.log}")
             return None
-        note = read_note(config.study_dir, planned.folder.job or "")
+        note = read_note(planned.config.study_dir, planned.folder.job or "")
         if planned.folder.state is None and note is not None and note.error:
             # Refused before there was anything of it.
             self.fail(f"{planned.title}: {note.error}; log: {job.log}")

@@ -85,6 +85,13 @@ def test_what_has_no_partner_is_counted_and_listed(runs_dir, capsys, a_result):
     assert "speech3: speech on demo, loso4, fold 3, seed 1: no finished run of second" in lines[4]
 
 
+def test_the_command_that_it_prints_quotes_a_name_with_spaces(runs_dir, capsys):
+    study = (runs_dir / "second").rename(runs_dir / "my second")
+    (study / "broken").mkdir()
+    assert run(["first", "my second", "study=new", f"runs_dir={runs_dir}"]) == 0
+    assert f"; sermm report '{study}' says why" in capsys.readouterr().out
+
+
 def test_nothing_in_common_is_refused(runs_dir, a_result):
     write_run(a_result, runs_dir, "third", "text", 3, (0.4, 0.1))
     with pytest.raises(InputError, match=r"first and third share no corpus.*\n.*speech1"):

@@ -58,6 +58,12 @@ def test_what_would_go_is_shown_and_stays(runs_dir, capsys):
     assert left(runs_dir) == before
 
 
+def test_the_command_that_it_prints_quotes_a_name_with_spaces(runs_dir, capsys):
+    study = (runs_dir / "first").rename(runs_dir / "my first")
+    assert forget(runs_dir, "my first", "state=failed", "yes=true") == 0
+    assert f"; sermm report '{study}' makes its tables anew" in capsys.readouterr().out
+
+
 def test_with_a_yes_it_goes_with_what_the_plans_say_of_it(runs_dir, capsys):
     study = runs_dir / "first"
     gone = {("failed", "failed1"), ("failed", job("gate", 4).id)}

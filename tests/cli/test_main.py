@@ -1,4 +1,5 @@
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,10 @@ def test_the_package_can_be_run_as_a_module():
         [sys.executable, "-m", "sermm", "--version"], capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_processes_of_a_sweep_that_was_started_so_do_not_run_it_again():
+    assert runpy.run_module("sermm", run_name="__mp_main__", alter_sys=False)["main"] is main
 
 
 def test_help_imports_neither_torch_nor_hydra():

@@ -86,6 +86,13 @@ def test_waiting_runs_are_listed_up_to_twenty_unless_asked_for(tmp_path, capsys)
     assert len(lines(capsys)) == 2 + 23
 
 
+def test_a_command_to_be_pasted_quotes_a_name_with_spaces(tmp_path, capsys):
+    study = tmp_path / "my study"
+    write_plan(study, [PlannedJob((*WORDS, f"fold={fold}")) for fold in range(23)])
+    run([str(study)])
+    assert lines(capsys)[-1] == "... and 3 more: sermm status 'my study' state=waiting"
+
+
 def test_a_waiting_run_that_printed_something_shows_its_log(tmp_path, capsys):
     study, job = tmp_path / "s", PlannedJob(("model=caf", "fold=99"))
     write_plan(study, [job])

@@ -1,6 +1,6 @@
 import pytest
 
-from sermm.configuration.compose import compose, first_of_sweep
+from sermm.configuration.compose import compose, first_of_sweep, globbed
 from sermm.configuration.identity import run_key
 from sermm.configuration.verbs import DataConfig, RunConfig
 from sermm.configuration.words import at_home, readable
@@ -45,6 +45,65 @@ def test_a_sweep_takes_such_words_too(home):
         "fold=1",
         'data.manifest="ü.csv"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "way_out"),
+    [
+        ("fold=range(1,3),4", "fold=1,2,4"),
+        ("fold=4,range(6,4,-1)", "fold=4,6,5"),
+        ("fold=choice(range(1,3),4)", "'fold=choice(1,2,4)'"),
+        ("fold=sort(range(1,3),4)", "'fold=sort(1,2,4)'"),
+        ("fold=int(range(1,3)),4", "out each value"),
+        ("fold=[range(1,3),4]", "'fold=[1,2,4]'"),
+        ("x={a: range(1,3)}", "out each value"),
+        ("fold=range(1,1000000),4", "out each value"),
+        ("x=interval(0,1),3", "out each value"),
+        ("model=glob(l*),majority", "out each value"),
+        ("model=choice(glob(l*),majority)", "out each value"),
+    ],
+)
+def test_a_sweep_among_other_values_is_refused_in_one_line(word, way_out):
+    with pytest.raises(InputError) as refused:
+        readable([word])
+    said = str(refused.value)
+    assert said.startswith(f"{word} cannot be read: range(), glob(), ")
+    assert said.endswith(f"; write {way_out}")
+    assert "\n" not in said
+
+
+def test_a_sweep_that_is_the_whole_value_stays():
+    words = [
+        "fold=range(1,3)",
+        "m=glob([a*,b*],exclude=c)",
+        "x=shuffle(range(1,4))",
+        "y=tag(t,choice(1,2))",
+    ]
+    words += ["z=sort(3,1)", "v=choice(1,2)", "u=interval(0,1)", "t='a,range(1)'", "s=[1,{a: 2}],3"]
+    assert readable(words) == words
+
+
+def test_a_glob_fits_the_choices_of_its_group():
+    assert globbed(["-m", "model=glob(l*)", "fold=1"]) == [
+        "-m",
+        "model=late_fusion,linear,lookup",
+        "fold=1",
+    ]
+    assert globbed(["encoder/text=glob([h*,t*],exclude=hf)"]) == ["encoder/text=tiny"]
+    assert ",_base" not in globbed(["model=glob(*)"])[0]
+    assert first_of_sweep(["model=glob(l*)"]) == ["model=late_fusion"]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("trainer=glob(x*)", r"trainer=glob\(x\*\) fits none of .*default"),
+        ("modle=glob(x*)", "there is no group modle"),
+    ],
+)
+def test_a_glob_that_fits_nothing_is_refused(word, said):
+    with pytest.raises(InputError, match=said):
+        globbed([word])
 
 
 def test_the_message_shows_what_to_type():

@@ -74,6 +74,17 @@ def test_one_failing_job_does_not_stop_the_others(train_words, tmp_path, capsys)
     assert "fold 6 of 5" in capsys.readouterr().err
 
 
+def test_two_jobs_of_one_run_are_made_once(train_words, tmp_path, capsys):
+    words = ["-m", "model=majority", "fold=1", "trainer.batch_size=8,16", "trainer.accumulate=2,1"]
+    assert main([*train_words, *words]) == 0
+    said = capsys.readouterr().out
+    same = "trainer.batch_size=16 trainer.accumulate=1 is the same run as trainer.batch_size=8 "
+    assert said.count(f"{same}trainer.accumulate=2: made once\n") == 1
+    assert said.count("test UA") == 3
+    assert main(["status", "default", f"runs_dir={tmp_path / 'runs'}"]) == 0
+    assert "3 runs: 3 finished" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("launcher", ["basic", "gpu_pool"])
 def test_a_value_that_is_refused_stops_no_other_run_of_a_sweep(
     launcher, train_words, tmp_path, capsys

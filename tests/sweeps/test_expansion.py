@@ -18,6 +18,13 @@ def test_commas_and_ranges_are_multiplied():
     ]
 
 
+def test_a_glob_is_the_names_of_a_group():
+    found = expand(["model=glob([lo*,l*],exclude=li*)", "encoder/text=glob(ti*)"], multirun=True)
+    assert words(found) == [
+        (f"model={model}", "encoder/text=tiny") for model in ("late_fusion", "lookup")
+    ]
+
+
 def test_words_without_a_sweep_are_one_run_as_typed():
     assert words(expand(["fold=2", "hydra/launcher=basic"], multirun=False)) == [("fold=2",)]
 
@@ -57,7 +64,8 @@ def test_jobs_of_one_key_are_one_run():
         ("trainer.devices=2", "trainer.batch_size=16"),
     ]
     (line,) = lines
-    assert "trainer.devices=2 trainer.batch_size=8 is the same run as data=demo" in line
+    same = "trainer.devices=2 trainer.batch_size=8 is the same run as trainer.devices=1"
+    assert line == f"{same} trainer.batch_size=16: made once"
 
 
 def test_jobs_of_two_studies_are_two_runs():

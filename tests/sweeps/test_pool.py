@@ -270,3 +270,9 @@ def test_a_job_that_cannot_be_started_is_tried_again_and_stops_no_other(
 
 def parent(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+@pytest.mark.slow
+def test_the_fork_server_imports_nothing_whose_threads_a_job_would_need():
+    script = "import sys, sermm.sweeps.warm; sys.exit('polars' in sys.modules)"
+    assert subprocess.call([sys.executable, "-c", script]) == 0

@@ -15,7 +15,7 @@ from hydra_plugins.sermm_launchers._launcher import TrialReturn
 from hydra_plugins.sermm_launchers.gpu_pool import GpuPoolLauncher
 from hydra_plugins.sermm_launchers.slurm import SlurmLauncher
 from hydra_plugins.sermm_search.search import SearchSweeper
-from sermm.configuration.compose import BASE, conf_dir, is_sweep
+from sermm.configuration.compose import BASE, conf_dir, is_sweep, with_hydra
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.runs.plans import Note, PlannedJob, write_note, write_plan
@@ -119,7 +119,7 @@ def test_the_launcher_is_hydras(monkeypatch):
     ("words", "many"), [(["search=optuna"], True), (["experiment=demo"], True), (["fold=2"], False)]
 )
 def test_a_search_and_an_experiment_say_themselves_that_they_are_many_runs(words, many):
-    assert is_sweep("train", words) is many
+    assert is_sweep(with_hydra("train", words)[1]) is many
 
 
 def rates(jobs):
