@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.sermm_launchers._loader import SweepLoader
+from sermm.configuration.sweep_loader import SweepLoader
 
 
 @dataclass

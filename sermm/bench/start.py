@@ -86,8 +86,8 @@ def composed(words: Sequence[str]) -> tuple[float, float]:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra.core.global_hydra import GlobalHydra
 
-    from hydra_plugins.sermm_launchers._loader import SweepLoader
     from sermm.configuration.compose import BASE, conf_dir
+    from sermm.configuration.sweep_loader import SweepLoader
     from sermm.configuration.verbs import RunConfig
 
     anew_s = best_of(5, lambda: RunConfig.of(words))

@@ -7,18 +7,22 @@ taken here too.
 
 import shlex
 from collections.abc import Hashable, Sequence
+from typing import cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sermm.configuration.compose import BASE, conf_dir, explain, first_of_sweep, globbed
 from sermm.configuration.identity import run_key
+from sermm.configuration.sweep_loader import SweepLoader
 from sermm.configuration.verbs import RunConfig
 from sermm.configuration.words import readable
 from sermm.core.errors import InputError
@@ -86,11 +90,12 @@ def composed(jobs: Sequence[PlannedJob]) -> tuple[RunConfig, ...]:
     """
     configs: list[RunConfig] = []
     wrong: list[str] = []
-    for job in jobs:
+    for job, config in zip(jobs, _at_once(jobs), strict=True):
         try:
-            configs.append(RunConfig.of(job.words))
+            # What failed is composed by itself, with all that is said of one run.
+            configs.append(config or RunConfig.of(job.words))
         except InputError as error:
-            wrong.append(f"{' '.join(job.words)}: {str(error).partition(' (given: ')[0]}")
+            wrong.append(f"{shlex.join(job.words)}: {str(error).partition(' (given: ')[0]}")
     if wrong:
         more = len(wrong) - _MOST_ERRORS
         raise InputError(
@@ -102,6 +107,20 @@ def composed(jobs: Sequence[PlannedJob]) -> tuple[RunConfig, ...]:
             f"what is submitted at once belongs to one study, not to {', '.join(sorted(studies))}"
         )
     return tuple(configs)
+
+
+def _at_once(jobs: Sequence[PlannedJob]) -> list[RunConfig | None]:
+    """The configuration of each job, files read once for all; None of those that fail."""
+    found: list[RunConfig | None] = []
+    with initialize_config_dir(str(conf_dir()), **BASE):
+        loader = SweepLoader(cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader()))
+        sweep = loader.load_configuration("train", [], run_mode=RunMode.MULTIRUN)
+        for job in jobs:
+            try:
+                found.append(RunConfig.from_hydra(loader.load_sweep_config(sweep, job.words)))
+            except (HydraException, OmegaConfBaseException, ValueError):
+                found.append(None)
+    return found
 
 
 def _distinct(

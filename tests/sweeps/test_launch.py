@@ -10,12 +10,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from hydra_plugins.sermm_launchers._loader import SweepLoader
 from sermm.cli import train
 from sermm.cli.main import main
 from sermm.configuration import compose as composing
 from sermm.configuration.compose import BASE, conf_dir, without_hydra
 from sermm.configuration.identity import run_key
+from sermm.configuration.sweep_loader import SweepLoader
 from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Fold
 from sermm.engine.inputs.corpus import Loaded
@@ -38,7 +38,7 @@ class Placing(Sweep):
         empty = object.__new__(Loaded), object.__new__(Fold)
         return PlacedRun(config, *empty, folder, None)
 
-    def plan(self, config, placed):
+    def plan(self, config, placed, *, here=False):
         return PlannedRun(config, placed.folder)
 
     def ended(self, planned, job):

@@ -44,7 +44,8 @@ class SweepLoader:
         Raises:
             HydraException: it cannot be composed.
         """
-        values, choices = [], []
+        values: list[Override] = []
+        choices: list[Override] = []
         for override in OverridesParser.create().parse_overrides(list(sweep_overrides)):
             (values if self._is_value(override) else choices).append(override)
         chosen = tuple(str(one.input_line) for one in choices)
