@@ -6,13 +6,13 @@ import pytest
 
 from sermm.configuration.component import Component
 from sermm.configuration.groups import CombineConfig
+from sermm.configuration.slurm import SubmitConfig
 from sermm.configuration.verbs import (
     AlignVerbConfig,
     DataConfig,
     EvaluateConfig,
     ExtractConfig,
     RunConfig,
-    SubmitConfig,
     TranscribeConfig,
     levels_of,
 )

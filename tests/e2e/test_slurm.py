@@ -457,7 +457,14 @@ def test_the_launcher_waits_for_what_is_there(cluster, words):
     command.append("hydra.launcher.cpus=1")
     records = runs / "again" / ".sweeps" / "slurm"
     ask("scontrol", "update", "partitionname=all", "state=down")
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As in a terminal: a shell's background jobs ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until(lambda: list(records.glob("[0-9]*.json")), 120, "nothing submitted")
     time.sleep(2)
     first.send_signal(signal.SIGINT)

@@ -12,7 +12,10 @@ from sermm.sweeps.slurm.arrays import Array, folder_of
 from sermm.sweeps.slurm.states import entries, last_line
 
 JOBS = [PlannedJob((f"fold={n}",)) for n in range(1, 5)]
-NOW = datetime.now(UTC)
+
+
+def now():
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -44,7 +47,8 @@ def local(moment):
     return moment.astimezone().replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def put(study, job, state, heartbeat=NOW, error=None, slurm="7_1"):
+def put(study, job, state, heartbeat=None, error=None, slurm="7_1"):
+    heartbeat = heartbeat or now()
     folder = study / job.id
     folder.mkdir(exist_ok=True)
     said = {"state": state, "error": error, "host": "elsewhere", "pid": 1, "job": job.id}
@@ -126,20 +130,20 @@ def test_a_folder_that_takes_a_dead_process_for_alive(handed, study):
     assert [one.state for one in found[:2]] == ["interrupted", "interrupted"]
     assert found[0].reason == "Slurm ended job 7_1: NODE_FAIL"
     # Of another one, such as a pool on a node, Slurm knows nothing.
-    put(study, JOBS[0], "running", heartbeat=NOW + timedelta(hours=1), slurm=None)
+    put(study, JOBS[0], "running", heartbeat=now() + timedelta(hours=1), slurm=None)
     assert handed(row(1, "NODE_FAIL"))[0].state == "running"
 
 
 def test_what_is_put_back_waits_and_starts_again(handed, study):
     put(study, JOBS[0], "interrupted", error="preempted", slurm="7_1")
     assert handed(row(1, "PENDING", "BeginTime"))[0].state == "queued"
-    later, before = NOW + timedelta(minutes=3), NOW - timedelta(minutes=3)
+    later, before = now() + timedelta(minutes=3), now() - timedelta(minutes=3)
     assert handed(row(1, "RUNNING", began=local(later)))[0].state == "starting"
     assert handed(row(1, "RUNNING", began=local(before)))[0].state == "interrupted"
 
 
 def test_a_later_task_speaks_where_its_run_did_not_begin(handed, study):
-    long_ago = NOW - timedelta(days=1)
+    long_ago = now() - timedelta(days=1)
     put(study, JOBS[0], "failed", heartbeat=long_ago, error="ValueError: old", slurm="3_1")
     (folder_of(study) / "ends" / "7_1").write_text("1\n")
     log_path(study, JOBS[0]).write_text("ImportError: no torch\n")
@@ -150,14 +154,14 @@ def test_a_later_task_speaks_where_its_run_did_not_begin(handed, study):
         "7_1",
     )
     # Somebody has gone on with it since, in a pool.
-    put(study, JOBS[0], "failed", heartbeat=NOW + timedelta(hours=1), error="x", slurm=None)
+    put(study, JOBS[0], "failed", heartbeat=now() + timedelta(hours=1), error="x", slurm=None)
     assert handed()[0].reason == "x"
 
 
 def test_the_task_that_is_alive_counts_not_the_last_one(handed, study):
     folder = folder_of(study)
     Array.read(folder / "7.json").write(folder / "8.json")
-    os.utime(folder / "8.json", (NOW.timestamp() + 60,) * 2)
+    os.utime(folder / "8.json", (now().timestamp() + 60,) * 2)
     first = handed(row(1, "PENDING", "Priority", array=7), row(1, "FAILED", array=8))[0]
     assert (first.state, first.slurm) == ("queued", "7_1")
 
