@@ -6,7 +6,7 @@ import pytest
 
 from sermm.configuration.component import Component
 from sermm.configuration.groups import CombineConfig
-from sermm.configuration.slurm import SubmitConfig
+from sermm.configuration.slurm import SubmitConfig, in_our_words
 from sermm.configuration.verbs import (
     AlignVerbConfig,
     DataConfig,
@@ -80,8 +80,8 @@ def test_every_verb_checks_its_own(kind, words, says):
 
 
 def test_what_looks_like_a_number_is_text_where_text_is_meant():
-    assert SubmitConfig.of(["account=123", "time=30"]).account == "123"
-    assert SubmitConfig.of(["time=30"]).time == "30"
+    assert SubmitConfig.of(["account=123"]).account == "123"
+    assert SubmitConfig.of(in_our_words(["time=30"])).time == "30"
 
 
 @pytest.mark.parametrize(
