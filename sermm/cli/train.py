@@ -45,9 +45,14 @@ from sermm.core.imports import uncollected
 from sermm.runs.folder import make_folder
 from sermm.sweeps.pool import prepare
 
+_MANY = {"-m", "--multirun"}
+
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    if _MANY & set(arguments) and not any(word.startswith("hydra/") for word in arguments):
+        # While this process gets jobs ready, the one that they come from imports what they need.
+        prepare()
     if "hydra/launcher=slurm" in arguments:
         arguments = in_our_words(arguments, "hydra.launcher.")
     arguments = globbed(as_typed(arguments))
@@ -61,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         if not flags and is_sweep(own):
             flags, arguments = ["-m"], ["-m", *arguments]
         if flags and own.launcher._target_.endswith("GpuPoolLauncher"):
-            # While this process imports what a run needs, that of its jobs does so too.
+            # Of an experiment, and of a search.
             prepare()
     with uncollected():
         from sermm.sweeps.sweep import Sweep

@@ -16,8 +16,9 @@ from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.restore import Restored
-from sermm.engine.fold_data import RestoredFold, corpus_and_fold, restored_fold
+from sermm.engine.fold_data import RestoredFold, restored_fold
 from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.placing import corpus_and_fold
 from sermm.runs.evaluation import EVALUATIONS, Evaluation, Seen
 from sermm.runs.predictions import Prediction, named, score, write_predictions
 

@@ -11,17 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sermm.configuration.verbs import RunConfig, levels_of
-from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.data.augment.augment import Augment
 from sermm.data.augment.synonyms import Reworded, Synonyms
 from sermm.data.datamodule import EmotionDataModule, Loading
 from sermm.data.dataset import StoredStream
-from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.engine.assembly.normalisation import observe, observers
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.inputs.batches import inputs_of
-from sermm.engine.inputs.corpus import Loaded, fold_of, load
+from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.inputs.work import Work, work_of
 from sermm.models.base import CountingSystem, System
 
@@ -72,47 +70,6 @@ def restored_fold(
     data = data_module(work, config, served, restored.system)
     observe(restored.system, "talker", data.loader(heard), work.device)
     return RestoredFold(config, loaded, fold, work, data)
-
-
-def corpus_and_fold(config: RunConfig) -> tuple[Loaded, Fold]:
-    """The corpus and the fold of a run.
-
-    Args:
-        config: names corpus, protocol, fold and seed.
-
-    Returns:
-        The corpus (a process lets its reader read once) and the fold: the same ids wherever the
-        corpus holds the same utterances.
-
-    Raises:
-        InputError: the corpus cannot be read, or has no texts for a system that reads them, or the
-            protocol has no such fold.
-    """
-    loaded = load(config)
-    refuse_without_words(config, loaded)
-    return loaded, fold_of(config, loaded, config.fold, config.seed)
-
-
-def refuse_without_words(config: RunConfig, loaded: Loaded) -> None:
-    """Finds a system that would learn from texts of a corpus that has none.
-
-    Args:
-        config: of the run.
-        loaded: the corpus.
-
-    Raises:
-        InputError: all texts are empty, an encoder reads them, and `text.allow_empty` is not set.
-    """
-    if config.text.allow_empty or any(loaded.texts.values()):
-        return
-    if any(encoded_by(one) == "text" for one in encoder_configs(config.model).values()):
-        raise InputError(
-            f"none of the {len(loaded.texts)} utterances of {config.data.name} has a transcript, "
-            f"and {config.model.name} reads texts. Say where they are (for a table: a column text, "
-            "or data.columns.text=THEIRS), have them recognised (sermm transcribe, then "
-            "text.source=asr:NAME), or choose a system of speech, such as model=speech_only; "
-            "text.allow_empty=true trains on empty texts"
-        )
 
 
 def of_talkers(loaded: Loaded, fold: Fold, ids: Collection[str]) -> tuple[str, ...]:

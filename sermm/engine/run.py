@@ -14,49 +14,21 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from sermm.configuration.identity import experiment, run_key, settings
+from sermm.configuration.identity import experiment, settings
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
-from sermm.core.records import Fold
-from sermm.engine.fold_data import corpus_and_fold
-from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.placing import PlacedRun, place
 from sermm.engine.record import record, row_settings
 from sermm.engine.training.fit import fit, learn
-from sermm.engine.training.refusals import (
-    refuse_arguments,
-    refuse_devices,
-    refuse_nothing_scored,
-)
 from sermm.engine.training.task import prepare
-from sermm.engine.training.teacher import with_teacher
-from sermm.protocols.protocol import NoSuchFoldError
-from sermm.runs.folder import RunBusyError, RunFolder
-from sermm.runs.plans import Note, job_id, write_note
+from sermm.runs.folder import RunBusyError
+from sermm.runs.plans import Note, write_note
 from sermm.runs.result import Result
 from sermm.runs.slurm.job import await_ready, preflight, say_ready
 from sermm.runs.stopping import following, stoppable
-from sermm.tracking.tracker import tracked
-
-
-@dataclass(frozen=True)
-class PlacedRun:
-    """A run: its configuration, corpus, fold and folder, and its result if it has been made.
-
-    Attributes:
-        config: as it was asked for, with the teacher found (`sermm.engine.training.teacher`).
-        loaded: the corpus, read and heard.
-        fold: of the protocol, by `config.fold` and the seed.
-        folder: where the run is, or will be; nothing need be there yet.
-        result: what it came to; None while it is not finished.
-    """
-
-    config: RunConfig
-    loaded: Loaded
-    fold: Fold
-    folder: RunFolder
-    result: Result | None
+from sermm.tracking.watched import tracked
 
 
 def run(config: RunConfig, overrides: Sequence[str]) -> Result:
@@ -153,46 +125,6 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
     return result
 
 
-def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
-    """Where the run of a configuration is made; nothing is written but a sweep's note of it.
-
-    Also for those who only want to know how a run stands: a pool places each run first, so that a
-    process is started only for what is left to do.
-
-    Args:
-        config: of the run; a teacher may be named in any way that finds a run.
-        overrides: the words of the run, which identify it within its sweep.
-
-    Returns:
-        The run, with its result if it is finished.
-
-    Raises:
-        InputError: the configuration or the corpus is wrong, or has changed since the run was made.
-    """
-    study = config.study_dir
-    key: str | None = None
-    try:
-        refuse_arguments(config)
-        loaded, fold = corpus_and_fold(config)
-        refuse_nothing_scored(config, fold)
-        config = with_teacher(config, loaded.protocol.classes, fold)
-        key = run_key(config)
-        folder = RunFolder(study / key, job_id(overrides))
-        result = folder.result
-        if result is not None:
-            refuse_other_corpus(result, fold, folder)
-        else:
-            refuse_devices(config.trainer)
-    except InputError as error:
-        # A sweep over protocols asks all of them for the same folds; that is no failure.
-        left_out = isinstance(error, NoSuchFoldError)
-        first_line = str(error).partition("\n")[0]
-        write_note(study, overrides, Note(error=first_line, left_out=left_out, begun=key))
-        raise
-    write_note(study, overrides, Note(begun=key) if result is None else Note(key=result.key))
-    return PlacedRun(config, loaded, fold, folder, result)
-
-
 def process_rank() -> int:
     """Which of a run's processes this is, as Lightning, torchrun and Slurm say it.
 
@@ -203,24 +135,3 @@ def process_rank() -> int:
     """
     names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
-
-
-def refuse_other_corpus(done: Result, fold: Fold, folder: RunFolder) -> None:
-    """A finished run whose fold held other utterances is not the run that was asked for.
-
-    The key is of the configuration, which says what a corpus is called but not what lies there: a
-    half-copied corpus has the same key. The digest of the fold's ids tells them apart.
-
-    Args:
-        done: the finished run.
-        fold: of the corpus as it is now.
-        folder: of the run, for the message.
-
-    Raises:
-        InputError: the folds differ.
-    """
-    if done.split_digest != fold.digest:
-        raise InputError(
-            f"{folder.path} is finished, but its fold held other utterances than the corpus has "
-            "now (another copy, or part of one); use another study=, or delete that folder"
-        )

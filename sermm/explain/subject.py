@@ -24,8 +24,9 @@ from sermm.data.audio import load as decode
 from sermm.encoders.precision import device_for
 from sermm.engine.assembly.normalisation import observe
 from sermm.engine.assembly.restore import Restored
-from sermm.engine.fold_data import corpus_and_fold, restored_fold
+from sermm.engine.fold_data import restored_fold
 from sermm.engine.inputs.corpus import Loaded
+from sermm.engine.placing import corpus_and_fold
 from sermm.engine.predict import batch_of, cut_text, remarks_on
 
 

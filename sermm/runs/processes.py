@@ -28,12 +28,3 @@ def cluster() -> ClusterEnvironment:
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     return LightningEnvironment()
-
-
-def nodes() -> int:
-    """On how many nodes this run's processes are.
-
-    `trainer.devices` counts over all of them; Lightning wants the number on each.
-    """
-    job = current_job()
-    return 1 if job is None else job.nodes

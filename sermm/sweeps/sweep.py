@@ -5,6 +5,9 @@ launchers (`hydra_plugins.sermm_launchers`) make a `Launch` instead (`sermm.swee
 `Sweep.plan` finds out what is left of each job, a process makes the run, and `Sweep.ended` reads
 its folder. Whichever way, one failure is noted and the others go on, and `Sweep.status` prints the
 table in the end.
+
+What trains is imported where a run is made in this process: one that only places runs and starts
+processes for them does without Lightning, whose import takes seconds.
 """
 
 import shlex
@@ -22,15 +25,12 @@ from sermm.configuration.groups import CombineConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.figures import fixed
-from sermm.engine.run import PlacedRun, make, place, run
+from sermm.engine.placing import PlacedRun, place
 from sermm.protocols.protocol import NoSuchFoldError
-from sermm.report.output.text import table_text
-from sermm.report.tables.tables import build
 from sermm.runs.folder import RunBusyError, RunFolder
 from sermm.runs.plans import Note, job_id, read_note, write_note
 from sermm.runs.result import Result
 from sermm.runs.status import Reported
-from sermm.sweeps.combinations import combine_sweep
 from sermm.sweeps.expansion import same_run
 from sermm.sweeps.pool import Job
 
@@ -130,6 +130,8 @@ class Sweep:
             As `job`.
         """
         self._expect(config, many=False)
+        from sermm.engine.run import run
+
         try:
             result = run(config, words)
         except Exception as error:
@@ -140,6 +142,8 @@ class Sweep:
 
     def _make(self, placed: PlacedRun, words: Sequence[str]) -> float | None:
         """Makes one of many runs here; a failure is noted."""
+        from sermm.engine.run import make
+
         try:
             return self._finished(placed.config, make(placed, words))
         except Exception as error:
@@ -269,6 +273,9 @@ class Sweep:
         for line in dict.fromkeys(self._no_folds):
             print(f"left out: {line}" if several else f"FAILED {line}", file=sys.stderr)
         if self._many:
+            from sermm.report.output.text import table_text
+            from sermm.report.tables.tables import build
+
             self._combine()
             for study in sorted(self._studies):
                 try:
@@ -340,6 +347,8 @@ class Sweep:
 
     def _combine(self) -> None:
         """Makes the combinations that were asked for; a run without a partner is a failure."""
+        from sermm.sweeps.combinations import combine_sweep
+
         for study, wish in self._wishes.items():
             name, models = wish.name, wish.parts
             try:

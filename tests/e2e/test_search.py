@@ -4,7 +4,7 @@ import pytest
 
 from sermm.cli.main import main
 from sermm.configuration.verbs import RunConfig
-from sermm.engine.fold_data import corpus_and_fold
+from sermm.engine.placing import corpus_and_fold
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import soundfile
 
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
-from sermm.engine.fold_data import corpus_and_fold, refuse_without_words
 from sermm.engine.inputs.corpus import load
+from sermm.engine.placing import corpus_and_fold, refuse_without_words
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sermm.configuration.sweep_loader import SweepLoader
 from sermm.configuration.verbs import RunConfig
 from sermm.core.records import Fold
 from sermm.engine.inputs.corpus import Loaded
-from sermm.engine.run import PlacedRun
+from sermm.engine.placing import PlacedRun
 from sermm.runs.folder import RunFolder
 from sermm.runs.plans import PlannedJob, job_id, read_note, read_plans
 from sermm.sweeps.board import Board

@@ -29,8 +29,9 @@ from sermm.engine.training.out_of_memory import memory_watched
 from sermm.engine.training.task import Task
 from sermm.engine.training.teaching import distillation
 from sermm.models.base import CountingSystem
-from sermm.runs.processes import cluster, nodes
+from sermm.runs.processes import cluster
 from sermm.runs.result import Epochs
+from sermm.runs.slurm.job import nodes
 from sermm.runs.stopping import KeepSignals
 
 

@@ -8,8 +8,7 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for, refuse_absent
-from sermm.runs.processes import nodes
-from sermm.runs.slurm.job import current_job
+from sermm.runs.slurm.job import current_job, nodes
 
 
 def refuse_arguments(config: RunConfig) -> None:

@@ -1,6 +1,6 @@
 """Which finished run teaches a student, and whether it may.
 
-`sermm.engine.run.place` asks before there is a run folder, as the student's key depends on its
+`sermm.engine.placing.place` asks before there is a run folder, as the student's key depends on its
 teacher: a word such as a study's name becomes a record of one run in the student's configuration.
 What has to be refused here is a leak: a teacher that has seen the student's test part would hand on
 what it knows of it.

@@ -69,6 +69,15 @@ def current_job() -> SlurmJob | None:
     )
 
 
+def nodes() -> int:
+    """On how many nodes this run's processes are.
+
+    `trainer.devices` counts over all of them; Lightning wants the number on each.
+    """
+    job = current_job()
+    return 1 if job is None else job.nodes
+
+
 def preflight(devices: int) -> str | None:
     """A line that says where the run is and what it has; None for one device outside Slurm.
 
