@@ -50,7 +50,8 @@ _MANY = {"-m", "--multirun"}
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
-    if _MANY & set(arguments) and not any(word.startswith("hydra/") for word in arguments):
+    early = _MANY & set(arguments) and not any(word.startswith("hydra/") for word in arguments)
+    if early:
         # While this process gets jobs ready, the one that they come from imports what they need.
         prepare()
     if "hydra/launcher=slurm" in arguments:
@@ -65,8 +66,8 @@ def run(arguments: Sequence[str]) -> int:
         readable([f"{key}={value}" for key, value in (own.sweeper.get("params") or {}).items()])
         if not flags and is_sweep(own):
             flags, arguments = ["-m"], ["-m", *arguments]
-        if flags and own.launcher._target_.endswith("GpuPoolLauncher"):
-            # Of an experiment, and of a search.
+        if flags and not early and own.launcher._target_.endswith("GpuPoolLauncher"):
+            # An experiment or a search, which says only now that it is many runs.
             prepare()
     with uncollected():
         from sermm.sweeps.sweep import Sweep

@@ -20,10 +20,10 @@ from sermm.tracking import tensorboard as tracked_tensorboard
 from sermm.tracking.dashboard import dashboard
 from sermm.tracking.study import Project, project_of
 from sermm.tracking.tracker import Begun, Stop, Tracker
-from sermm.tracking.tracker import tracked as watched_run
 from sermm.tracking.wandb_record import NOTE, staged, uploaded
 from sermm.tracking.wandb_run import Wandb, project_name
 from sermm.tracking.watched import Watched, epochs_of
+from sermm.tracking.watched import tracked as watched_run
 
 KEY = "0123456789abcdef"
 JOB = SlurmJob("7", 2, 1, 1, 0)
