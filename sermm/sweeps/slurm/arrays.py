@@ -15,7 +15,7 @@ from sermm.core.files import read_json, write_json
 from sermm.runs.fields import record
 from sermm.runs.plans import FOLDER
 
-# Beside the scripts: with what exit status each task of an array ended, a file each.
+# Beside the scripts: an empty file for each task that has ended, `<array>_<index>.<exit status>`.
 ENDS = "ends"
 
 

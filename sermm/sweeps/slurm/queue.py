@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sermm.core.errors import InputError
 from sermm.runs.plans import logs_folder
@@ -98,11 +99,13 @@ def tasks(study_dir: Path) -> dict[str, Task]:
         return {}
     rows = _squeue([*known.values(), *scripts])
     by_place = {(row.array, row.index): row for row in rows}
+    ends = _ends(folder_of(study_dir) / ENDS)
     paths = {**known, **_by_hand(rows, known, scripts)}
     found: dict[str, Task] = {}
     for array, path in paths.items():
         when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        for task, jobs in _of_array(study_dir, array, Array.read(path), by_place, when):
+        seen = _Seen(by_place, ends, when, logs_folder(study_dir))
+        for task, jobs in _of_array(array, Array.read(path), seen):
             for job in jobs:
                 if task.alive or not (job in found and found[job].alive):
                     found[job] = task
@@ -159,36 +162,46 @@ def remembered(found: Mapping[str, Task], jobs: Collection[str]) -> dict[str, Ta
     }
 
 
-def _of_array(
-    study_dir: Path,
-    array: str,
-    record: Array,
-    rows: Mapping[tuple[str, int], _Row],
-    when: datetime,
-) -> Iterator[tuple[Task, tuple[str, ...]]]:
+class _Seen(NamedTuple):
+    """What tasks are made of.
+
+    Attributes:
+        rows: of squeue, by array and index.
+        ends: exit statuses by the names of tasks.
+        submitted: when the array was handed over.
+        logs: the folder of them.
+    """
+
+    rows: Mapping[tuple[str, int], _Row]
+    ends: Mapping[str, int]
+    submitted: datetime
+    logs: Path
+
+
+def _of_array(array: str, record: Array, seen: _Seen) -> Iterator[tuple[Task, tuple[str, ...]]]:
     """The tasks of one array with the jobs of each."""
-    logs, ends = logs_folder(study_dir), folder_of(study_dir) / ENDS
     for index in range(1, -(-len(record.jobs) // record.pack) + 1):
-        row, name = rows.get((array, index)), f"{array}_{index}"
+        row, name = seen.rows.get((array, index)), f"{array}_{index}"
         yield (
             Task(
                 name,
                 row.state if row else "",
                 row.reason if row else "",
-                when,
+                seen.submitted,
                 row.began if row else None,
-                _exit_status(ends / name),
-                logs / f"slurm-{name}.log",
+                seen.ends.get(name),
+                seen.logs / f"slurm-{name}.log",
             ),
             record.of_task(index),
         )
 
 
-def _exit_status(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
+def _ends(folder: Path) -> dict[str, int]:
+    """The exit status of each task that has ended; a name for each, so that none is opened."""
+    if not folder.is_dir():
+        return {}
+    parts = (path.name.rpartition(".") for path in folder.iterdir())
+    return {task: int(status) for task, _, status in parts if status.isdigit()}
 
 
 def _by_hand(

@@ -224,8 +224,8 @@ end="$ends/${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 mkdir -p "$ends"
 array="$study/.sweeps/slurm/$SLURM_ARRAY_JOB_ID.json"
 [ -e "$array" ] || ln "$record" "$array" 2>/dev/null
-rm -f "$end"
-trap 'status=$?; echo "$status" >"$end.new" && mv "$end.new" "$end"; exit "$status"' EXIT
+rm -f "$end".*
+trap 'status=$?; : >"$end.$status"; exit "$status"' EXIT
 %SETUP%
 
 export python study table pack SERMM_TRACEBACK=1

@@ -168,9 +168,11 @@ def test_a_task_leaves_behind_what_it_is_and_with_what_it_ended(study, setup, st
     assert execute(made, 1) == status
     assert (heard(study, JOBS[0]) == []) == bool(setup)
     folder = study / ".sweeps" / "slurm"
-    assert (folder / "ends" / "77_1").read_text() == f"{status}\n"
     assert (folder / "77.json").read_text() == made.paths[0].with_suffix(".json").read_text()
-    assert [path.name for path in (folder / "ends").iterdir()] == ["77_1"]
+    assert [path.name for path in (folder / "ends").iterdir()] == [f"77_1.{status}"]
+    # Requeued, it has not ended any more until it does.
+    assert execute(made, 1) == status
+    assert [path.name for path in (folder / "ends").iterdir()] == [f"77_1.{status}"]
 
 
 def test_nothing_of_the_environment_needs_to_be_handed_on(study, monkeypatch, tmp_path):

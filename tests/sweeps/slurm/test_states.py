@@ -73,7 +73,7 @@ def test_what_was_written_and_never_submitted(handed, study):
 
 def test_what_ended_before_there_was_a_run(handed, study):
     logs = study / ".sweeps" / "logs"
-    (folder_of(study) / "ends" / "7_1").write_text("127\n")
+    (folder_of(study) / "ends" / "7_1.127").touch()
     (logs / "slurm-7_1.log").write_text("module: \x1b[31mcommand not found\x1b[0m\n\n")
     (logs / "slurm-7_3.log").write_text("")
     first, second, third, _ = handed()
@@ -145,7 +145,7 @@ def test_what_is_put_back_waits_and_starts_again(handed, study):
 def test_a_later_task_speaks_where_its_run_did_not_begin(handed, study):
     long_ago = now() - timedelta(days=1)
     put(study, JOBS[0], "failed", heartbeat=long_ago, error="ValueError: old", slurm="3_1")
-    (folder_of(study) / "ends" / "7_1").write_text("1\n")
+    (folder_of(study) / "ends" / "7_1.1").touch()
     log_path(study, JOBS[0]).write_text("ImportError: no torch\n")
     first = handed()[0]
     assert (first.state, first.reason, first.slurm) == (
