@@ -8,7 +8,7 @@ from sermm.core.errors import InputError
 from sermm.report.tables.learning_curves import _values
 from sermm.runs.metrics import Epoch, progress, read_epochs, write_epochs
 from sermm.sweeps.board import _epoch_and_ua
-from sermm.tracking.tracker import epochs_of
+from sermm.tracking.watched import epochs_of
 
 
 def put(folder, text):

@@ -6,8 +6,8 @@ import pytest
 
 from sermm.core.errors import InputError
 from sermm.runs.folder import RunFolder
-from sermm.runs.processes import cluster, nodes
-from sermm.runs.slurm.job import await_ready, current_job, preflight, say_ready
+from sermm.runs.processes import cluster
+from sermm.runs.slurm.job import await_ready, current_job, nodes, preflight, say_ready
 from sermm.sweeps.slurm.end import left_running, main, verdict
 
 
