@@ -280,9 +280,11 @@ def test_a_dashboard_is_created_once_and_then_updated(tmp_path, monkeypatch):
 
     saved = {}
 
+    def address(made):
+        return next((name for name, one in saved.items() if one is made), None)
+
     def keep(made):
-        made.address = made.__dict__.get("address", f"{type(made).__name__} {len(saved)}")
-        saved[made.address] = made
+        saved[address(made) or f"{type(made).__name__} {len(saved)}"] = made
         return made
 
     def find(url):
@@ -291,7 +293,7 @@ def test_a_dashboard_is_created_once_and_then_updated(tmp_path, monkeypatch):
     for kind in (tracked_workspace.ws.Workspace, tracked_workspace.wr.Report):
         monkeypatch.setattr(kind, "save", keep)
         monkeypatch.setattr(kind, "from_url", staticmethod(find))
-        monkeypatch.setattr(kind, "url", property(lambda made: made.address))
+        monkeypatch.setattr(kind, "url", property(address))
         monkeypatch.setattr(kind, "__setattr__", object.__setattr__)
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(default_entity="me"))
 
