@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sermm.core.errors import InputError
 from sermm.runs.plans import PlannedJob, log_path
 from sermm.runs.status import State
 from sermm.sweeps.slurm.arrays import Array, written
-from sermm.sweeps.slurm.queue import QueueError, Task, queued, remembered, tasks
+from sermm.sweeps.slurm.queue import Task, queued, remembered, tasks
 from sermm.sweeps.study import Entry, missing_and_running
 from sermm.sweeps.study import entries as without_slurm
 
@@ -28,19 +29,19 @@ _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def entries(study_dir: Path) -> list[Entry]:
     """As `sermm.sweeps.study.entries`, and what Slurm says of what was handed to it.
 
-    Slurm is asked first: what ends between the two looks has its folder. Where it cannot be asked a
-    line says so, and the folders alone are told.
+    Slurm is asked first: what ends between the two looks has its folder. Where it cannot be asked,
+    or a record of what it was handed is damaged, a line says so, and the folders alone are told.
     """
     try:
         found = tasks(study_dir)
-    except QueueError as error:
+        never = _not_submitted(study_dir) - set(found)
+    except InputError as error:
         print(f"{error}: what waits in Slurm's queue is not known here", file=sys.stderr)
         return without_slurm(study_dir)
     every = without_slurm(study_dir)
     if not found and not written(study_dir):
         return every
     found = remembered(found, _of_unknown_end(every, found))
-    never = _not_submitted(study_dir) - set(found)
     return [_seen(entry, found, never, study_dir) for entry in every]
 
 

@@ -182,6 +182,14 @@ def test_without_slurm_the_folders_alone_are_told(handed, study, program, capsys
     assert "squeue does not answer (no controller)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["7.json", "array-x.json"])
+def test_a_damaged_record_hides_no_run(handed, study, capsys, name):
+    (folder_of(study) / name).write_text("{")
+    put(study, JOBS[0], "running")
+    assert [one.state for one in handed()] == ["running", "waiting", "waiting", "waiting"]
+    assert f"{name} is damaged" in capsys.readouterr().err
+
+
 def test_the_last_line_is_of_the_log_that_was_written_to_last(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("old\n")
