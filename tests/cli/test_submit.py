@@ -43,6 +43,13 @@ def test_dry_run_writes_and_prints_a_script_that_can_be_submitted_by_hand(words,
     assert table[3].endswith("model=lookup fold=2")
 
 
+def test_a_report_that_is_only_written_is_submitted_by_hand_too(words, capsys):
+    assert main(["submit", *words, "model=majority", "report=true", "dry_run=true"]) == 0
+    *_, array, report = capsys.readouterr().out.rstrip().splitlines()
+    assert array.startswith("sbatch ")
+    assert report.startswith("sbatch --dependency=afterany:ID ")
+
+
 def test_without_sbatch_nothing_is_submitted_and_the_script_is_named(words, tmp_path, capsys):
     assert main(["submit", *words, "trainer.accelerator=cpu", "trainer.devices=2"]) == 2
     said = capsys.readouterr().err

@@ -35,7 +35,7 @@ class Handed:
         n = len(self.left.missing)
         scripts = ", ".join(str(path) for path in self.made.paths)
         lines = [f"{cost(n, settings)}; script: {scripts}"]
-        if self.made.report is not None:
+        if self.ids and self.made.report is not None:
             lines.append(f"job {self.ids[-1]} makes the report when they have ended")
         return lines
 
