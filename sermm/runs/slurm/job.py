@@ -194,9 +194,27 @@ def scontrol(*words: str) -> str:
         OSError: there is no scontrol.
         subprocess.SubprocessError: it failed, or did not answer in time.
     """
-    program = shutil.which("scontrol") or "scontrol"
+    return printed_by("scontrol", *words, within_s=ASK_S)
+
+
+def printed_by(program: str, *words: str, within_s: int) -> str:
+    """What one of Slurm's programs prints.
+
+    Args:
+        program: its name.
+        words: its arguments.
+        within_s: seconds that it has.
+
+    Raises:
+        OSError: there is no such program.
+        subprocess.SubprocessError: it failed, or did not answer in time.
+    """
     done = subprocess.run(
-        [program, *words], capture_output=True, text=True, check=True, timeout=ASK_S
+        [shutil.which(program) or program, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=within_s,
     )
     return done.stdout
 

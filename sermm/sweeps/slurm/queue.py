@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from sermm.core.errors import InputError
 from sermm.runs.plans import logs_folder
+from sermm.runs.slurm.job import printed_by
 from sermm.sweeps.slurm.arrays import ENDS, Array, folder_of, submitted, written
 
 ASK_S = 60
@@ -223,19 +224,13 @@ def _squeue(records: Sequence[Path]) -> list[_Row]:
         QueueError: it does not answer.
     """
     users = ",".join(sorted({getpass.getuser(), *(_owner(path) for path in records)}))
-    command = ["squeue", f"--users={users}", "--array", "--states=all", "--noheader"]
+    words = [f"--users={users}", "--array", "--states=all", "--noheader", f"--format={_FIELDS}"]
     try:
-        done = subprocess.run(
-            [*command, f"--format={_FIELDS}"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=ASK_S,
-        )
+        said = printed_by("squeue", *words, within_s=ASK_S)
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise QueueError(f"squeue does not answer ({said[-1] if said else error})") from error
-    parts = (line.split("|", 5) for line in done.stdout.splitlines())
+        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        raise QueueError(f"squeue does not answer ({lines[-1] if lines else error})") from error
+    parts = (line.split("|", 5) for line in said.splitlines())
     return [
         _Row(array, int(index), state, _time(began), "" if reason == "None" else reason, script)
         for array, index, state, began, reason, script in (p for p in parts if len(p) == 6)
@@ -261,19 +256,13 @@ def _time(text: str) -> datetime | None:
 
 def _sacct(arrays: Collection[str]) -> dict[str, str]:
     """The state of each task by its name; nothing where there are no accounts."""
-    command = ["sacct", "--allocations", "--noheader", "--parsable2", "--format=JobID,State"]
+    words = ["--allocations", "--noheader", "--parsable2", "--format=JobID,State"]
     try:
-        done = subprocess.run(
-            [*command, f"--jobs={','.join(sorted(arrays))}"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=ASK_S,
-        )
+        said = printed_by("sacct", *words, f"--jobs={','.join(sorted(arrays))}", within_s=ASK_S)
     except (OSError, subprocess.SubprocessError):
         return {}
     found: dict[str, str] = {}
-    for line in done.stdout.splitlines():
+    for line in said.splitlines():
         name, _, state = line.partition("|")
         array, _, indices = name.partition("_")
         for index in _indices(indices):
