@@ -8,7 +8,6 @@ from sermm.core.errors import InputError
 from sermm.runs.lock import locked
 from sermm.runs.plans import FOLDER, PlannedJob, write_plan
 from sermm.sweeps.slurm.arrays import Array, submitted, written
-from sermm.sweeps.slurm.queue import alive_arrays
 from sermm.sweeps.slurm.settings import SlurmSettings
 from sermm.sweeps.slurm.states import Left, left_of
 from sermm.sweeps.slurm.submit import Written, cost, submit, write
@@ -65,8 +64,7 @@ def hand_over(study_dir: Path, jobs: Sequence[PlannedJob], settings: SlurmSettin
         made = write(study_dir, left.missing, settings)
         if settings.asked.dry_run:
             return Handed(left, (), made)
-        before = alive_arrays(study_dir) if made.report else []
-        return Handed(left, tuple(submit(study_dir, made, before)), made)
+        return Handed(left, tuple(submit(study_dir, made, left.arrays)), made)
 
 
 def last_settings(study_dir: Path) -> SlurmSettings:

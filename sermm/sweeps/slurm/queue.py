@@ -66,6 +66,16 @@ class Task:
         return self.state in WAITING
 
     @property
+    def array(self) -> str:
+        """The id of its array."""
+        return self.name.partition("_")[0]
+
+    @property
+    def silent(self) -> bool:
+        """Whether it left the queue without a word."""
+        return not self.state and self.exit_status is None
+
+    @property
     def alive(self) -> bool:
         """Whether it waits or runs; one that is still being tidied up after its script is not."""
         if self.state in ("", *ENDED):
@@ -113,8 +123,8 @@ def tasks(study_dir: Path) -> dict[str, Task]:
     return found
 
 
-def queued(study_dir: Path) -> set[str]:
-    """The jobs of the study that are in Slurm's queue, waiting or running.
+def queued(study_dir: Path) -> dict[str, Task]:
+    """The tasks of the jobs that are in Slurm's queue, waiting or running, by the job's id.
 
     Raises:
         InputError: Slurm cannot be asked, and so a job might be submitted twice.
@@ -126,17 +136,7 @@ def queued(study_dir: Path) -> set[str]:
             f"{error}; without it runs that wait in the queue would be submitted twice. Try again "
             "on a login node of the cluster"
         ) from error
-    return {job for job, task in found.items() if task.alive}
-
-
-def alive_arrays(study_dir: Path) -> list[str]:
-    """The ids of the arrays of the study that have tasks waiting or running.
-
-    Raises:
-        QueueError: squeue cannot be asked.
-    """
-    names = (task.name for task in tasks(study_dir).values() if task.alive)
-    return sorted({name.partition("_")[0] for name in names})
+    return {job: task for job, task in found.items() if task.alive}
 
 
 class QueueError(InputError):
@@ -153,10 +153,9 @@ def remembered(found: Mapping[str, Task], jobs: Collection[str]) -> dict[str, Ta
     Returns:
         All of them; as they are where there are no accounts.
     """
-    asked = {found[job].name for job in jobs}
-    if not asked:
+    if not jobs:
         return dict(found)
-    states = _sacct({name.partition("_")[0] for name in asked})
+    states = _sacct({found[job].array for job in jobs})
     return {
         job: replace(task, state=states.get(task.name, "")) if job in jobs else task
         for job, task in found.items()

@@ -39,7 +39,7 @@ def entries(study_dir: Path) -> list[Entry]:
         print(f"{error}: what waits in Slurm's queue is not known here", file=sys.stderr)
         return without_slurm(study_dir)
     every = without_slurm(study_dir)
-    if not found and not written(study_dir):
+    if not found and not never:
         return every
     found = remembered(found, _of_unknown_end(every, found))
     return [_seen(entry, found, never, study_dir) for entry in every]
@@ -53,11 +53,13 @@ class Left:
         missing: neither finished, nor running, nor in the queue.
         busy: how many run or wait.
         settled: how many have finished, or can be no run of their own.
+        arrays: ids of those of the study that are in the queue.
     """
 
     missing: tuple[PlannedJob, ...]
     busy: int
     settled: int
+    arrays: tuple[str, ...]
 
 
 def left_of(study_dir: Path, jobs: Sequence[PlannedJob]) -> Left:
@@ -74,10 +76,12 @@ def left_of(study_dir: Path, jobs: Sequence[PlannedJob]) -> Left:
     """
     in_queue = queued(study_dir)
     left, running = missing_and_running(study_dir)
-    open_ones, busy = {job.id for job in [*left, *running]}, {job.id for job in running} | in_queue
+    open_ones = {job.id for job in [*left, *running]}
+    busy = {job.id for job in running} | set(in_queue)
     mine = [job for job in jobs if job.id in open_ones]
     missing = tuple(job for job in mine if job.id not in busy)
-    return Left(missing, len(mine) - len(missing), len(jobs) - len(mine))
+    arrays = tuple(sorted({task.array for task in in_queue.values()}))
+    return Left(missing, len(mine) - len(missing), len(jobs) - len(mine), arrays)
 
 
 def _of_unknown_end(every: Sequence[Entry], found: dict[str, Task]) -> list[str]:
@@ -87,7 +91,7 @@ def _of_unknown_end(every: Sequence[Entry], found: dict[str, Task]) -> list[str]
         for entry in every
         if entry.job is not None
         and (task := found.get(entry.job.id)) is not None
-        and not (task.state or task.exit_status is not None)
+        and task.silent
         and entry.state in ("waiting", "running")
     ]
 

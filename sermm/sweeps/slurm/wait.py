@@ -44,7 +44,7 @@ def await_jobs(
             continue
         now_s = time.monotonic()
         gone = [name for name in left if not (name in found and found[name].alive)]
-        found = remembered(found, [name for name in gone if _is_silent(found.get(name))])
+        found = remembered(found, [name for name in gone if name in found and found[name].silent])
         for name in gone:
             job = left.pop(name)
             job.started_s, job.ended_s = job.started_s or now_s, now_s
@@ -54,10 +54,6 @@ def await_jobs(
         for job in running:
             job.started_s = job.started_s or now_s
         watch(running)
-
-
-def _is_silent(task: Task | None) -> bool:
-    return task is not None and not task.state and task.exit_status is None
 
 
 def _take_in(job: Job, task: Task | None) -> None:
