@@ -170,15 +170,9 @@ class SubmitConfig(Composed):
         return asked
 
     def _refuse_two_ways(self) -> None:
-        ways = ("gpus", "gpus_per_node", "gres")
-        given = [
-            f"{name}={value}"
-            for name in ways
-            if (value := getattr(self, name)) is not None
-            and (name != "gres" or self.gpus_of_gres is not None)
-        ]
-        if len(given) > 1:
-            raise InputError(f"{' and '.join(given)} ask for GPUs in two ways; leave one out")
+        if len(self.gpus_asked) > 1:
+            given = " and ".join(self.gpus_asked)
+            raise InputError(f"{given} ask for GPUs in two ways; leave one out")
 
     def _refuse_short(self) -> None:
         """A limit within which the warning comes before a run has begun.
@@ -194,6 +188,16 @@ class SubmitConfig(Composed):
                 "comes before its end, so that no run would get to an epoch; give more time=, or "
                 "signal=USR1@ with fewer seconds, or signal=null"
             )
+
+    @property
+    def gpus_asked(self) -> list[str]:
+        """The settings that ask for GPUs, as words; none where that is left to the runs."""
+        ways = {
+            "gpus": self.gpus,
+            "gpus_per_node": self.gpus_per_node,
+            "gres": None if self.gpus_of_gres is None else self.gres,
+        }
+        return [f"{name}={value}" for name, value in ways.items() if value is not None]
 
     @property
     def gpus_of_gres(self) -> int | None:

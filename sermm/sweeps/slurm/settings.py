@@ -34,8 +34,7 @@ class SlurmSettings:
     @classmethod
     def for_runs(cls, asked: SubmitConfig, trainer: TrainerConfig) -> "SlurmSettings":
         """For runs of this trainer, which need no GPU where they use none."""
-        ways = (asked.gpus, asked.gpus_per_node, asked.gpus_of_gres)
-        no_gpus = trainer.accelerator == "cpu" and all(way is None for way in ways)
+        no_gpus = trainer.accelerator == "cpu" and not asked.gpus_asked
         return cls(trainer.devices, asked.changed({"gpus": 0}) if no_gpus else asked)
 
     @classmethod

@@ -132,14 +132,18 @@ def test_the_last_step_of_a_script_starts_quickly():
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
-@pytest.mark.parametrize(("status", "requeued"), [(138, True), (137, False), (1, False)])
-def test_a_job_warned_before_python_was_ready_goes_back(
-    step, tmp_path, monkeypatch, status, requeued
-):
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """What a scontrol was asked that has the job run, and lets it be requeued."""
     program, asked = tmp_path / "scontrol", tmp_path / "asked"
     program.write_text(f"#!/bin/sh\necho $* >>{asked}\necho JobState=RUNNING Requeue=1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return asked
+
+
+@pytest.mark.parametrize(("status", "requeued"), [(138, True), (137, False), (1, False)])
+def test_a_job_warned_before_python_was_ready_goes_back(step, tmp_path, asked, status, requeued):
     step(tasks=1)
     assert main([str(tmp_path), str(status), "j1"]) == 0
     assert ("requeue 12" in asked.read_text().splitlines()) is requeued
@@ -158,11 +162,7 @@ def test_torchruns_second_process_waits_too(tmp_path, monkeypatch):
         await_ready(tmp_path)
 
 
-def test_a_job_that_gets_on_with_nothing_goes_back_no_more(step, tmp_path, monkeypatch, capsys):
-    program, asked = tmp_path / "scontrol", tmp_path / "asked"
-    program.write_text(f"#!/bin/sh\necho $* >>{asked}\necho JobState=RUNNING Requeue=1\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+def test_a_job_that_gets_on_with_nothing_goes_back_no_more(step, tmp_path, asked, capsys):
     step(tasks=1)
     for _ in range(3):
         main([str(tmp_path), "138", "j1", "j2"])
