@@ -80,10 +80,10 @@ class SlurmLauncher(SweepLauncher):
         from sermm.sweeps.slurm.settings import SlurmSettings
         from sermm.sweeps.slurm.wait import await_jobs
 
-        trainer: Any = OmegaConf.to_container(self.config.trainer, resolve=True)
+        trainers = [TrainerConfig.read(job.handed["trainer"], "trainer") for job in jobs]
         planned = [PlannedJob(tuple(w for w in job.words if w[:6] != "hydra.")) for job in jobs]
         asked = SubmitConfig.read(self.settings, "hydra.launcher")
-        settings = SlurmSettings.for_runs(asked, TrainerConfig.read(trainer, "trainer"))
+        settings = SlurmSettings.for_all(asked, trainers)
         handed = hand_over(study_dir, planned, settings)
         if handed.left.busy:
             print(f"{handed.left.busy} runs are in Slurm's queue already", flush=True)
