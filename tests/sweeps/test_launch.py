@@ -1,5 +1,6 @@
 """The jobs of a sweep on their way to processes: one for each run, composed once."""
 
+import logging
 import sys
 
 import pytest
@@ -17,6 +18,7 @@ from sermm.configuration.compose import BASE, conf_dir, without_hydra
 from sermm.configuration.identity import run_key
 from sermm.configuration.sweep_loader import SweepLoader
 from sermm.configuration.verbs import RunConfig
+from sermm.core.failures import TRACEBACK
 from sermm.core.records import Fold
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.placing import PlacedRun
@@ -168,6 +170,10 @@ def test_a_process_of_the_pool_composes_nothing(tmp_path, monkeypatch):
     words = [*WORDS, f"runs_dir={tmp_path}", "fold=2"]
     handed = RunConfig.of(words).plain
     made = []
+    # What the process of a job may set for good.
+    monkeypatch.setenv(TRACEBACK, "1")
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
     monkeypatch.setattr(Sweep, "only", lambda self, *given: made.append((*given, [*sys.argv])))
     calls = counted(monkeypatch, ConfigLoaderImpl, "load_configuration")
     assert train.execute(words, handed) == 0
