@@ -14,7 +14,7 @@ import torch
 from sermm.core.digest import digest, digest_file
 from sermm.core.seeding import seed_of
 from sermm.demo.sentences import vocabulary
-from sermm.encoders.base import Trainable
+from sermm.encoders.base import Origin, Trainable
 from sermm.encoders.hf.base import Layers
 from sermm.encoders.hf.gdes import Gdes
 from sermm.encoders.hf.loading import quiet
@@ -54,6 +54,16 @@ class DemoSpeechEncoder(HFSpeechEncoder):
         """As of any checkpoint."""
         return super().described(id=checkpoint(config["root"], "speech"), **config)
 
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
+        """The demo's, whose weights are random."""
+        return Origin("demo speech checkpoint", "random")
+
+    @classmethod
+    def size(cls, **config: Any) -> int | None:
+        """As of any checkpoint."""
+        return super().size(id=checkpoint(config["root"], "speech"), **config)
+
 
 class DemoTextEncoder(HFTextEncoder):
     """A BERT of four layers of 64 that knows the demo's words.
@@ -81,6 +91,16 @@ class DemoTextEncoder(HFTextEncoder):
     def described(cls, **config: Any) -> dict[str, Any]:
         """As of any checkpoint."""
         return super().described(id=checkpoint(config["root"], "text"), **config)
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
+        """The demo's, whose weights are random."""
+        return Origin("demo text checkpoint", "random")
+
+    @classmethod
+    def size(cls, **config: Any) -> int | None:
+        """As of any checkpoint."""
+        return super().size(id=checkpoint(config["root"], "text"), **config)
 
 
 def checkpoint(root: str | Path, kind: str) -> str:

@@ -13,6 +13,21 @@ from sermm.core.ragged import Ragged
 Modality = Literal["speech", "text"]
 Needs = Literal["waveform", "tokens", "phone", "syllable", "word"]
 Trainable = Literal["all", "none"] | int
+# Where weights come from; fixed: there are none, what is computed is never learned.
+Weights = Literal["pre-trained", "random", "fixed"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an encoder is, for people who read a table.
+
+    Attributes:
+        name: the hub's name of a checkpoint, or what it computes.
+        weights: where they come from before a run trains any.
+    """
+
+    name: str
+    weights: Weights
 
 
 class Encoder(nn.Module):
@@ -48,6 +63,20 @@ class Encoder(nn.Module):
             InputError: the encoder cannot be had.
         """
         raise NotImplementedError
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
+        """What it is, from its constructor's arguments; nothing is read."""
+        return Origin(cls.__name__, "random")
+
+    @classmethod
+    def size(cls, **config: Any) -> int | None:  # noqa: ARG003
+        """How many parameters a checkpoint has, without loading its weights; None: not known.
+
+        Raises:
+            InputError: the encoder cannot be had.
+        """
+        return None
 
     def forward(self, batch: Batch) -> Ragged:
         """Hidden states `[n layers d]` of the b sequences of the batch."""

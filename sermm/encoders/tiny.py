@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from sermm.core.errors import InputError
-from sermm.encoders.base import Trainable
+from sermm.encoders.base import Origin, Trainable
 from sermm.encoders.hf import speech as hf_speech
 from sermm.encoders.hf import text as hf_text
 from sermm.encoders.hf.base import Layers
@@ -71,6 +71,11 @@ class TinySpeechEncoder(hf_speech.SpeechTransformer):
         )
         super().__init__(random_model(config), trainable, layers, False, normalise, False)
 
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:
+        """A small one of its family."""
+        return Origin(f"tiny {config.get('kind', 'wav2vec2')}", "random")
+
 
 class TinyTextEncoder(hf_text.TextTransformer):
     """A small random text encoder whose tokenizer is trained on the training transcripts.
@@ -120,6 +125,11 @@ class TinyTextEncoder(hf_text.TextTransformer):
         )
         tokenizer = None if assets is None else _read_tokenizer(Path(assets))
         super().__init__(random_model(config), tokenizer, trainable, layers, max_tokens, gdes)
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:
+        """A small one of its family."""
+        return Origin(f"tiny {config.get('kind', 'bert')}", "random")
 
     def fit(self, transcripts: Iterable[str]) -> None:
         """Trains the tokenizer; the same transcripts give the same tokens on every machine."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from sermm.core.batch import Batch
 from sermm.core.files import read_json, write_json
 from sermm.core.ragged import Ragged
 from sermm.core.transcripts import normalise
-from sermm.encoders.base import TextEncoder
+from sermm.encoders.base import Origin, TextEncoder
 
 
 def words_of(transcript: str) -> list[str]:
@@ -30,6 +31,11 @@ class Words(TextEncoder):
         super().__init__()
         self.n_layers = 1
         self._set(read_json(Path(assets) / "words.json") if assets else [])
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
+        """Words, of which nothing is learned but which there are."""
+        return Origin("words", "fixed")
 
     def _set(self, vocabulary: list[str]) -> None:
         self.vocabulary = {word: index for index, word in enumerate(vocabulary, start=1)}

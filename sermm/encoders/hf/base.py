@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from sermm.core.errors import InputError
-from sermm.encoders.base import Encoder, Trainable
+from sermm.encoders.base import Encoder, Origin, Trainable
+from sermm.encoders.hf.loading import Source, checkpoint_name, checkpoint_size
 
 NamedLayers = Literal["last", "all", "transformer"]
 Layers = NamedLayers | Sequence[int]
@@ -64,6 +65,20 @@ class HFEncoder(Encoder):
         for part in self._trained:
             part.requires_grad_(True)
         self._leave_unread(key)
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:
+        """The checkpoint, as the hub calls it or by the name of its folder."""
+        return Origin(checkpoint_name(str(config["id"])), "pre-trained")
+
+    @classmethod
+    def size(cls, **config: Any) -> int | None:
+        """Of the checkpoint.
+
+        Raises:
+            InputError: its configuration cannot be had.
+        """
+        return checkpoint_size(Source(str(config["id"]), "encoder", config.get("revision")))
 
     def _leave_unread(self, key: str) -> None:
         """What lies above the highest layer that is read gets no gradient, and is not trained.

@@ -28,6 +28,10 @@ WEIGHTS = (
 )
 _PROBE_S = 5.0
 _FILES = (".json", ".txt", ".model", ".safetensors", ".bin")
+# How the hub's cache calls the folder of a checkpoint.
+_CACHED = "models--"
+# Part of a checkpoint that no encoder here has.
+_UNUSED = "pooler."
 # Parts that a checkpoint may lack: the encoders do not use them, or only when training.
 _OPTIONAL_WEIGHTS = ("pooler.", "masked_spec_embed")
 
@@ -217,6 +221,33 @@ def random_model(config: Any) -> Any:
     from transformers import AutoModel
 
     return AutoModel.from_config(config, dtype=torch.float32)
+
+
+def checkpoint_name(given: str) -> str:
+    """What the hub calls a checkpoint; one in a folder by the folder's name.
+
+    A folder of the hub's cache (`models--owner--name/snapshots/<commit>`) has the hub's name.
+
+    Args:
+        given: hub id, or the path of a folder.
+    """
+    if not Source(given, "").is_folder:
+        return given
+    parts = Path(given).expanduser().absolute().parts
+    cached = next((one for one in parts if one.startswith(_CACHED)), None)
+    return parts[-1] if cached is None else cached.removeprefix(_CACHED).replace("--", "/")
+
+
+def checkpoint_size(source: Source) -> int:
+    """How many parameters of a checkpoint are used; read off its configuration, without weights.
+
+    Raises:
+        InputError: the configuration cannot be had.
+    """
+    config = load_any_config(source)
+    with torch.device("meta"):
+        named = list(random_model(config).named_parameters())
+    return sum(one.numel() for name, one in named if not name.startswith(_UNUSED))
 
 
 def _stamps(folder: Path) -> tuple[tuple[Path, int, int], ...]:

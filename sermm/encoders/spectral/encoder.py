@@ -15,7 +15,7 @@ deltas=false centred=false pitch=false channels=0 stride=1 trim_db=null augment=
 Legend: n samples, m frames of 10 ms, r frames after the stride; of all clips, laid end to end.
 """
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ from torch import nn
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder, Needs
+from sermm.encoders.base import Encoder, Needs, Origin
 from sermm.encoders.recurrent import BiLSTM
 from sermm.encoders.spectral.features import FeatureOptions, SpectralFeatures
 from sermm.encoders.spectral.perturb import change_speed, mask_features, mask_frames
@@ -127,6 +127,11 @@ class SpectralEncoder(Encoder):
         self.conv = StridedConv(d, channels, stride, dropout) if channels else None
         self.recurrence = BiLSTM(channels or d, hidden, n_rnn_layers, dropout)
         self.dropout = nn.Dropout(dropout)
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:
+        """The features by their kind."""
+        return Origin(f"{config.get('kind', 'mfcc')} and BiLSTM", "random")
 
     def forward(self, batch: Batch) -> Ragged:
         """Hidden states `[r 1 2 hidden]`.

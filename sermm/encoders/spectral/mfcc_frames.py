@@ -13,14 +13,14 @@ Differs from the source in: coefficients are standardised by statistics of the t
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError, expect_one_of
 from sermm.core.ragged import Ragged
-from sermm.encoders.base import Encoder, Needs
+from sermm.encoders.base import Encoder, Needs, Origin
 from sermm.encoders.spectral.encoder import RaggedNorm, thinned
 from sermm.encoders.spectral.spectra import HOP_SAMPLES, SAMPLE_RATE_HZ, Spectrum
 
@@ -62,6 +62,11 @@ class MfccFrames(Encoder):
         self._most = math.ceil(longest_s / _TENTH / _FRAME_S)
         self.spectrum = Spectrum("mfcc", n_mels, n_mfcc)
         self.norm = RaggedNorm(n_mfcc, affine=False)
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:
+        """So many MFCC, of which nothing is learned."""
+        return Origin(f"{config.get('n_mfcc', 40)} MFCC", "fixed")
 
     def forward(self, batch: Batch) -> Ragged:
         """Standardised MFCC `[n 1 n_mfcc]` of the frames that are kept.
