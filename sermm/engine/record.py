@@ -23,12 +23,12 @@ from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.remedies import settings_of
 from sermm.engine.cost import cost
 from sermm.engine.extraction.streams import streams
+from sermm.engine.setup import parameters, setup_of
 from sermm.engine.training.callbacks import overfit_at
 from sermm.engine.training.distillation import taught, teacher_setting
 from sermm.engine.training.task import Task
-from sermm.models.base import System
 from sermm.runs.predictions import named, score, write_predictions
-from sermm.runs.result import Counts, Epochs, Parameters, Published, Result, Seconds
+from sermm.runs.result import Counts, Epochs, Published, Result, Seconds
 from sermm.runs.versions import git_state, versions
 
 
@@ -129,9 +129,10 @@ def outcome(
         floor=task.system.floor,
         variant=model.variant,
         settings=row_settings(config, overrides),
+        setup=(setup_of(config, task.system, task.varied),),
         **setting_of(task),
         metrics=metrics,
-        parameters=parameters(task.system),
+        parameters=parameters(config, task.system),
         seconds=seconds,
         epochs=epochs,
         selection=selection(config, task.fold),
@@ -245,11 +246,3 @@ def selection(config: RunConfig, fold: Fold) -> str:
     if config.select_on_test:
         return "test"
     return "val" if fold.val else "last"
-
-
-def parameters(system: System) -> Parameters:
-    """Numbers of parameters, those of live encoders included; stored ones have left no weights."""
-    sizes = [(p.numel(), p.requires_grad) for p in system.parameters()]
-    return Parameters(
-        total=sum(n for n, _ in sizes), trainable=sum(n for n, trained in sizes if trained)
-    )

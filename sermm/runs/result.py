@@ -7,7 +7,7 @@ weights. The names of the fields are those of the file; other programs rely on t
 """
 
 import shlex
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sermm.core.files import write_json
 from sermm.metrics.names import METRICS
 from sermm.runs.fields import record
 from sermm.runs.layout import FORMAT, RESULT, format_of, read_object
+from sermm.runs.setup import Setup
 
 # Format 0 did not say what a floor is; these were all there were.
 _FLOORS_OF_FORMAT_0 = ("majority", "lookup")
@@ -31,10 +32,18 @@ _ONLY_IF_THERE = (
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Numbers of parameters."""
+    """Numbers of parameters.
+
+    Attributes:
+        total: of the whole system, encoders whose states are stored included.
+        trainable: those that training changes.
+        head: all but the encoders; None in runs of older versions, whose `total` is without stored
+            encoders.
+    """
 
     total: int
     trainable: int
+    head: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,7 @@ class Published:
         metric: one of `sermm.metrics.names.METRICS`.
         data: the corpus that it is of.
         note: what a reader should know of it.
+        setup: what the paper's system was run with (`sermm.runs.setup`); None: not declared.
     """
 
     source: str
@@ -112,6 +122,7 @@ class Published:
     protocol: str
     data: str = "iemocap"
     note: str = ""
+    setup: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, found: Any) -> "Published":
@@ -159,6 +170,8 @@ class Result:
         floor: it is what systems must beat, not one of them.
         variant: what it is in the terms of a paper: the model, and its streams where they vary.
         settings: the user's overrides without fold, seed and study.
+        setup: encoders and recipe; one for a run, one for each part of a combination, none in runs
+            of older versions.
         experiment: the one that it was made for, such as `zhao2022/table2`; None: for none.
         headline: the metric that the protocol is judged by.
         balance: of the rows of the corpus (`sermm.protocols.balance`); None for older runs.
@@ -193,6 +206,7 @@ class Result:
     weights: tuple[float, ...] | None = None
     temperatures: tuple[float, ...] | None = None
     settings: dict[str, Any]
+    setup: tuple[Setup, ...] = ()
     experiment: str | None = None
     data: str
     protocol: str
@@ -322,4 +336,6 @@ def _as_json(value: Any) -> Any:
     """Records as objects, tuples as lists; what is JSON already is not copied."""
     if isinstance(value, tuple):
         return [_as_json(one) for one in value]
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    if not is_dataclass(value):
+        return value
+    return {one.name: _as_json(getattr(value, one.name)) for one in fields(value)}

@@ -46,7 +46,7 @@ def test_a_file_has_what_other_programs_read_and_no_parts_of_a_single_run(a_resu
     assert (found["format"], found["floor"]) == (FORMAT, False)
     assert not {"parts", "part_predictions", "weights", "distillation"} & set(found)
     assert (found["cost"], found["teacher"]) == (None, None)
-    assert found["parameters"] == {"total": 1200, "trainable": 1000}
+    assert found["parameters"] == {"total": 1200, "trainable": 1000, "head": None}
 
 
 @pytest.mark.parametrize(("model", "floor"), [("majority", True), ("lookup", True), ("caf", False)])

@@ -74,6 +74,7 @@ def record(plan: Plan, study: str, rows: Sequence[Row]) -> Result:
         weights=plan.weights,
         temperatures=plan.temperatures,
         settings=_settings(plan),
+        setup=tuple(one for result in results for one in result.setup),
         experiment=next((r.experiment for r in results if r.experiment), None),
         **shared,
         leaky=any(result.leaky for result in results),
