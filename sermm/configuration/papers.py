@@ -37,6 +37,7 @@ def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
     for table in tables:
         # A paper may print a figure of another metric or protocol than its table's.
         usual = {"metric": table["metric"], "protocol": table["protocol"], "note": ""}
+        setup = {"setup": table["setup"]} if table.get("setup") is not None else {}
         for cell in ({**usual, **cell} for cell in table["cells"]):
             metric = cell["metric"]
             if cell["system"] == variant and metric in METRICS:
@@ -48,6 +49,7 @@ def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
                     "protocol": cell["protocol"],
                     "data": table["data"],
                     "note": cell["note"],
+                    **setup,
                 }
                 found.setdefault((table["source"], metric, cell["value"]), figure)
     return list(found.values())

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+# Of the bootstrap, unless a caller says otherwise.
+DRAWS = 1000
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -95,7 +98,7 @@ def scores(table: Int[np.ndarray, "k k"]) -> Scores:
 
 
 def resamples(
-    d: int, generator: np.random.Generator, draws: int = 1000
+    d: int, generator: np.random.Generator, draws: int = DRAWS
 ) -> Int[np.ndarray, "draws d"]:
     """Bootstrap draws: how often each of d dialogues is taken, d with replacement in each draw.
 

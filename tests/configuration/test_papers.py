@@ -10,7 +10,10 @@ from hydra_plugins.sermm_experiments import papers
 from sermm.configuration.compose import conf_dir
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
 from sermm.configuration.verbs import DataConfig, RunConfig
+from sermm.engine.assembly.encoders import encoder_configs
+from sermm.engine.setup import key_of, recipe, settings_of
 from sermm.runs.reading.papers import PaperTable
+from sermm.runs.setup import EncoderSetup, Setup, declared, unlike
 
 TABLE = {
     "source": "A 2020",
@@ -134,6 +137,40 @@ def test_an_experiment_fills_every_cell_of_its_table(experiment):
     # 25 runs a cell in the papers, five on the demo corpus.
     assert params["seed"] == ("0" if experiment.endswith("_smoke") else "0,1,2,3,4")
     assert params["fold"] == "range(1,6)"
+
+
+@pytest.mark.parametrize("experiment", [one for one in experiments() if "smoke" not in one])
+def test_an_experiment_runs_what_its_table_declares(experiment):
+    """So that its runs have a difference to the paper's figures, and no others."""
+    params, words = jobs(experiment)
+    protocol = params.get("protocol", "").split(",")[0]
+    for config in map(RunConfig.of, words):
+        if protocol not in (config.protocol.given("name"), ""):
+            continue
+        for table in config.model.papers:
+            expected = declared(table["setup"], config.model.variant)
+            assert unlike(setup_from(config), expected) == [], table["title"]
+            assert n_runs(params, experiment) >= table["setup"]["runs"]
+
+
+def n_runs(params, experiment):
+    """How many runs a cell gets; the split of Li 2025 has one fold."""
+    return len(params["seed"].split(",")) * (1 if experiment.startswith("li2025") else 5)
+
+
+def setup_from(config):
+    """What a run of this configuration would say of itself, without loading an encoder."""
+    found = []
+    for path, wrapped in encoder_configs(config.model).items():
+        one = wrapped.innermost
+        origin = one.object.origin(**one.arguments)
+        key = key_of(config, path, one)
+        found.append(
+            EncoderSetup(
+                key, one.object.modality, origin.name, origin.weights, None, 1, settings_of(one)
+            )
+        )
+    return Setup(config.model.variant, tuple(found), recipe(config))
 
 
 def paper_of(curves):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
 from sermm.report.tables.curve_grids import curve_grids
-from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids
+from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids, setup_grid
 from sermm.report.tables.paper_grids import paper_grids
 from sermm.report.tables.search_grids import SEARCH_FORMULAE, chosen_line, search_grids
 from sermm.report.tables.searches import SearchTable
@@ -16,7 +16,7 @@ from sermm.report.tables.tables import Report, Table
 
 
 def table_text(report: Report) -> str:
-    """The papers' tables and the main table of every protocol, aligned for a terminal.
+    """The papers' tables, the main table of every protocol and what was run, for a terminal.
 
     The rest (recall, parts, cost) is on the page and in `tables.md`: a screen should do.
     """
@@ -28,7 +28,8 @@ def table_text(report: Report) -> str:
         for grid in papers:
             lines += [grid.title, *_aligned(grid), grid.note, *grid.footnotes, ""]
         lines += [main.title] if papers else []
-        lines += _aligned(main)
+        ran = setup_grid(table)
+        lines += [*_aligned(main), "", ran.title, *_aligned(ran), ran.note]
         lines += [f"warning: {warning}" for warning in table.warnings]
     for search in report.searches:
         lines += ["", search_title(search), *(f"!! {stamp}" for stamp in search.stamps)]
@@ -56,7 +57,7 @@ def markdown(report: Report) -> str:
 
 
 def main_tables(report: Report) -> str:
-    """The papers' tables and the main table of every protocol as Markdown."""
+    """The papers' tables, the main table of every protocol and what was run, as Markdown."""
     lines = [*_open_ends(report, "- ")]
     for table in report.tables:
         lines += ["", f"{_escaped(title(table))}:", ""]
@@ -65,7 +66,8 @@ def main_tables(report: Report) -> str:
         for grid in papers:
             lines += [f"{_escaped(grid.title)}:", "", *_piped(grid), "", *_below(grid), ""]
         lines += [f"{main.title}:", ""] if papers else []
-        lines += _piped(main)
+        ran = setup_grid(table)
+        lines += [*_piped(main), "", f"{ran.title}:", "", *_piped(ran), "", *_below(ran)]
     for search in report.searches:
         lines += ["", f"{_escaped(search_title(search))}:", "", *_searched(search, "")]
     return "\n".join(lines).strip()
@@ -161,7 +163,7 @@ def _aligned(grid: Grid) -> list[str]:
     """
     rows = [grid.one_header, *grid.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    text = {0, len(widths) - 1} if grid.prose else {0}
+    text = {0, *range(len(widths) - grid.prose, len(widths))}
     lines: list[str] = []
     for places in _blocks(grid, widths):
         lines += [""] if lines else []
@@ -206,7 +208,8 @@ def _justified(row: Sequence[str], widths: Sequence[int], text: Collection[int])
 
 def _piped(grid: Grid) -> list[str]:
     """A Markdown table; its second line aligns the columns."""
-    rule = ["---", *(["---:"] * (len(grid.header) - 2)), "---" if grid.prose else "---:"]
+    numbers = len(grid.header) - 1 - grid.prose
+    rule = ["---", *(["---:"] * numbers), *(["---"] * grid.prose)]
     rows = [grid.one_header, rule, *grid.rows]
     return ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sermm.core.digest import digest
+from sermm.report.tables.agreement import other_protocol, run_otherwise
 from sermm.report.tables.measures import PAPER_METRICS, Figure, Metric
 from sermm.report.tables.rows import Row
 from sermm.runs.reading.papers import PaperCell, PaperTable, merged
@@ -124,7 +125,16 @@ class Comparison:
         found = pair.figure(pair.ours)
         if found is None or not (self.same_data and pair.measure.compared):
             return None
+        if other_protocol(pair.cell.protocol, self.side.protocol) or self.otherwise(pair):
+            return None
         return found.mean - pair.cell.value / pair.measure.scale
+
+    def otherwise(self, pair: Pair, twin: bool = False) -> tuple[str, ...]:
+        """In what ours, or its twin, was not run as the paper's; empty without runs."""
+        row = pair.twin if twin else pair.ours
+        if row is None or pair.figure(row) is None:
+            return ()
+        return run_otherwise(self.paper.setup, row, pair.measure.score)
 
 
 def comparisons(side: Side, others: Iterable[Side]) -> tuple[Comparison, ...]:
@@ -251,7 +261,7 @@ def _record(comparison: Comparison, pair: Pair) -> dict[str, object]:
         "title": paper.title,
         "metric": cell.metric,
         "data": paper.data,
-        "protocol": paper.protocol,
+        "protocol": cell.protocol,
         "row": cell.row,
         "column": cell.column,
         "system": cell.system,
@@ -259,6 +269,7 @@ def _record(comparison: Comparison, pair: Pair) -> dict[str, object]:
         "paper": cell.value / pair.measure.scale,
         **_ours(pair, pair.ours, "ours_mean", "ours_sd", "seed_sd", "n_runs"),
         "difference": comparison.difference(pair),
+        "run_otherwise": list(comparison.otherwise(pair)),
     }
     if cell.pair:
         record["pair"] = list(cell.pair)

@@ -8,14 +8,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sermm.core import figures
+from sermm.metrics.scores import DRAWS
+from sermm.report.tables.agreement import briefly, other_protocol, run_otherwise
 from sermm.report.tables.measures import metric_text
 from sermm.report.tables.rows import Part, Row
+from sermm.report.tables.setups import features, recipe, speech, text
 from sermm.report.tables.tables import Table
 from sermm.runs.result import Published
 
 FORMULAE = (
     "UA (unweighted accuracy) = mean over the classes of recall = correct of the class / "
     "utterances of the class. WA (weighted accuracy) = correct / all utterances.",
+    "F1 of a class = 2 x correct / (utterances of the class + predictions of it). macro F1 = mean "
+    "over the classes; weighted F1 = mean weighted by the utterances of the class. A class that "
+    "the test part has no utterance of takes no part in a mean; one that is never predicted counts "
+    "with 0.",
     "mean ± sd: over the runs (folds x seeds), sample standard deviation. pooled: from one "
     "confusion matrix over the test predictions of all folds, mean over the seeds.",
     "Scores are percentages.",
@@ -35,7 +42,7 @@ class Grid:
         header: a name for each column.
         rows: as many cells as the header has.
         floors: how many of the last rows are floors.
-        prose: the last column is text, not numbers.
+        prose: how many of the last columns are text, not numbers.
         groups: names that span the columns after the first.
         spans: how many columns each of `groups` has; if not given, all have equally many.
         footnotes: what stands below, a line each.
@@ -46,7 +53,7 @@ class Grid:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     floors: int
-    prose: bool = False
+    prose: int = 0
     groups: tuple[str, ...] = ()
     spans: tuple[int, ...] = ()
     footnotes: tuple[str, ...] = ()
@@ -87,7 +94,7 @@ def points(value: float | None) -> str:
 
 def grids(table: Table) -> list[Grid]:
     """All grids of a table, the main one first; parts by act and group where the runs have such."""
-    found = [_main(table), _recall(table)]
+    found = [_main(table), setup_grid(table), _recall(table)]
     if any(r.acts for r in table.rows):
         found.append(_parts(table, "By act", lambda r: r.acts))
     if any(len(r.groups) > 1 for r in table.rows):
@@ -132,11 +139,17 @@ def _main(table: Table) -> Grid:
     header = ["runs", "UA mean ± sd", "UA pooled", "WA mean ± sd", "WA pooled"]
     header += [f"95 % of {metric_text(table.headline)} pooled", "macro F1 mean", "weighted F1 mean"]
     units = " or ".join(sorted({r.unit for r in table.rows}))
-    note = f"Headline: {metric_text(table.headline)}. Intervals: bootstrap resampled by {units}."
+    note = (
+        f"Headline: {metric_text(table.headline)}. Intervals: percentile bootstrap, {DRAWS} draws, "
+        f"by {units}; what another training of the same system would change is not in them."
+    )
     if papers:
         header.append("paper")
-        note += " A paper's figure is judged by our interval, which holds for the pooled score."
-    return replace(_grid(table, "Scores", note, header, cells), prose=papers)
+        note += (
+            " A paper's figure is judged by our interval, which holds for the pooled score, where "
+            "ours was run as the paper's."
+        )
+    return replace(_grid(table, "Scores", note, header, cells), prose=int(papers))
 
 
 def _interval(table: Table, r: Row) -> str:
@@ -158,17 +171,43 @@ def _comparable(table: Table, r: Row) -> list[Published]:
 def _figure(table: Table, r: Row, figure: Published) -> str:
     """A paper's figure, where it comes from, and whether ours agrees.
 
-    Only under the paper's own protocol is it judged, by our interval of the pooled score.
+    Judged, by our interval of the pooled score, only where it may be compared.
     """
     text = f"{figure.value} {metric_text(figure.metric)}, {figure.source}, {figure.protocol}"
-    if figure.protocol != table.protocol:
-        text += ": another protocol"
+    protocol = other_protocol(figure.protocol, table.protocol)
+    if reasons := (*([protocol] if protocol else []), *run_otherwise(figure.setup, r)):
+        text += f": not compared ({briefly(reasons)})"
     elif r.interval and figure.metric in r.interval:
         low, high = r.interval[figure.metric]
         value = figure.value / 100
         place = "below" if value < low else "above" if value > high else "within"
         text += f": {place} our interval"
     return f"{text} ({figure.note})" if figure.note else text
+
+
+def setup_grid(table: Table) -> Grid:
+    """What every row was run with; what all systems share is said once, in the note."""
+    systems = [r for r in table.rows if not r.floor] or list(table.rows)
+    columns = {"speech": speech, "text": text, "features": features, "recipe": recipe}
+    same, differ = [], {}
+    for name, words in columns.items():
+        if len(found := {words(r) for r in systems}) > 1:
+            differ[name] = words
+        elif value := found.pop():
+            same.append(f"{name}: {value}")
+
+    def cells(r: Row) -> list[str]:
+        sizes = (r.parameters.trainable, r.parameters.head, r.parameters.total)
+        return [*map(_number, sizes), *(words(r) or NOTHING for words in differ.values())]
+
+    note = (
+        "Parameters: those that were trained, of all but the encoders (head), and of the whole, "
+        "encoders whose states are stored included."
+    )
+    if same:
+        note += f" All systems: {'. '.join(same)}."
+    header = ("trained", "head", "whole", *differ)
+    return replace(_grid(table, "What was run", note, header, cells), prose=len(differ))
 
 
 def _recall(table: Table) -> Grid:
@@ -212,7 +251,7 @@ def _cost(table: Table) -> Grid:
     header = ("model", "parameters", "trained", "training s", "ms per sample", "memory GB")
     rows = tuple((_name(r), *cells) for r in table.rows for cells in _cost_cells(r))
     floors = sum(max(len(r.costs), 1) for r in table.rows if r.floor)
-    return Grid("Cost", note, (*header, "predicted on"), rows, floors, prose=True)
+    return Grid("Cost", note, (*header, "predicted on"), rows, floors, prose=1)
 
 
 def _cost_cells(r: Row) -> Iterable[tuple[str, ...]]:

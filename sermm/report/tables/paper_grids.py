@@ -6,7 +6,8 @@ Each column becomes up to four:
     ours, PROTOCOL | paper | difference | ours, TWIN
 
 The notes say what the figures are, of how many runs ours are, and why the two may not be compared;
-they are made of the records, so none can be forgotten.
+they are made of the records, so none can be forgotten. A letter marks ours where it was not run as
+the paper's was: a footnote says in what, and no difference is shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from sermm.core.figures import rounded
 from sermm.report.tables.comparisons import Comparison, Pair, Side
 from sermm.report.tables.grids import NOTHING, Grid
+from sermm.report.tables.marks import Marks, reason
 from sermm.report.tables.measures import PAPER_METRICS
 from sermm.report.tables.rows import Row
 from sermm.report.tables.tables import Table
@@ -55,19 +57,18 @@ def paper_grids(table: Table) -> list[Grid]:
 def _grid(comparison: Comparison) -> Grid:
     """The grid of one table; what belongs to a cell is a footnote, each text once."""
     paper = comparison.paper
-    columns = tuple(_columns(comparison))
-    footnotes = tuple(dict.fromkeys(cell.note for cell in paper.cells if cell.note))
+    columns, marks = tuple(_columns(comparison)), Marks.of(comparison)
     return Grid(
         title=f"{paper.source}, {paper.title}",
         note=" ".join(_notes(comparison)),
         header=("row", *(name for column in columns for name in _header(comparison, column))),
-        rows=tuple(_rows(comparison, columns, footnotes)),
+        rows=tuple(_rows(comparison, columns, marks)),
         floors=0,
         groups=tuple(column.name for column in columns),
         spans=tuple(column.span for column in columns),
         footnotes=(
             *([paper.note] if paper.note else []),
-            *(f"[{number}] {note}" for number, note in enumerate(footnotes, 1)),
+            *marks.lines,
             *_machines(comparison),
         ),
     )
@@ -156,7 +157,10 @@ def unlike(paper: PaperTable | PaperCurve, data: str, protocol: str) -> Iterable
             "only the layout is compared."
         )
     if protocol != paper.protocol:
-        yield f"Two protocols, ours: {protocol}; the paper's: {paper.protocol}."
+        yield (
+            f"Two protocols, ours: {protocol}; the paper's: {paper.protocol}: no difference is "
+            "shown."
+        )
 
 
 def _machines(comparison: Comparison) -> Iterable[str]:
@@ -198,14 +202,14 @@ def _counted(n: int, what: str) -> str:
 
 
 def _rows(
-    comparison: Comparison, columns: Sequence[_Column], footnotes: Sequence[str]
+    comparison: Comparison, columns: Sequence[_Column], marks: Marks
 ) -> Iterable[tuple[str, ...]]:
     """The lines of the grid; where the paper has no cell, ours stay empty too.
 
     Args:
         comparison: of the table.
         columns: of the paper.
-        footnotes: texts, whose places here give their numbers.
+        marks: of what stands below.
     """
     cells = {cell.place: cell for cell in comparison.paper.cells}
     pairs = {(pair.cell.place, pair.settings): pair for pair in comparison.pairs}
@@ -219,7 +223,7 @@ def _rows(
             place = (name, column.name)
             if place in cells:
                 pair = pairs.get((place, settings), Pair(cells[place], settings, None))
-                row += _cells(comparison, column, pair, tell_n, footnotes)
+                row += _cells(comparison, column, pair, tell_n, marks)
             else:
                 row += [""] * column.span
         yield tuple(row)
@@ -240,7 +244,7 @@ def _cells(
     column: _Column,
     pair: Pair,
     tell_n: Sequence[bool],
-    footnotes: Sequence[str],
+    marks: Marks,
 ) -> Iterable[str]:
     """The cells of one column of the paper in one row, as many as the column's span.
 
@@ -249,16 +253,15 @@ def _cells(
         column: of the paper.
         pair: the paper's cell and ours.
         tell_n: whether ours must say their number of runs, under the protocol and under its twin.
-        footnotes: texts by number.
+        marks: of what stands below.
     """
-    yield _ours(pair, pair.ours, tell_n[0])
-    note = pair.cell.note
-    mark = f"[{footnotes.index(note) + 1}] " if note else ""
-    yield f"{mark}{pair.measure.printed(pair.cell.value)}"
+    ours, twin = (marks.of_reason(reason(comparison, pair, twin)) for twin in (False, True))
+    yield _ours(pair, pair.ours, tell_n[0]) + ours
+    yield marks.of_note(pair.cell.note) + pair.measure.printed(pair.cell.value)
     if column.compared:
         yield _difference(comparison, pair)
     if column.doubled:
-        yield _ours(pair, pair.twin, tell_n[1]) if pair.measure.score else ""
+        yield _ours(pair, pair.twin, tell_n[1]) + twin if pair.measure.score else ""
 
 
 def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:

@@ -25,7 +25,8 @@ from sermm.metrics.names import METRICS
 from sermm.metrics.scores import averages, intervals, resamples, scores
 from sermm.runs.reading.costs import CostOfRuns, costs
 from sermm.runs.reading.runs import Run
-from sermm.runs.result import Parameters, Published
+from sermm.runs.result import Parameters, Published, Result
+from sermm.runs.setup import Setup
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class Row:
         confusion: summed over folds and seeds, `[k k]`.
         selection: what chose the epoch.
         costs: what predicting took, by the machine that it was measured on.
+        setups: what the runs were run with, each once; several where runs differ, or for the parts
+            of a combination.
+        n_unsaid: how many runs do not say what they were run with.
         by_fold: the runs' confusion matrices by seed and fold, `[s f k k]`; empty where there is
             no such run.
     """
@@ -92,6 +96,8 @@ class Row:
     train_s: float | None
     best_epoch: float | None
     costs: tuple[CostOfRuns, ...]
+    setups: tuple[Setup, ...]
+    n_unsaid: int
     by_fold: np.ndarray = field(compare=False, repr=False)
 
 
@@ -132,6 +138,8 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         train_s=_mean([result.seconds.train for result in results]),
         best_epoch=_mean([result.epochs.best for result in results]),
         costs=costs(result.cost for result in results),
+        setups=_setups(results),
+        n_unsaid=sum(not result.setup for result in results),
         by_fold=by_fold,
     )
 
@@ -222,6 +230,15 @@ def _parts(counts: pl.DataFrame, by: str, k: int) -> dict[str, Part]:
         n = int(by_seed.sum((-1, -2)).max())
         parts[name] = Part(float(got["ua"].mean()), float(got["wa"].mean()), n)
     return parts
+
+
+def _setups(results: Sequence[Result]) -> tuple[Setup, ...]:
+    """What they were run with, each once, in the order of the runs."""
+    found: list[Setup] = []
+    for result in results:
+        # a record holds dictionaries, which cannot be counted by their hash
+        found += [one for one in result.setup if one not in found]
+    return tuple(found)
 
 
 def _mean(values: Sequence[float | int | None]) -> float | None:

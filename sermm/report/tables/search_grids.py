@@ -25,7 +25,7 @@ def _trials(table: SearchTable) -> Grid:
         header=("trial", "runs", "val UA mean ± sd", *(f"fold {n}" for n in folds), "settings"),
         rows=tuple(_cells(row, folds) for row in table.rows),
         floors=0,
-        prose=True,
+        prose=1,
     )
 
 

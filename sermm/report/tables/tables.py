@@ -16,6 +16,7 @@ from sermm.report.tables.comparisons import Asked, Comparison, Side, cell_record
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
 from sermm.report.tables.searches import SearchTable, search_json, search_tables
+from sermm.report.tables.setups import encoders, features, recipe
 from sermm.runs.reading.runs import Run, read_study
 from sermm.runs.systems import Systems, by_table, labels
 from sermm.runs.trials import read_search
@@ -192,8 +193,21 @@ def _record(table: Table, r: Row) -> dict[str, object]:
     record |= {f"recall_{name}": value for name, value in r.recall.items()}
     for act, part in r.acts.items():
         record |= {f"ua_{act}": part.ua, f"wa_{act}": part.wa}
-    return record | {
+    record |= {
         f"{metric}_seed_sd": r.seed_sd[metric] if r.seed_sd else None for metric in ("ua", "wa")
+    }
+    return record | _run_with(r)
+
+
+def _run_with(r: Row) -> dict[str, object]:
+    """What a row is of, as the table "What was run" says it."""
+    return {
+        "encoders": encoders(r),
+        "features": features(r),
+        "recipe": recipe(r),
+        "parameters_trained": r.parameters.trainable,
+        "parameters_head": r.parameters.head,
+        "parameters": r.parameters.total,
     }
 
 

@@ -7,12 +7,13 @@ say only what is not usual in their table: `_cell` fills in the rest.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from sermm.core.figures import fixed
 from sermm.metrics.names import METRICS
 from sermm.runs.fields import record
+from sermm.runs.setup import BY_SYSTEM, ENCODERS, FACTS, OPEN, RUNS, undeclarable
 
 # those that `sermm.report.tables.measures` has
 FIGURES = (
@@ -34,6 +35,7 @@ class _Printed:
     cells: list[Any]
     twin: str | None = None
     pair: tuple[str, ...] | None = None
+    setup: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _PrintedCell:
     value: float
     note: str
     metric: str
+    protocol: str
     pair: tuple[str, ...] | None
 
 
@@ -56,6 +59,7 @@ class PaperCell:
     Attributes:
         system: the `variant` of our runs that it is the figure of; None if we have no such system.
         metric: what it is, one of `FIGURES`.
+        protocol: its own where it is not its table's.
         pair: the two classes that it is about; empty for most metrics.
         value: as printed: percent, millions, milliseconds or GB.
     """
@@ -66,6 +70,7 @@ class PaperCell:
     value: float
     note: str
     metric: str
+    protocol: str
     pair: tuple[str, ...]
 
     @property
@@ -83,6 +88,7 @@ class PaperTable:
         protocol: our name of the protocol that comes nearest to the paper's.
         twin: the honest protocol to put beside a leaky one; None for most.
         data: the corpus that its figures are of.
+        setup: what its systems were run with (`sermm.runs.setup`); None: not declared.
     """
 
     source: str
@@ -93,6 +99,7 @@ class PaperTable:
     note: str
     cells: tuple[PaperCell, ...]
     twin: str | None = None
+    setup: dict[str, Any] | None = field(default=None, hash=False)
 
     @classmethod
     def of(cls, found: Any) -> "PaperTable":
@@ -107,6 +114,7 @@ class PaperTable:
         given = record(_Printed, found, "a table of papers in result.json")
         name = f"{given.source}, {given.title} in result.json"
         _refuse_metric(given.metric, name)
+        refuse_setup(given.setup, name)
         cells = tuple(_cell(cell, given, f"a cell of {name}") for cell in given.cells)
         if len({cell.place for cell in cells}) < max(len(cells), 1):
             raise ValueError(f"{name} has no cells, or two of the same row and column")
@@ -116,13 +124,43 @@ class PaperTable:
 
 def _cell(found: Any, table: _Printed, where: str) -> PaperCell:
     """A cell with what is usual in its table where it does not say otherwise."""
-    usual = {"note": "", "metric": table.metric, "pair": table.pair and list(table.pair)}
+    usual = {
+        "note": "",
+        "metric": table.metric,
+        "protocol": table.protocol,
+        "pair": table.pair and list(table.pair),
+    }
     cell = record(_PrintedCell, {**usual, **found} if isinstance(found, dict) else found, where)
     _refuse_metric(cell.metric, where)
     pair = (cell.pair or ()) if cell.metric.startswith("f1_pair") else ()
     if cell.metric.startswith("f1_pair") and len(set(pair)) != 2:
         raise ValueError(f"{where}: {cell.metric} needs pair: two classes, got {list(pair)}")
     return PaperCell(**{**vars(cell), "pair": pair})
+
+
+def refuse_setup(setup: dict[str, Any] | None, where: str) -> None:
+    """Finds a declaration that says something that no run says of itself.
+
+    Args:
+        setup: of a table; None: it declares nothing.
+        where: the table, for the message.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if setup is None:
+        return
+    by_system = setup.get(BY_SYSTEM, {})
+    if not isinstance(by_system, dict) or not all(isinstance(v, dict) for v in by_system.values()):
+        raise ValueError(f"{where}: setup.{BY_SYSTEM} is {by_system!r}, expected keys by system")
+    if unknown := undeclarable(setup):
+        raise ValueError(
+            f"{where}: setup has {', '.join(unknown)}; expected {RUNS}, {BY_SYSTEM} or keys of the "
+            f"configuration: {', '.join((*ENCODERS, *FACTS, *(f'{one}...' for one in OPEN)))}"
+        )
+    runs = setup.get(RUNS, 1)
+    if type(runs) is not int or runs < 1:
+        raise ValueError(f"{where}: setup.{RUNS} is {runs!r}, expected a number of runs")
 
 
 def _refuse_metric(metric: str, where: str) -> None:
@@ -148,14 +186,21 @@ def merged(tables: Iterable[PaperTable]) -> tuple[PaperTable, ...]:
 
 
 def _joined(one: PaperTable, other: PaperTable) -> PaperTable:
-    """The cells of both, each once; notes and twin of the first that has any."""
+    """The cells of both, each once; notes, twin and declaration of the first that has any."""
     cells = {cell.place: cell for cell in one.cells}
     for cell in other.cells:
         first = cells.get(cell.place)
         cells[cell.place] = _same(first, cell) if first else cell
-    notes = dict.fromkeys(note for note in (one.note, other.note) if note)
-    twin = one.twin or other.twin
-    return replace(one, note="; ".join(notes), cells=tuple(cells.values()), twin=twin)
+    setups = [setup for setup in (one.setup, other.setup) if setup is not None]
+    agree = all(setup == setups[0] for setup in setups)
+    told = "" if agree else "other runs of this study declare another set-up for it"
+    return replace(
+        one,
+        note="; ".join(dict.fromkeys(note for note in (one.note, other.note, told) if note)),
+        cells=tuple(cells.values()),
+        twin=one.twin or other.twin,
+        setup=setups[0] if setups else None,
+    )
 
 
 def _same(one: PaperCell, other: PaperCell) -> PaperCell:

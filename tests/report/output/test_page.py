@@ -16,6 +16,7 @@ ZHAO = {
     "value": 75.8,
     "protocol": "loso4_rand10",
     "note": "",
+    "setup": {"runs": 1},
 }
 
 
@@ -113,7 +114,14 @@ def test_stamps_missing_runs_and_notes_are_in_all_outputs(study, system):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "75.8 UA, Zhao 2022, loso4_rand10: another protocol"),
+        ({}, "75.8 UA, Zhao 2022, loso4_rand10: not compared (protocol loso4, the paper's "
+         "loso4_rand10)"),
+        ({"protocol": "unknown"}, "75.8 UA, Zhao 2022, unknown: not compared (the paper's protocol "
+         "is not known)"),
+        ({"protocol": "loso4", "setup": None}, "75.8 UA, Zhao 2022, loso4: not compared (what the "
+         "paper's system was run with is not declared)"),
+        ({"protocol": "loso4", "setup": {"runs": 25}}, "75.8 UA, Zhao 2022, loso4: not compared "
+         "(5 runs, the paper's 25)"),
         ({"protocol": "loso4", "value": 99.9}, "99.9 UA, Zhao 2022, loso4: above our interval"),
         ({"protocol": "loso4", "value": 20.0}, "20.0 UA, Zhao 2022, loso4: below our interval"),
         ({"protocol": "loso4", "value": 80.0, "metric": "wa", "note": "mean of 25 runs"},

@@ -172,11 +172,11 @@ def test_on_another_corpus_only_the_layout_is_compared(tmp_path, variant, paper)
     assert "protocol" not in grid.note
 
 
-def test_another_protocol_is_said_and_the_difference_is_shown(tmp_path, variant, paper):
+def test_another_protocol_is_said_and_no_difference_is_shown(tmp_path, variant, paper):
     variant("co F", SPEECH, papers=[paper(protocol="loso4_rand10")])
     grid = only_grid(tmp_path)
-    assert "ours: loso4; the paper's: loso4_rand10" in grid.note
-    assert grid.rows[0][3] == "+2.22"
+    assert "ours: loso4; the paper's: loso4_rand10: no difference is shown." in grid.note
+    assert grid.rows[0][1:4] == ("76.50 ± 3.35", "74.28", "–")
 
 
 def test_each_corpus_and_protocol_has_the_grid_of_its_own_runs(tmp_path, variant):

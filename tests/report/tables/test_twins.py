@@ -109,7 +109,7 @@ def test_with_one_protocol_alone_there_are_three_columns(tmp_path, ran):
     ran("co F", ALL, HALF)
     (grid,) = by_protocol(tmp_path)["loso4"]
     assert grid.header[1:4] == ("ours", "paper", "difference")
-    assert grid.note.endswith("Two protocols, ours: loso4; the paper's: rand_leaky.")
+    assert "Two protocols, ours: loso4; the paper's: rand_leaky: no difference" in grid.note
 
 
 def test_a_leaky_protocol_without_its_twin_says_so(tmp_path, ran):
