@@ -25,6 +25,8 @@ FORMULAE = (
     "with 0.",
     "mean ± sd: over the runs (folds x seeds), sample standard deviation. pooled: from one "
     "confusion matrix over the test predictions of all folds, mean over the seeds.",
+    f"95 %: percentile bootstrap of the pooled score, {DRAWS} draws of whole dialogues (of talkers "
+    "where there are none). What another training of the same system would score is not in it.",
     "Scores are percentages.",
 )
 NOTHING = "–"
@@ -139,10 +141,7 @@ def _main(table: Table) -> Grid:
     header = ["runs", "UA mean ± sd", "UA pooled", "WA mean ± sd", "WA pooled"]
     header += [f"95 % of {metric_text(table.headline)} pooled", "macro F1 mean", "weighted F1 mean"]
     units = " or ".join(sorted({r.unit for r in table.rows}))
-    note = (
-        f"Headline: {metric_text(table.headline)}. Intervals: percentile bootstrap, {DRAWS} draws, "
-        f"by {units}; what another training of the same system would change is not in them."
-    )
+    note = f"Headline: {metric_text(table.headline)}. Intervals: bootstrap by {units}."
     if papers:
         header.append("paper")
         note += (
