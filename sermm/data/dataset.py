@@ -1,6 +1,6 @@
 """Utterances as batches: decoded audio, token ids, units of speech, stored features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class Inputs:
     Attributes:
         waveform: whether audio is wanted; if not, no audio file is opened.
         tokens: token ids; None if they are not wanted.
-        characters: ids of characters; None if they are not wanted.
+        characters: ids of characters, none of an utterance that is cut; None if not wanted.
         units: start and end of the units of speech by level, 10 ms, end exclusive.
         stored: features from the store by stream name.
     """
@@ -105,7 +105,7 @@ class UtteranceDataset(Dataset[Batch]):
         utterances: in the order that positions refer to.
         inputs: what is wanted of each.
         labels: class index by utterance id; None when predicting.
-        max_seconds: longer audio is cut.
+        max_seconds: longer audio is cut; None: none is.
         kept: where decoded audio is kept; only as it was decoded.
         augment: varies audio anew in each epoch; positions must then come from a `BatchPlan`.
         reworded: gives the tokens anew in each epoch, in place of those of the inputs; likewise.
@@ -144,11 +144,12 @@ class UtteranceDataset(Dataset[Batch]):
         chosen = [self._utterances[i] for i in indices]
         ids = tuple(u.id for u in chosen)
         wanted, labels = self._inputs, self._labels
+        heard, partly = self._heard(chosen, indices) if wanted.waveform else ([], set())
         return Batch(
             ids,
-            waveform=Ragged.pack(self._heard(chosen, indices)) if wanted.waveform else None,
+            waveform=Ragged.pack(heard) if wanted.waveform else None,
             tokens=self._read(ids, indices),
-            characters=_packed(wanted.characters, ids),
+            characters=_packed(wanted.characters, ids, partly),
             cached={
                 name: stream.store.read([stream.keys[i] for i in ids])
                 for name, stream in wanted.stored.items()
@@ -162,17 +163,23 @@ class UtteranceDataset(Dataset[Batch]):
 
     def _heard(
         self, chosen: Sequence[Utterance], indices: Sequence[int]
-    ) -> list[Float[Tensor, " _"]]:
-        """The waveforms, varied if that is wanted; what is then too long is cut again."""
+    ) -> tuple[list[Float[Tensor, " _"]], set[str]]:
+        """The waveforms, varied if that is wanted; what is then too long is cut again.
+
+        Returns:
+            The waveforms, and the ids of those that were cut here.
+        """
         waveforms = [self._load(u) for u in chosen]
         if self._augment is None:
-            return waveforms
+            return waveforms, set()
         epoch = _epoch_of(indices)
-        most = None if self._max_seconds is None else round(self._max_seconds * SAMPLE_RATE_HZ)
-        return [
-            self._augment(waveform, epoch, utterance.id)[:most]
+        varied = {
+            utterance.id: self._augment(waveform, epoch, utterance.id)
             for waveform, utterance in zip(waveforms, chosen, strict=True)
-        ]
+        }
+        most = None if self._max_seconds is None else round(self._max_seconds * SAMPLE_RATE_HZ)
+        partly = {i for i, waveform in varied.items() if most is not None and len(waveform) > most}
+        return [waveform[:most] for waveform in varied.values()], partly
 
     def _read(self, ids: Sequence[str], indices: Sequence[int]) -> Ragged | None:
         """The token ids, of reworded transcripts if that is wanted."""
@@ -204,8 +211,15 @@ def _epoch_of(indices: Sequence[int]) -> int:
     return indices.epoch
 
 
-def _packed(sequences: Mapping[str, Int[Tensor, " _"]] | None, ids: Sequence[str]) -> Ragged | None:
-    return None if sequences is None else Ragged.pack([sequences[i] for i in ids])
+def _packed(
+    sequences: Mapping[str, Int[Tensor, " _"]] | None,
+    ids: Sequence[str],
+    without: Collection[str] = (),
+) -> Ragged | None:
+    """The sequences in the order of the ids, empty where there are to be none."""
+    if sequences is None:
+        return None
+    return Ragged.pack([sequences[i][:0] if i in without else sequences[i] for i in ids])
 
 
 def _in_16_bits(waveform: Float[Tensor, " t"]) -> Shaped[Tensor, " t"]:

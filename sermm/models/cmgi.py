@@ -23,15 +23,17 @@ and the other one n, in each interaction layer:
 
 Differs from the source in: what it leaves open or is not public. One interaction layer, 8 heads,
 where layer normalisation stands, dropout, lambda = 0.1 (`asr_loss: null` is the setting of Bian
-2024, without L_CTC), the loss of an utterance divided by its number of characters. The class that
-the public code of Bian 2024 calls by this name has no self-attention:
-`conf/model/cmgi_released.yaml`.
+2024, without L_CTC), the mean over the characters of a batch: an utterance of two weighs as much as
+one of fifty, and one of none nothing. Audio that is cut at `trainer.max_seconds` no longer has all
+that was said, so it takes no part in L_CTC. The class that the public code of Bian 2024 calls by
+this name has no self-attention: `conf/model/cmgi_released.yaml`.
 """
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sermm.core.batch import Batch, Output
@@ -122,9 +124,10 @@ class CharacterHead(nn.Module):
         self.linear = nn.Linear(d, n_characters)
 
     def forward(self, frames: Ragged, characters: Ragged) -> Float[Tensor, ""]:
-        """Mean over the utterances of the loss per character; frames `[n d]`, ids `[c]`.
+        """The loss summed over the utterances, per character of these; frames `[n d]`, ids `[c]`.
 
-        An utterance with more characters than frames adds nothing.
+        Utterances without characters, or with more than their frames can hold (a repeated one
+        needs a blank in between), count neither in the sum nor in the characters.
 
         Raises:
             InputError: an id is outside of the alphabet, or is the blank.
@@ -136,13 +139,26 @@ class CharacterHead(nn.Module):
                 f"{n_characters - 1}: see sermm.data.characters"
             )
         scores = frames.map(self.linear).map(lambda values: values.float().log_softmax(-1))
-        return F.ctc_loss(
+        losses = F.ctc_loss(
             scores.padded()[0].transpose(0, 1),
             ids,
             frames.lengths,
             characters.lengths,
+            reduction="none",
             zero_infinity=True,
         )
+        counted = _counted(frames, characters)
+        n_characters = int(characters.lengths[counted].sum())
+        return losses[counted.to(losses.device)].sum() / max(1, n_characters)
+
+
+def _counted(frames: Ragged, characters: Ragged) -> Bool[Tensor, " b"]:
+    """Which utterances have ids `[c]`, and frames `[n d]` enough: one each, a blank between twins.
+
+    On the CPU, as lengths are.
+    """
+    needed = [len(ids) + int((ids[1:] == ids[:-1]).sum()) for ids in characters.split()]
+    return (characters.lengths > 0) & (torch.tensor(needed) <= frames.lengths)
 
 
 class CmGI(SpeechAndText):

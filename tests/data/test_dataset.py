@@ -105,6 +105,22 @@ def test_varied_audio_is_cut_and_what_is_kept_is_clean(tmp_path):
         assert torch.equal(kept.get("u1"), clean.values)
 
 
+def test_what_is_slowed_beyond_the_cut_has_no_characters(tmp_path):
+    lengths = {"short": 1000, "long": 1500}
+    for name, n in lengths.items():
+        ramp(tmp_path / f"{name}.wav", n)
+    said = {name: torch.tensor([3, 4]) for name in lengths}
+    data = UtteranceDataset(
+        [utterance(tmp_path / f"{name}.wav", name) for name in lengths],
+        Inputs(waveform=True, characters=said),
+        max_seconds=0.1,
+        augment=augmented({"speed": Speed(1.0, (0.8, 0.8))}, 0),
+    )
+    batch = data.__getitems__(PlannedBatch([0, 1], 0))
+    assert batch.waveform.sizes == [1250, 1600]
+    assert batch.characters.sizes == [2, 0]
+
+
 def test_varied_audio_asks_for_the_epoch(tmp_path):
     data = UtteranceDataset(
         [utterance(ramp(tmp_path / "a.wav"))], Inputs(waveform=True), augment=augmented({}, 0)

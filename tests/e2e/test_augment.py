@@ -58,12 +58,34 @@ def test_wrong_augmentation_is_one_line_and_exit_status_2(words, capsys, more, s
 def test_cmgi_learns_characters_as_it_is_shipped(
     corpus_words, save_encoders, tmp_path, features, capsys
 ):
+    words = cmgi_words(corpus_words, save_encoders, tmp_path)
+    words += [f"features={features}", "trainer.max_epochs=2", "trainer.patience=null"]
+    assert main(words) == 0
+    losses = ctc_losses(tmp_path / "runs")
+    assert 0 < losses[1] < losses[0]
+    assert "CTC" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("features", ["frozen", "cached"])
+def test_what_is_cut_is_no_target_of_recognition_and_is_told(
+    corpus_words, save_encoders, tmp_path, features, capsys
+):
+    words = cmgi_words(corpus_words, save_encoders, tmp_path)
+    words += [f"features={features}", "trainer.max_epochs=1", "trainer.max_seconds=0.2"]
+    assert main(words) == 0
+    assert ctc_losses(tmp_path / "runs") == [0]
+    told = capsys.readouterr().err
+    assert "60 utterances are cut at 0.2 s, and are left out of the CTC loss\n" in told
+
+
+def cmgi_words(corpus_words, save_encoders, tmp_path):
     speech, text = save_encoders(tmp_path)
     words = ["train", *corpus_words, f"runs_dir={tmp_path / 'runs'}", "model=cmgi"]
     words += [f"encoder.speech.id={speech}", f"encoder.text.id={text}", "trainer.accelerator=cpu"]
-    words += [f"features={features}", f"cache_dir={tmp_path / 'cache'}", "trainer.max_epochs=2"]
-    assert main([*words, "trainer.patience=null"]) == 0
-    _, figures, _ = made(tmp_path / "runs", "default")
+    return [*words, f"cache_dir={tmp_path / 'cache'}"]
+
+
+def ctc_losses(runs):
+    _, figures, _ = made(runs, "default")
     rows = [line.split(",") for line in figures.splitlines()]
-    losses = [float(row[rows[0].index("train/ctc")]) for row in rows[1:]]
-    assert 0 < losses[1] < losses[0]
+    return [float(row[rows[0].index("train/ctc")]) for row in rows[1:]]

@@ -56,16 +56,36 @@ def uneven_head():
 
 def test_the_loss_of_the_head_by_hand():
     frames = Ragged(torch.randn(5, 4), torch.tensor([2, 2, 1]))
-    # a in two frames: aa, a-, -a; ab: one path, over two characters; nothing: the blank.
-    expected = -(math.log(0.09 + 0.15 + 0.15) + math.log(0.06) / 2 + math.log(0.5)) / 3
+    # a in two frames: aa, a-, -a; ab: one path; nothing: left out. Three characters in all.
+    expected = -(math.log(0.09 + 0.15 + 0.15) + math.log(0.06)) / 3
     loss = uneven_head()(frames, ids([1], [1, 2], []))
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_more_characters_than_frames_add_nothing():
-    frames = Ragged(torch.randn(3, 4), torch.tensor([2, 1]))
-    loss = uneven_head()(frames, ids([1], [1, 2, 1]))
-    assert loss.item() == pytest.approx(-math.log(0.39) / 2, abs=1e-6)
+# The second needs three frames too: a blank stands between twins.
+@pytest.mark.parametrize(("said", "frames"), [([1, 2, 1], 1), ([1, 1], 2), ([], 9)])
+def test_what_frames_cannot_hold_and_what_is_empty_counts_nowhere(said, frames):
+    both = Ragged(torch.randn(2 + frames, 4), torch.tensor([2, frames]))
+    assert uneven_head()(both, ids([1], said)).item() == pytest.approx(-math.log(0.39), abs=1e-6)
+    alone = uneven_head()(Ragged(torch.randn(frames, 4), torch.tensor([frames])), ids(said))
+    assert alone.item() == 0
+
+
+def test_short_and_empty_transcripts_do_not_swamp_the_loss_of_emotion():
+    torch.manual_seed(0)
+    head, clip = CharacterHead(32, N_CHARACTERS), torch.randn(225, 32)
+    long = torch.randint(3, N_CHARACTERS, (56,)).tolist()
+
+    def weighed(*said):
+        frames = Ragged.pack([clip] * len(said))
+        return 0.1 * head(frames, ids(*said)).item()
+
+    # Untrained, lambda x loss of this clip is 1.2; cross-entropy of four classes is 1.39.
+    usual = weighed(*[long] * 8)
+    assert 0.9 < usual < 1.5
+    assert weighed([]) == 0
+    assert weighed(*[long] * 7, []) == pytest.approx(usual)
+    assert usual < weighed(*[long] * 7, [10, 17]) < 1.25 * usual
 
 
 @pytest.mark.parametrize("wrong", [0, 3])

@@ -36,6 +36,7 @@ def inputs_of(
     texts: Mapping[str, str],
     times: UnitTimes,
     stored: Mapping[str, StoredStream],
+    cut: Collection[str] = (),
 ) -> Inputs:
     """What the system reads of each utterance, by id.
 
@@ -44,6 +45,8 @@ def inputs_of(
         texts: what is said, by id.
         times: of the units, by level and id.
         stored: streams from the feature store.
+        cut: ids of which not all is heard: what is said after the cut is no target of speech
+            recognition, and nobody knows which characters those are.
 
     Returns:
         Only what is needed: without `waveform` no audio file is opened.
@@ -55,7 +58,8 @@ def inputs_of(
     needs = system.needs
     characters = None
     if "characters" in needs:
-        characters = {i: as_ids(spelled(text)) for i, text in texts.items()}
+        whole = {i: "" if i in cut else text for i, text in texts.items()}
+        characters = {i: as_ids(spelled(text)) for i, text in whole.items()}
     return Inputs(
         waveform="waveform" in needs,
         tokens=tokens,

@@ -164,7 +164,9 @@ def announce(task: Task) -> None:
         print(f"  problems of the corpus, listed by `sermm data`: {counts}", file=sys.stderr)
     if task.data.cut:
         most_s = task.config.trainer.max_seconds
-        print(f"  {task.data.cut} utterances are cut at {most_s} s", file=sys.stderr)
+        spelled = "characters" in task.system.needs
+        left_out = ", and are left out of the CTC loss" if spelled else ""
+        print(f"  {task.data.cut} utterances are cut at {most_s} s{left_out}", file=sys.stderr)
 
 
 def announce_variation(task: Task) -> None:

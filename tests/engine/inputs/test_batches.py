@@ -39,6 +39,12 @@ def test_characters_are_loaded_for_who_asks_for_them():
     assert all(ids.dtype == torch.int64 for ids in characters.values())
 
 
+def test_what_is_cut_has_no_characters_to_learn():
+    found = inputs_of(Asking("characters"), {**TEXTS, "long": "ab"}, {}, {}, {"long"}).characters
+    assert {i: ids.tolist() for i, ids in found.items()} == {"u": [3, 4], "silent": [], "long": []}
+    assert found["long"].dtype == torch.int64
+
+
 def test_augmentation_is_of_the_seed_and_none_by_default():
     assert augmentation(plain()) is None
     clip = torch.ones(1000)
