@@ -1,6 +1,8 @@
 """The groups of the configuration as records; what each key means stands in its YAML in `conf/`."""
 
-from typing import Annotated, Any, Final, Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -17,6 +19,8 @@ from sermm.configuration.schema import (
 )
 
 HUMAN: Final = "human"
+# What of the validation part may choose the epoch: the protocol's headline, the loss, or a score.
+Monitor = Literal["headline", "loss", "ua", "wa", "f1_macro"]
 # What `sermm.encoders.precision` knows, and auto: by the device.
 PrecisionWord = Literal["auto", "32-true", "bf16-mixed", "bf16-true"]
 _SEMITONES: Final = 12.0
@@ -26,18 +30,50 @@ class TrainerConfig(Record):
     """How long and on what (`conf/trainer`)."""
 
     max_epochs: Count
-    monitor: Literal["headline", "loss"]
+    monitor: Monitor
     patience: Count | None
     batch_size: Count | None
     batch_seconds: Positive | None
     accumulate: Count
     clip_norm: Positive | None
-    max_seconds: Positive
+    max_seconds: Positive | None
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
     devices: Count
     precision: PrecisionWord
     num_workers: Natural
     keep_audio_mb: Natural
+
+    @property
+    def most_s(self) -> float:
+        """Where utterances are cut, in seconds; infinite where none is."""
+        return math.inf if self.max_seconds is None else self.max_seconds
+
+
+Over = Literal["none", "global", "utterance", "talker"]
+
+
+class NormaliseConfig(Record):
+    """What the statistics of each modality's states are taken over; not said: `none`."""
+
+    speech: Over = "none"
+    text: Over = "none"
+
+    @property
+    def plain(self) -> str | dict[str, str]:
+        """As it is written: one word where that says it."""
+        return self.speech if self.speech == self.text else self.model_dump()
+
+
+def _by_modality(given: Any) -> Any:
+    """One word is of both modalities."""
+    if isinstance(given, Mapping | NormaliseConfig):
+        return given
+    if given not in get_args(Over):
+        raise ValueError(
+            "expected none, global, utterance or talker, or one of them for each modality, such as "
+            "{speech: global, text: none}"
+        )
+    return {"speech": given, "text": given}
 
 
 class FeaturesConfig(Record):
@@ -45,7 +81,7 @@ class FeaturesConfig(Record):
 
     mode: Literal["cached", "frozen", "finetune"]
     trainable: Literal["none", "all"] | Natural
-    normalise: Literal["none", "global", "utterance", "talker"]
+    normalise: Annotated[NormaliseConfig, BeforeValidator(_by_modality)]
     checkpointing: bool
     dtype: Literal["float16", "bfloat16", "float32"] | None = None
     precision: PrecisionWord | None = None

@@ -122,7 +122,9 @@ def class_name(target: str) -> str:
 def feature_options(config: RunConfig) -> dict[str, Any]:
     """How the features are come by, as far as it can change a result."""
     given = config.features
-    return {key: one for key in FEATURE_KEYS if (one := getattr(given, key)) is not None}
+    options = {key: getattr(given, key) for key in FEATURE_KEYS}
+    options["normalise"] = given.normalise.plain
+    return {key: one for key, one in options.items() if one is not None}
 
 
 def run_key(config: RunConfig) -> str:

@@ -1,6 +1,7 @@
 """Audio decoding: any file that libsndfile reads becomes 16 kHz mono, or one clear error."""
 
 import hashlib
+import sys
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -104,18 +105,18 @@ class Heard(NamedTuple):
     flaws: tuple[Flaw, ...]
 
 
-def hear(path: Path, max_seconds: float) -> Heard:
+def hear(path: Path, max_seconds: float | None) -> Heard:
     """Decodes a file to its end and keeps the first seconds, as `load` does.
 
     Args:
         path: the file.
-        max_seconds: what lies further from its start is cut.
+        max_seconds: what lies further from its start is cut; None: nothing is.
 
     Raises:
         AudioError: the file cannot be used.
     """
     with opened(path) as file:
-        left = round(max_seconds * file.rate_hz)
+        left = sys.maxsize if max_seconds is None else round(max_seconds * file.rate_hz)
         levels, frames, kept = Levels(), 0, []
         for block in file.span():
             mono = _mono(block, path)

@@ -1,5 +1,6 @@
 """The LightningDataModule that serves the batches of one fold."""
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ class Loading:
     Attributes:
         batch_size: utterances in a batch. Give either this or `batch_seconds`.
         batch_seconds: budget of a batch in seconds.
-        max_seconds: longer audio is cut.
+        max_seconds: longer audio is cut; None: none is.
         num_workers: DataLoader workers of each loader.
         pin_memory: page-locked batches, for a GPU.
         keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
@@ -36,13 +37,18 @@ class Loading:
 
     batch_size: int | None = None
     batch_seconds: float | None = None
-    max_seconds: float = 15.0
+    max_seconds: float | None = 15.0
     num_workers: int = 0
     pin_memory: bool = False
     keep_audio_mb: int = 512
 
     def __post_init__(self) -> None:
         refuse_limits(self.batch_seconds, self.batch_size)
+
+    @property
+    def most_s(self) -> float:
+        """Where audio is cut, in seconds; infinite where none is."""
+        return math.inf if self.max_seconds is None else self.max_seconds
 
 
 class EmotionDataModule(LightningDataModule):
@@ -100,7 +106,7 @@ class EmotionDataModule(LightningDataModule):
             _refuse_absent(name, ids, known, fold)
         self.fold = fold
         self.augment, self.reworded = augment, reworded
-        self.cut = sum(durations[i] > loading.max_seconds for i in ids)
+        self.cut = sum(durations[i] > loading.most_s for i in ids)
         self._utterances = {i: by_id[i] for i in ids}
         self._labels = _indices(ids, targets, classes)
         self._durations = {i: durations[i] for i in ids}
@@ -178,7 +184,7 @@ class EmotionDataModule(LightningDataModule):
     def _plan(self, ids: Sequence[str], seed: int | None, longest: float) -> BatchPlan:
         """The plan for utterances that may become `longest` times as long."""
         plan = BatchPlan(
-            [min(longest * self._durations[i], self._loading.max_seconds) for i in ids],
+            [min(longest * self._durations[i], self._loading.most_s) for i in ids],
             seconds=self._loading.batch_seconds,
             size=self._loading.batch_size,
             seed=seed,

@@ -137,9 +137,9 @@ def batch_of(restored: Restored, path: Path, text: str | None, heard: Heard) -> 
         waveform = Ragged.pack([heard.waveform])
     # Nobody has aligned the file: its one unit is the whole of it.
     spans = {level: {"": ()} for level in LEVELS if level in system.needs}
-    # One unit as long as a file can be; `Segments` ends it with the last frame that there is.
-    max_seconds = restored.config.trainer.max_seconds
-    times = unit_times(spans, [""], {"": max_seconds}, max_seconds)
+    # One unit that ends after the file; `Segments` ends it with the last frame that there is.
+    beyond_s = heard.used_seconds + 1.0
+    times = unit_times(spans, [""], {"": beyond_s}, beyond_s)
     units = {level: Ragged.pack([known[""]]) for level, known in times.items()}
     return Batch(
         (str(path),), waveform=waveform, tokens=tokens, units=units, speakers=("the file's",)

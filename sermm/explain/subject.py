@@ -109,12 +109,12 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
     ready = restored_fold(restored, config, loaded, fold, [utterance_id])
     batch: Batch = next(iter(ready.data.loader((utterance_id,))))
     utterance = ready.work.utterances[utterance_id]
-    most_s = ready.work.most_s
+    cut_s, most_s = config.trainer.max_seconds, ready.work.most_s
     return Subject(
         name=utterance_id,
         folder=_as_folder(utterance_id),
         batch=batch,
-        waveform=decode(utterance.path, utterance.start_s, utterance.end_s, most_s),
+        waveform=decode(utterance.path, utterance.start_s, utterance.end_s, cut_s),
         text=loaded.texts[utterance_id],
         seconds=loaded.durations[utterance_id],
         label=loaded.targets[utterance_id],

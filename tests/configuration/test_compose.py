@@ -69,6 +69,16 @@ def test_an_encoder_that_the_model_does_not_use_is_no_part_of_the_run():
     assert alone == run_key(plain("model=speech_only", "encoder.text.width=16"))
 
 
+def test_one_word_and_the_same_word_twice_normalise_alike():
+    cached = ["features=cached", "encoder/speech=hf", "encoder/text=hf"]
+    word = run_key(plain(*cached, "features.normalise=global"))
+    twice = run_key(plain(*cached, "features.normalise={speech: global, text: global}"))
+    alone = run_key(plain(*cached, "features.normalise={speech: global}"))
+    said = run_key(plain(*cached, "features.normalise={speech: global, text: none}"))
+    assert word == twice
+    assert alone == said != word
+
+
 def test_a_setting_at_its_value_of_before_is_no_part_of_a_key():
     def with_protocol(**changes):
         one = {k: v for k, v in BASE.plain["protocol"].items() if k != "absent_classes"}

@@ -65,6 +65,8 @@ def test_only_the_span_counts_and_only_what_is_heard(tmp_path):
     assert measure(path, 1.0, 3.0).flaws == ()
     assert [flaw.kind for flaw in hear(path, 2.0).flaws] == ["silent"]
     assert hear(path, 3.0).flaws == ()
+    assert hear(path, None).flaws == ()
+    assert hear(path, None).used_seconds == hear(path, None).seconds
 
 
 def test_a_long_file_is_judged_as_a_whole(tmp_path):

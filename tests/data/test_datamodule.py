@@ -130,6 +130,9 @@ def test_max_seconds_cuts_and_counts(corpus):
     sizes = [size for b in module.train_dataloader() for size in b.waveform.sizes]
     assert max(sizes) == 2240
     assert sizes.count(2240) == 9
+    whole = module_of(corpus, max_seconds=None)
+    assert whole.cut == 0
+    assert max(size for b in whole.train_dataloader() for size in b.waveform.sizes) == 2560
 
 
 def test_a_budget_of_seconds(corpus):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sermm.cli.main import main
@@ -117,14 +118,49 @@ def test_a_changed_sound_and_a_changed_encoder_are_computed_anew(
     assert sum(passes) == 60 + 59
 
 
-@pytest.mark.parametrize("over", ["global", "utterance", "talker"])
+@pytest.mark.parametrize(
+    "over", ["global", "utterance", "talker", "{speech: talker, text: global}"]
+)
 def test_normalised_features_give_the_same_cached_and_frozen(over, words, tmp_path):
     given = ["model=late_fusion", f"features.normalise={over}"]
     frozen, _ = train(words, tmp_path, "features=frozen", *given)
     cached, folder = train(words, tmp_path, "features=cached", "features.dtype=float32", *given)
     for name, row in frozen.items():
         assert cached[name] == pytest.approx(row, abs=2e-5)
-    assert json.loads((folder / "result.json").read_text())["features"]["normalise"] == over
+    assert json.loads((folder / "result.json").read_text())["features"][
+        "normalise"
+    ] == yaml.safe_load(over)
+
+
+def test_each_modality_is_normalised_by_itself(words, tmp_path):
+    words = [*words, "features=cached", "model=late_fusion", "encoder.text.layers=last"]
+    none, _ = train(words, tmp_path)
+    speech, folder = train(words, tmp_path, "features.normalise={speech: global}")
+    both, _ = train(words, tmp_path, "features.normalise=global")
+    assert none != speech != both
+    kept = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    statistics = [name for name in kept if name.endswith((".mean", ".deviation"))]
+    assert {name.split(".")[1] for name in statistics} == {"frame"}
+    recorded = json.loads((folder / "result.json").read_text())["features"]["normalise"]
+    assert recorded == {"speech": "global", "text": "none"}
+
+
+def test_nothing_is_cut_where_no_limit_is_set(words, tones, tmp_path, capsys):
+    words = [*words, "features=cached", "model=late_fusion", "model.streams=[text,frame,phone]"]
+    words += ["align.sources=[whole]"]
+    limited, _ = train(words, tmp_path, "trainer.max_seconds=15")
+    whole, folder = train(words, tmp_path, "trainer.max_seconds=null")
+    assert whole == limited
+    assert json.loads((folder / "result.json").read_text())["counts"]["cut"] == 0
+    name = next(iter(whole))
+    given = [str(folder), str(tones.parent / f"{name}.wav"), "text=no", "format=json"]
+    capsys.readouterr()
+    assert main(["predict", *given]) == 0
+    labelled = json.loads(capsys.readouterr().out)
+    answer = labelled[0] if isinstance(labelled, list) else labelled
+    assert answer["seconds"] == answer["used_seconds"]
+    assert main(["evaluate", str(folder), "format=json"]) == 0
+    assert main(["explain", str(folder), f"utterance={name}"]) in (0, 2)
 
 
 def test_evaluation_hears_of_a_talker_what_training_heard(words, tmp_path, capsys):

@@ -84,15 +84,15 @@ def encoder_config(
         The configuration to be made. Only encoders that can be stored are normalised: one that
         starts from random weights is trained, and statistics of it would not stay true.
     """
-    storable = is_storable(config)
+    over = getattr(features.normalise, encoded_by(config)) if is_storable(config) else "none"
     if stored is not None:
         n_layers, width = stored
         shape = {"n_layers": n_layers, "width": width, "modality": encoded_by(config)}
         config = Component(_STORED, {"stream": path, **shape})
     elif assets is not None and (assets / path).is_dir():
         config = with_assets(config, assets / path)
-    if storable and features.normalise != "none":
-        config = Component(_NORMALISED, {"over": features.normalise}).around(config)
+    if over != "none":
+        config = Component(_NORMALISED, {"over": over}).around(config)
     return config
 
 
@@ -140,10 +140,10 @@ def refuse_features(features: FeaturesConfig) -> None:
             "features.checkpointing=true saves memory where encoders are trained, and "
             f"features={features.mode} trains none; use features=finetune, or leave it out"
         )
-    if features.normalise != "none" and features.mode == "finetune":
+    if features.normalise.plain != "none" and features.mode == "finetune":
         raise InputError(
-            f"features.normalise={features.normalise} needs encoders that stay as they are; use "
-            "features=cached or features=frozen"
+            "features.normalise needs encoders that stay as they are; use features=cached or "
+            "features=frozen, or features.normalise=none"
         )
 
 

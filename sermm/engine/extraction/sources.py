@@ -48,10 +48,11 @@ class Spoken:
             by id.
         """
         good, failures = {}, {}
+        most_s = self._work.config.trainer.max_seconds
         for i in ids:
             u = self._work.utterances[i]
             try:
-                good[i] = load(u.path, u.start_s, u.end_s, self._work.most_s)
+                good[i] = load(u.path, u.start_s, u.end_s, most_s)
             except AudioError as error:
                 failures[i] = str(error)
         if not good:

@@ -38,8 +38,8 @@ class Work:
 
     @property
     def most_s(self) -> float:
-        """Where utterances are cut, in seconds."""
-        return self.config.trainer.max_seconds
+        """Where utterances are cut, in seconds; infinite where none is."""
+        return self.config.trainer.most_s
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +75,7 @@ def work_of(
     # Of the whole corpus: what slow sources find is kept, and folds share it.
     found = units(config, loaded, levels)
     spans = {level: found[level].spans for level in levels}
-    times = unit_times(spans, utterances, loaded.durations, config.trainer.max_seconds)
+    times = unit_times(spans, utterances, loaded.durations, config.trainer.most_s)
     sources: dict[str, dict[str, int]] = {
         level: dict(Counter(known[i][0].source for i in utterances))
         for level, known in spans.items()

@@ -10,17 +10,17 @@ import signal
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from lightning import Callback, Trainer
 
+from sermm.configuration.groups import Monitor
 from sermm.core.seeding import seed_of
 from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly.build import read_weights, save_weights
 from sermm.engine.assembly.remedies import p_lost
-from sermm.engine.training.callbacks import VAL_LOSS, EpochProgress, EpochSeeding, Keeper
+from sermm.engine.training.callbacks import EpochProgress, EpochSeeding, Keeper
 from sermm.engine.training.contrastive import contrastive
 from sermm.engine.training.divergence import Divergence
 from sermm.engine.training.learner import Learner
@@ -174,14 +174,14 @@ def run_trainer(trainer: Trainer, learner: Learner, task: Task) -> None:
         raise
 
 
-def monitored(monitor: Literal["headline", "loss"], headline: str) -> str:
+def monitored(monitor: Monitor, headline: str) -> str:
     """The validation figure that chooses the epoch, by the name under which it is logged.
 
     Args:
         monitor: `trainer.monitor`.
         headline: of the protocol: ua, wa or f1_macro.
     """
-    return VAL_LOSS if monitor == "loss" else f"val/{headline}"
+    return f"val/{headline if monitor == 'headline' else monitor}"
 
 
 def quiet() -> None:

@@ -135,7 +135,7 @@ def largest_batch_s(task: Task) -> float:
 
 def _seconds(task: Task, utterance_id: str) -> float:
     """What is heard of an utterance."""
-    return float(min(task.loaded.durations[utterance_id], task.config.trainer.max_seconds))
+    return float(min(task.loaded.durations[utterance_id], task.config.trainer.most_s))
 
 
 def activations(learner: Learner, trainer: Trainer, task: Task, largest_s: float) -> int:

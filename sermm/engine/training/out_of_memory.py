@@ -17,6 +17,8 @@ from sermm.configuration.verbs import WorkConfig
 from sermm.core.errors import InputError
 
 # What torch says beside its own kind of error: of a CPU, of cuBLAS, of the CUDA driver.
+# As conf/trainer has it.
+_FIRST_CUT_S = 15.0
 _SIGNS = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
 
 
@@ -84,11 +86,18 @@ def ways_out(config: WorkConfig, device: torch.device) -> list[str]:
         )
     if features.mode == "frozen":
         found.append("features=cached (the frozen encoders run once, before training)")
-    found.append(
+    found.append(_cut(trainer))
+    return [way for way in found if way][:3]
+
+
+def _cut(trainer: TrainerConfig) -> str:
+    """Where to cut utterances, or cut them sooner."""
+    if trainer.max_seconds is None:
+        return f"trainer.max_seconds={_FIRST_CUT_S:g} (longer utterances are cut there)"
+    return (
         f"trainer.max_seconds={trainer.max_seconds / 2:g} (longer utterances are cut there; "
         "the longest batch halves)"
     )
-    return [way for way in found if way][:3]
 
 
 def _smaller_batch(trainer: TrainerConfig) -> str:

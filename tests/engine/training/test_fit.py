@@ -14,7 +14,7 @@ from sermm.bench.epoch import speech_task
 from sermm.cli.main import main
 from sermm.core.errors import InputError
 from sermm.demo.encoders import checkpoint
-from sermm.engine.training.fit import fit
+from sermm.engine.training.fit import fit, monitored
 from sermm.engine.training.learner import Learner
 
 MFCC = ("n_mfcc", "centred", "pitch", "augment", "channels", "stride", "hidden")
@@ -39,6 +39,14 @@ def test_a_system_that_comes_in_evaluation_mode_is_trained_in_training_mode(tmp_
     assert modes.seen
     assert all(modes.seen)
     assert (keeper.best_epoch, keeper.last_epoch) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "figure"),
+    [("headline", "val/ua"), ("loss", "val/loss"), ("wa", "val/wa"), ("f1_macro", "val/f1_macro")],
+)
+def test_what_chooses_the_epoch(monitor, figure):
+    assert monitored(monitor, "ua") == figure
 
 
 class Gradients(Callback):

@@ -167,6 +167,8 @@ def test_three_settings_are_named_best_first():
     ]
     few = plain("trainer.batch_size=1", "features.checkpointing=true", "features.trainable=1")
     assert keys(ways_out(few, CPU)) == [["trainer.max_seconds"]]
+    (uncut,) = ways_out(few.changed({"trainer.max_seconds": None}), CPU)
+    assert uncut == "trainer.max_seconds=15 (longer utterances are cut there)"
     assert keys(ways_out(plain("features=frozen"), CPU)) == [
         batch,
         ["features"],
