@@ -40,7 +40,9 @@ def figures(variant: str, tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
         setup = {"setup": table["setup"]} if table.get("setup") is not None else {}
         for cell in ({**usual, **cell} for cell in table["cells"]):
             metric = cell["metric"]
-            if cell["system"] == variant and metric in METRICS:
+            # A gain is no score of the system, and what a paper does not print is none.
+            is_score = cell["value"] is not None and not cell.get("minus")
+            if cell["system"] == variant and metric in METRICS and is_score:
                 place = f"{table['title']}: {cell['row']}, {cell['column']}"
                 figure = {
                     "source": f"{table['source']}, {place}",

@@ -29,12 +29,14 @@ class Pair:
         settings: what tells our system from others of the same variant; empty if it is alone.
         ours: None where no run is of the cell's variant.
         twin: the same system under the table's honest protocol.
+        less: where the cell is a gain, the system that it is the gain over, likewise twice.
     """
 
     cell: PaperCell
     settings: str
     ours: Row | None
     twin: Row | None = None
+    less: tuple[Row | None, Row | None] = (None, None)
 
     @property
     def measure(self) -> Metric:
@@ -42,8 +44,18 @@ class Pair:
         return PAPER_METRICS[self.cell.metric]
 
     def figure(self, row: Row | None) -> Figure | None:
-        """That of a row of ours; None without runs, or where they do not have it."""
-        return None if row is None else self.measure.ours(row, self.cell.pair)
+        """That of `ours` or `twin`; None without runs, or where they do not have it.
+
+        A gain is the difference of two means over the same folds and seeds, and has no deviation.
+        """
+        found = None if row is None else self.measure.ours(row, self.cell.pair)
+        if self.cell.minus is None:
+            return found
+        less = self.less[0] if row is self.ours else self.less[1]
+        if row is None or less is None or _shape(row) != _shape(less):
+            return None
+        base = self.measure.ours(less, self.cell.pair)
+        return None if found is None or base is None else Figure(found.mean - base.mean)
 
 
 @dataclass(frozen=True)
@@ -123,11 +135,12 @@ class Comparison:
     def difference(self, pair: Pair) -> float | None:
         """Ours less the paper's in our unit; None without ours, or where it says nothing."""
         found = pair.figure(pair.ours)
-        if found is None or not (self.same_data and pair.measure.compared):
+        value = pair.cell.value
+        if found is None or value is None or not (self.same_data and pair.measure.compared):
             return None
         if other_protocol(pair.cell.protocol, self.side.protocol) or self.otherwise(pair):
             return None
-        return found.mean - pair.cell.value / pair.measure.scale
+        return found.mean - value / pair.measure.scale
 
     def otherwise(self, pair: Pair, twin: bool = False) -> tuple[str, ...]:
         """In what ours, or its twin, was not run as the paper's; empty without runs."""
@@ -184,7 +197,7 @@ def _comparison(paper: PaperTable, side: Side, twin: Side | None) -> Comparison:
     ours = _by_variant(side, twin)
     nothing: Mapping[str, tuple[Row | None, Row | None]] = {"": (None, None)}
     pairs = (
-        Pair(cell, settings, *rows)
+        Pair(cell, settings, *rows, less=_alone(ours, cell.minus))
         for cell in paper.cells
         for settings, rows in sorted(
             (ours.get(cell.system) or nothing).items(), key=lambda item: item[0]
@@ -194,6 +207,17 @@ def _comparison(paper: PaperTable, side: Side, twin: Side | None) -> Comparison:
 
 
 _Both = tuple[Row | None, Row | None]
+
+
+def _alone(ours: Mapping[str | None, Mapping[str, _Both]], variant: str | None) -> _Both:
+    """The rows of a variant that only one system of ours has: over which of several is not said."""
+    of_variant = [] if variant is None else [*ours.get(variant, {}).values()]
+    return of_variant[0] if len(of_variant) == 1 else (None, None)
+
+
+def _shape(row: Row) -> tuple[int, int, tuple[int, ...]]:
+    """Which runs a row is of."""
+    return row.n_runs, row.n_folds, tuple(row.seeds)
 
 
 def _by_variant(side: Side, twin: Side | None) -> dict[str | None, dict[str, _Both]]:
@@ -266,11 +290,13 @@ def _record(comparison: Comparison, pair: Pair) -> dict[str, object]:
         "column": cell.column,
         "system": cell.system,
         "model": pair.ours.label if pair.ours else None,
-        "paper": cell.value / pair.measure.scale,
+        "paper": None if cell.value is None else cell.value / pair.measure.scale,
         **_ours(pair, pair.ours, "ours_mean", "ours_sd", "seed_sd", "n_runs"),
         "difference": comparison.difference(pair),
         "run_otherwise": list(comparison.otherwise(pair)),
     }
+    if cell.minus:
+        record["minus"] = cell.minus
     if cell.pair:
         record["pair"] = list(cell.pair)
     if comparison.twin and pair.measure.score:

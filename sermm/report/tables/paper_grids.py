@@ -257,7 +257,9 @@ def _cells(
     """
     ours, twin = (marks.of_reason(reason(comparison, pair, twin)) for twin in (False, True))
     yield _ours(pair, pair.ours, tell_n[0]) + ours
-    yield marks.of_note(pair.cell.note) + pair.measure.printed(pair.cell.value)
+    value = pair.cell.value
+    printed = NOTHING if value is None else pair.measure.printed(value)
+    yield marks.of_note(pair.cell.note) + printed
     if column.compared:
         yield _difference(comparison, pair)
     if column.doubled:
@@ -270,7 +272,7 @@ def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:
     if found is None or row is None:
         return NOTHING
     text = measure.written(found.mean, NOTHING)
-    if measure.score:
+    if measure.score and pair.cell.minus is None:
         text += f" ± {measure.written(found.sd, NOTHING)}"
     if found.seed_sd is not None:
         text += f" / {measure.written(found.seed_sd, NOTHING)}"
@@ -279,8 +281,8 @@ def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:
 
 def _difference(comparison: Comparison, pair: Pair) -> str:
     """That of the two numbers beside it as they are shown, so that a reader can check it."""
-    found, measure = pair.figure(pair.ours), pair.measure
-    if found is None or comparison.difference(pair) is None:
+    found, measure, value = pair.figure(pair.ours), pair.measure, pair.cell.value
+    if found is None or value is None or comparison.difference(pair) is None:
         return NOTHING
     ours = rounded(found.mean, measure.decimals, measure.scale)
-    return f"{ours - rounded(pair.cell.value, measure.decimals):+f}"
+    return f"{ours - rounded(value, measure.decimals):+f}"

@@ -45,11 +45,12 @@ class _PrintedCell:
     row: str
     column: str
     system: str | None
-    value: float
+    value: float | None
     note: str
     metric: str
     protocol: str
     pair: tuple[str, ...] | None
+    minus: str | None
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,20 @@ class PaperCell:
         metric: what it is, one of `FIGURES`.
         protocol: its own where it is not its table's.
         pair: the two classes that it is about; empty for most metrics.
-        value: as printed: percent, millions, milliseconds or GB.
+        value: as printed: percent, millions, milliseconds or GB; None: the paper speaks of it and
+            does not print it.
+        minus: the `variant` whose figure is taken off, where the cell is a gain; None for most.
     """
 
     row: str
     column: str
     system: str | None
-    value: float
+    value: float | None
     note: str
     metric: str
     protocol: str
     pair: tuple[str, ...]
+    minus: str | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -129,6 +133,7 @@ def _cell(found: Any, table: _Printed, where: str) -> PaperCell:
         "metric": table.metric,
         "protocol": table.protocol,
         "pair": table.pair and list(table.pair),
+        "minus": None,
     }
     cell = record(_PrintedCell, {**usual, **found} if isinstance(found, dict) else found, where)
     _refuse_metric(cell.metric, where)
@@ -206,7 +211,7 @@ def _joined(one: PaperTable, other: PaperTable) -> PaperTable:
 def _same(one: PaperCell, other: PaperCell) -> PaperCell:
     """The first of two records of a cell; runs of different commits may not agree on it."""
     notes = [one.note] if one.note else []
-    if (other.value, other.metric) != (one.value, one.metric):
+    if other.value is not None and (other.value, other.metric) != (one.value, one.metric):
         metric = "" if other.metric == one.metric else f" ({other.metric})"
         notes.append(f"other runs of this study have {fixed(other.value, 2)}{metric} for it")
     return replace(one, system=one.system or other.system, note="; ".join(notes))

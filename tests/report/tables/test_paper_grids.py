@@ -1,3 +1,6 @@
+import pytest
+
+from sermm.report.tables.comparisons import cell_records
 from sermm.report.tables.grids import grids
 from sermm.report.tables.paper_grids import paper_grids
 from sermm.report.tables.tables import build
@@ -208,3 +211,35 @@ def test_equal_figures_are_shown_equal(tmp_path, variant, paper):
     table = build(tmp_path).tables[0]
     cells = grids(table)[0].rows[0]
     assert cells[2:6] == ("72.8 ± –", "72.8", "72.8 ± –", "72.8")
+
+
+GAIN = (
+    {"row": "plain", "column": "UA", "system": "plain", "value": None},
+    {"row": "Gain", "column": "UA", "system": "better", "minus": "plain", "value": 4.2},
+)
+
+
+def test_a_gain_is_the_difference_of_two_systems_over_the_same_runs(tmp_path, variant, paper):
+    gain = {"papers": [paper(*GAIN)]}
+    variant("plain", SPEECH, **gain)
+    variant("better", FUSION, **gain)
+    # What the paper speaks of and does not print has ours alone.
+    assert only_grid(tmp_path).rows == (
+        ("plain", "76.50 ± 3.35", "–", "–"),
+        ("Gain", "21.00", "4.20", "+16.80"),
+    )
+    plain, found = cell_records(build(tmp_path).tables[0].papers[0])
+    assert plain["paper"] is plain["difference"] is None
+    assert (found["minus"], found["paper"]) == ("plain", pytest.approx(0.042))
+    assert found["ours_mean"] == pytest.approx(0.21)
+
+
+@pytest.mark.parametrize("confusions", [None, SPEECH[:4]])
+def test_there_is_no_gain_over_what_was_not_run_on_the_same_folds(
+    confusions, tmp_path, variant, paper
+):
+    gain = {"papers": [paper(*GAIN)]}
+    variant("better", FUSION, **gain)
+    if confusions:
+        variant("plain", confusions, **gain)
+    assert only_grid(tmp_path).rows[1][1:] == ("–", "4.20", "–")
