@@ -27,7 +27,7 @@ from sermm.core.errors import InputError, near
 BASE: Any = {"version_base": "1.3"} if version("hydra-core").startswith("1.3.") else {}
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What an interpolation reads of the model.
-_READ = re.compile(r"\{model\.(\w+)")
+_READ = re.compile(r"[{:]model\.(\w+)")
 # Of lists and mappings within each other; a configuration has seven.
 _DEEPEST = 50
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")

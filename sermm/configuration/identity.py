@@ -25,6 +25,7 @@ NOT_IDENTITY = (
     "model.published",
     "model.papers",
     "model.variant",
+    "model.variants",
     "model.curves",
     "model.notes",
     # Where the system and its encoders have what is chosen of them.

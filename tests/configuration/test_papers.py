@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.sermm_experiments import papers
 from sermm.configuration.compose import conf_dir
+from sermm.configuration.identity import run_key
 from sermm.configuration.papers import combined, figures, tables_with, variant_of
 from sermm.configuration.verbs import DataConfig, RunConfig
 from sermm.engine.assembly.encoders import encoder_configs
@@ -88,8 +89,9 @@ def test_a_figure_may_be_of_another_protocol_than_its_table():
 
 
 def experiments():
-    """Those named table<n> of the papers, smoke or not."""
-    found = [name for name, _ in papers.experiments() if "/table" in name]
+    """Those named as a table of the papers, smoke or not."""
+    own = ("/table", "/gdes")
+    found = [name for name, _ in papers.experiments() if any(one in name for one in own)]
     assert len(found) >= 6
     return found
 
@@ -185,7 +187,7 @@ def test_the_report_can_read_every_table_of_a_paper(paper):
         assert len(read.cells) == len(table["cells"])
 
 
-@pytest.mark.parametrize("table", ["table1", "table2", "table3", "pair"])
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "pair", "gdes"])
 def test_a_leaky_protocol_is_compared_beside_its_honest_twin(table):
     leaky = printed("li2025")[table]
     names = leaky["protocol"], leaky["twin"]
@@ -204,3 +206,54 @@ def test_only_scores_are_figures_beside_the_rows_of_a_system():
         ("f1_weighted", 82.1),
     ]
     assert found[1]["source"] == "Li 2025, Table 1: Ours, F1-score (macro)"
+    # A gain is no score of the system that has it.
+    assert figures("mean_pool gdes text", tables) == []
+
+
+def test_the_gain_of_gdes_is_that_of_two_runs_of_the_text_branch():
+    cells = printed("li2025")["gdes"]["cells"]
+    assert [(c["system"], c.get("minus"), c["value"]) for c in cells[::2]] == [
+        ("mean_pool text", None, None),
+        ("mean_pool gdes text", None, None),
+        ("mean_pool gdes text", "mean_pool text", 4.2),
+    ]
+    found = {
+        gdes: RunConfig.of(["experiment=li2025/gdes", f"encoder.text.gdes={gdes}"])
+        for gdes in ("none", "full")
+    }
+    alone = RunConfig.of(["experiment=li2025/table1", "model=mean_pool"])
+    assert run_key(found["none"]) == run_key(alone) != run_key(found["full"])
+    assert [one.model.variant for one in found.values()] == [c["system"] for c in cells[0:4:2]]
+    # Table 1's DeBERTa is an ordinary fine-tuned one.
+    encoder = alone.model.system.given("streams")["text"]
+    assert [encoder.given(key) for key in ("id", "trainable", "gdes")] == [
+        "microsoft/deberta-v3-small",
+        "all",
+        "none",
+    ]
+
+
+def test_the_baseline_of_the_pair_has_a_row_and_both_readings_of_its_gain_a_note():
+    pair = printed("li2025")["pair"]
+    rows = [(c["system"], c["value"]) for c in pair["cells"]]
+    assert (
+        rows == [("deberta_bilstm baseline", None)] * 2 + [("deberta_bilstm attention", 79.8)] * 2
+    )
+    assert f"{79.8 / 1.213:.1f}" in pair["note"]
+    assert f"{79.8 - 21.3:.1f}" in pair["note"]
+
+
+SYSTEM = {"table1": ["model=mean_pool"]}
+
+
+@pytest.mark.parametrize("experiment", ["table1", "table2", "gdes", "wav2vec2_audio"])
+def test_li_2025_chooses_by_accuracy_and_hears_utterances_whole(experiment):
+    trainer = RunConfig.of([f"experiment=li2025/{experiment}", *SYSTEM.get(experiment, [])]).trainer
+    assert (trainer.monitor, trainer.max_seconds) == ("wa", None)
+
+
+def test_zhao_2022_normalises_speech_alone_and_hears_utterances_whole():
+    for table in ("table1", "table2", "table3"):
+        config = RunConfig.of([f"experiment=zhao2022/{table}", "model=late_fusion"])
+        assert config.features.normalise.plain == {"speech": "global", "text": "none"}
+        assert config.trainer.max_seconds is None
