@@ -127,6 +127,10 @@ class TextEncoder(Encoder):
         """Token ids of each transcript, special tokens included, cut at the longest allowed."""
         raise NotImplementedError
 
+    def cut(self, transcripts: Sequence[str]) -> list[bool]:
+        """Whether `tokenize` leaves out the end of each transcript; by default of none."""
+        return [False] * len(transcripts)
+
     def pieces(self, transcript: str) -> list[Piece]:
         """What each token of `tokenize([transcript])` stands for; by default its number only."""
         return [Piece(str(number)) for number in self.tokenize([transcript])[0]]

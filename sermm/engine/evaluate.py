@@ -16,6 +16,7 @@ from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.restore import Restored
+from sermm.engine.extraction.cut_texts import cut_texts
 from sermm.engine.fold_data import RestoredFold, restored_fold
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.placing import corpus_and_fold
@@ -116,6 +117,7 @@ def outcome(
         seen_in_training=seen(restored, ready.config, loaded, ids),
         metrics=named(score(found, loaded.targets, classes), classes, split),
         cut=sum(loaded.durations[i] > ready.work.most_s for i in ids),
+        cut_texts=cut_texts(restored.system, {i: loaded.texts[i] for i in ids}),
     )
 
 

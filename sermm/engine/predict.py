@@ -82,7 +82,7 @@ def label_files(restored: Restored, paths: Sequence[Path], text: str | None) -> 
                 except AudioError as error:
                     said[number] = Labelled(path, error=str(error))
                 else:
-                    said[number] = _about(path, heard)
+                    said[number] = _about(restored, path, text, heard)
                     yield batch_of(restored, path, text, heard)
                 progress.advance()
 
@@ -107,13 +107,21 @@ def remarks_on(path: Path, heard: Heard) -> tuple[str, ...]:
     return (f"{path}: {cut} (the run's trainer.max_seconds); cut it into parts", *flaws)
 
 
+def remarks_on_text(restored: Restored, name: str, text: str | None) -> tuple[str, ...]:
+    """The same of what is said in it; nothing where no text is read."""
+    encoder = restored.system.text_encoder
+    if encoder is None or not any(encoder.cut([spoken(text)])):
+        return ()
+    return (f"{name}: only the start of its text is read (the run's encoder.text.max_tokens)",)
+
+
 def cut_text(seconds: float, used_seconds: float) -> str:
     """Says how much of a recording is heard."""
     return f"{fixed(seconds, 2)} s long, only its first {fixed(used_seconds, 2)} s are heard"
 
 
-def _about(path: Path, heard: Heard) -> Labelled:
-    remarks = remarks_on(path, heard)
+def _about(restored: Restored, path: Path, text: str | None, heard: Heard) -> Labelled:
+    remarks = remarks_on(path, heard) + remarks_on_text(restored, str(path), text)
     return Labelled(path, None, None, heard.seconds, heard.used_seconds, remarks)
 
 

@@ -190,13 +190,14 @@ def setting_of(task: Task) -> EvaluationSetting:
 
 
 def counts(task: Task) -> Counts:
-    """Utterances of the parts, those that were cut, and the problems of the corpus."""
+    """Utterances of the parts, those whose sound or text was cut, and problems of the corpus."""
     fold = task.fold
     return Counts(
         train=len(fold.train),
         val=len(fold.val),
         test=len(fold.test),
         cut=task.data.cut,
+        cut_texts=task.cut_texts,
         problems=len(task.loaded.reading.problems),
     )
 

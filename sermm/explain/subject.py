@@ -27,7 +27,7 @@ from sermm.engine.assembly.restore import Restored
 from sermm.engine.fold_data import restored_fold
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.placing import corpus_and_fold
-from sermm.engine.predict import batch_of, cut_text, remarks_on
+from sermm.engine.predict import batch_of, cut_text, remarks_on, remarks_on_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def of_file(restored: Restored, path: Path, text: str | None) -> Subject:
         waveform=heard.waveform,
         text=spoken(text),
         seconds=heard.seconds,
-        remarks=remarks_on(path, heard),
+        remarks=remarks_on(path, heard) + remarks_on_text(restored, path.name, text),
     )
 
 
@@ -119,7 +119,8 @@ def of_corpus(restored: Restored, utterance_id: str) -> Subject:
         seconds=loaded.durations[utterance_id],
         label=loaded.targets[utterance_id],
         part=part,
-        remarks=_remarks(loaded, utterance_id, most_s),
+        remarks=_remarks(loaded, utterance_id, most_s)
+        + remarks_on_text(restored, utterance_id, loaded.texts[utterance_id]),
     )
 
 

@@ -32,6 +32,7 @@ class Evaluation:
         utterances: how many.
         metrics: as in `sermm.runs.result.Result`.
         cut: utterances that were cut at `trainer.max_seconds`.
+        cut_texts: utterances whose text was cut at `encoder.text.max_tokens`.
     """
 
     run: str
@@ -44,6 +45,7 @@ class Evaluation:
     seen_in_training: Seen
     metrics: dict[str, float | None]
     cut: int
+    cut_texts: int
 
     def write(self, folder: Path) -> None:
         """Writes it into its own folder, whole or not at all."""

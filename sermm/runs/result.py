@@ -138,13 +138,15 @@ class Published:
 class Counts:
     """Utterances of the parts, those cut at `trainer.max_seconds`, and problems of the corpus.
 
-    The report compares `test` with the rows of `predictions.csv`.
+    `cut_texts` are those whose text is cut at `encoder.text.max_tokens`. The report compares `test`
+    with the rows of `predictions.csv`.
     """
 
     train: int
     val: int
     test: int
     cut: int | None = None
+    cut_texts: int | None = None
     problems: int | None = None
 
 

@@ -163,6 +163,29 @@ def test_nothing_is_cut_where_no_limit_is_set(words, tones, tmp_path, capsys):
     assert main(["explain", str(folder), f"utterance={name}"]) in (0, 2)
 
 
+@pytest.mark.parametrize("features", ["frozen", "cached"])
+def test_transcripts_that_are_cut_are_counted_and_told(features, words, tones, tmp_path, capsys):
+    # [CLS] i am furious today [SEP]
+    words = [*words, "model=text_only", f"features={features}"]
+    whole, folder = train(words, tmp_path, "encoder.text.max_tokens=6")
+    assert "max_tokens" not in capsys.readouterr().err
+    assert counts_of(folder)["cut_texts"] == 0
+    _, folder = train(words, tmp_path, "encoder.text.max_tokens=5")
+    assert "  60 transcripts are cut at encoder.text.max_tokens\n" in capsys.readouterr().err
+    assert counts_of(folder)["cut_texts"] == 60
+    assert main(["evaluate", str(folder), "split=test", "format=json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut_texts"] == 12
+    wav = str(tones.parent / f"{next(iter(whole))}.wav")
+    for text, told in (("I am glad today", True), ("I am glad", False)):
+        assert main(["predict", str(folder), wav, f"text={text}"]) == 0
+        printed = capsys.readouterr()
+        assert ("only the start of its text is read" in printed.out + printed.err) == told
+
+
+def counts_of(folder):
+    return json.loads((folder / "result.json").read_text())["counts"]
+
+
 def test_evaluation_hears_of_a_talker_what_training_heard(words, tmp_path, capsys):
     # A tenth of every training talker validates: normalised over that tenth, scores would differ.
     target = "protocol.validation_rule._target_=sermm.protocols.validation.RandomShare"

@@ -28,7 +28,14 @@ def test_a_run_is_recorded_and_then_skipped(train_words, tmp_path, capsys):
         "n_folds": 5,
         "selection": "val",
     }
-    assert record["counts"] == {"train": 36, "val": 12, "test": 12, "cut": 0, "problems": 0}
+    assert record["counts"] == {
+        "train": 36,
+        "val": 12,
+        "test": 12,
+        "cut": 0,
+        "cut_texts": 0,
+        "problems": 0,
+    }
     predictions = pl.read_csv(next((tmp_path / "runs").glob("*/*/predictions.csv")))
     assert sorted(predictions["split"].unique()) == ["test", "val"]
     test = predictions.filter(pl.col("split") == "test")

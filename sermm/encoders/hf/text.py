@@ -104,6 +104,10 @@ class TextTransformer(HFEncoder, TextEncoder):
         stand_in = [self._tokenizer.unk_token_id or self._tokenizer.pad_token_id or 0]
         return [row or stand_in for row in rows["input_ids"]]
 
+    def cut(self, transcripts: Sequence[str]) -> list[bool]:
+        """Whether each transcript has more tokens than `max_tokens`."""
+        return longer(self._tokenizer, transcripts, self.max_tokens)
+
     def pieces(self, transcript: str) -> list[Piece]:
         """What each token of the transcript stands for, special tokens included.
 
@@ -184,6 +188,31 @@ class HFTextEncoder(TextTransformer):
             "max_tokens": settings["max_tokens"],
             "code": _CODE,
         }
+
+    @classmethod
+    def cut_of(cls, transcripts: Sequence[str], **config: Any) -> list[bool]:
+        """As `cut` of an encoder of this configuration, of which the tokenizer alone is loaded.
+
+        Args:
+            transcripts: of which something may be left out.
+            config: the constructor's arguments.
+
+        Raises:
+            InputError: the tokenizer cannot be had.
+        """
+        settings = {**defaults_of(HFTextEncoder), **config}
+        source = Source(settings["id"], _KEY, settings["revision"])
+        tokenizer = _load_tokenizer(source, load_config(source, FAMILIES).vocab_size)
+        return longer(tokenizer, transcripts, settings["max_tokens"])
+
+
+def longer(tokenizer: Any, transcripts: Sequence[str], most: int) -> list[bool]:
+    """Whether each transcript has more than so many tokens, special ones included."""
+    if not transcripts:
+        return []
+    # One more than is read tells it; without truncation the tokenizer would warn.
+    rows = tokenizer(list(transcripts), truncation=True, max_length=most + 1)["input_ids"]
+    return [len(row) > most for row in rows]
 
 
 def _positions(config: Any) -> int:

@@ -23,6 +23,7 @@ from sermm.encoders.precision import device_for
 from sermm.engine.assembly.build import build, save_assets
 from sermm.engine.assembly.encoders import refuse_features
 from sermm.engine.assembly.remedies import NONE, described, remedies_of
+from sermm.engine.extraction.cut_texts import cut_texts
 from sermm.engine.extraction.extract import ready
 from sermm.engine.extraction.streams import streams
 from sermm.engine.fold_data import data_module, everything, observe_fold
@@ -48,6 +49,7 @@ class Task:
         system: on the CPU; anew, or with the tokenizers that the run folder keeps.
         data: batches of the fold, with what the system reads and no more.
         unit_sources: how many utterances have their units from where, by level of units.
+        cut_texts: how many texts of the fold are longer than `encoder.text.max_tokens`.
     """
 
     config: RunConfig
@@ -57,6 +59,7 @@ class Task:
     system: System
     data: EmotionDataModule
     unit_sources: Mapping[str, Mapping[str, int]]
+    cut_texts: int = 0
 
     @property
     def remedies(self) -> RemediesConfig:
@@ -100,14 +103,17 @@ def prepare(
     remedies_of(config)
     augment, synonyms = augmentation(config), rewording(config)
     work = work_of(config, loaded, everything(fold), levels_of(config.model.system))
-    stored = ready(streams(config), work) if config.features.mode == "cached" else {}
+    kept = streams(config) if config.features.mode == "cached" else []
+    stored = ready(kept, work)
     system = _built(config, folder, loaded, fold, stored, resumed)
     if not isinstance(system, CountingSystem):
         # Called for what it refuses.
         optimizer_of(system, config.model.learning)
     data = data_module(work, config, fold, system, stored, augment, synonyms)
     observe_fold(system, data, work)
-    task = Task(config, folder, loaded, fold, system, data, work.sources)
+    texts = {i: loaded.texts[i] for i in everything(fold)}
+    n_cut = cut_texts(system, texts, kept, stored)
+    task = Task(config, folder, loaded, fold, system, data, work.sources, n_cut)
     if not follows:
         announce(task)
     return task
@@ -167,6 +173,8 @@ def announce(task: Task) -> None:
         spelled = "characters" in task.system.needs
         left_out = ", and are left out of the CTC loss" if spelled else ""
         print(f"  {task.data.cut} utterances are cut at {most_s} s{left_out}", file=sys.stderr)
+    if task.cut_texts:
+        print(f"  {task.cut_texts} transcripts are cut at encoder.text.max_tokens", file=sys.stderr)
 
 
 def announce_variation(task: Task) -> None:

@@ -32,6 +32,15 @@ def test_tokens_have_special_ones_are_cut_and_never_empty(text_folder):
     assert encoder.tokenize([]) == []
 
 
+def test_what_is_cut_is_told_by_the_encoder_and_by_its_tokenizer_alone(text_folder):
+    texts = ["", "Go away. " * 3]
+    exact = len(made(text_folder).tokenize(texts)[1])
+    for most, cut in ((exact - 1, True), (exact, False), (32, False)):
+        assert made(text_folder, max_tokens=most).cut(texts) == [False, cut]
+        assert HFTextEncoder.cut_of(texts, id=str(text_folder), max_tokens=most) == [False, cut]
+    assert made(text_folder).cut([]) == []
+
+
 def test_tokens_of_a_known_vocabulary(bert_folder):
     # [CLS] i am so happy ! [SEP] in the order of vocab.txt
     assert made(bert_folder).tokenize(["I am SO happy!"]) == [[2, 5, 6, 7, 8, 15, 3]]
