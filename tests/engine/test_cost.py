@@ -38,6 +38,10 @@ def task(tmp_path):
 @pytest.fixture
 def validated(task):
     """The same with a validation part."""
+    return with_validation(task)
+
+
+def with_validation(task):
     train, fold = task.fold.train, task.fold
     split = dataclasses.replace(fold, train=train[:4], val=train[4:])
     task.data.fold = split
@@ -128,6 +132,17 @@ def test_overfitting_has_two_ratios():
     assert overfit({**figures, "val/wa": 0.0, "val/loss": float("nan")}) == {}
     assert overfit({**figures, "train/loss": 0.0}) == {"overfit/wa_ratio": pytest.approx(1.5)}
     assert overfit({"train/wa": 0.9, "train/loss": 0.5}) == {}
+
+
+def test_branches_that_are_trained_apart_have_no_ratio_of_losses(tmp_path):
+    words = ["trainer.max_epochs=1", "trainer.clip_norm=null", "model.system.joint=false"]
+    (row,) = fit(with_validation(speech_task(tmp_path, 12, words))).rows
+    # Two branches: the sum is trained, the mean is logged too.
+    assert row["train/parts_loss"] == pytest.approx(row["train/loss"] / 2)
+    assert "train/label_loss" not in row
+    assert row["val/loss"] > 0
+    assert "overfit/loss_ratio" not in row
+    assert overfit_at(task.folder.path, 1).loss_ratio is None
 
 
 def test_the_ratios_of_the_best_epoch(tmp_path):

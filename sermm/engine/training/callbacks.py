@@ -21,6 +21,7 @@ from sermm.core.files import whole_file
 from sermm.core.progress import Progress
 from sermm.core.seeding import seed_of
 from sermm.engine.assembly.build import save_weights
+from sermm.engine.training.learner import OF_PARTS
 from sermm.models.base import System
 from sermm.runs.folder import RunFolder
 from sermm.runs.metrics import EPOCH, Epoch, read_epochs, write_epochs
@@ -158,7 +159,8 @@ def overfit(figures: Mapping[str, float]) -> dict[str, float]:
     """How much better training goes than validation, above 1 where it does.
 
     WA of training / WA of validation, and loss of validation / loss of training (of the labels,
-    with dropout, class weights and smoothing); a quotient that does not exist is left out.
+    with dropout, class weights and smoothing); a quotient that does not exist is left out. Parts
+    that are trained each by itself have no loss to compare: validation's is of their sum.
 
     Args:
         figures: of one epoch by the names that the `Learner` logs; WA as fractions.
@@ -167,10 +169,9 @@ def overfit(figures: Mapping[str, float]) -> dict[str, float]:
         `overfit/wa_ratio` and `overfit/loss_ratio`, as far as they exist and are finite.
     """
     trained_on = "train/label_loss" if "train/label_loss" in figures else "train/loss"
-    above_below = {
-        "overfit/wa_ratio": ("train/wa", "val/wa"),
-        "overfit/loss_ratio": ("val/loss", trained_on),
-    }
+    above_below = {"overfit/wa_ratio": ("train/wa", "val/wa")}
+    if f"train/{OF_PARTS}" not in figures:
+        above_below["overfit/loss_ratio"] = ("val/loss", trained_on)
     pairs = {n: [figures.get(part, math.nan) for part in ab] for n, ab in above_below.items()}
     ratios = {name: above / below for name, (above, below) in pairs.items() if below}
     return {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}

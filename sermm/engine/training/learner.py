@@ -15,7 +15,7 @@ layer), residuals of word embeddings at `embedding_lr`, all else at `lr`.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,9 @@ from sermm.engine.training.objectives import Objective
 from sermm.engine.training.schedule import schedule
 from sermm.metrics.scores import scores
 from sermm.models.base import System, labels_of
+
+# The mean loss of parts that are trained each by itself, as it is logged.
+OF_PARTS: Final = "parts_loss"
 
 
 class Learner(LightningModule):
@@ -100,7 +103,10 @@ class Learner(LightningModule):
         further |= {name: one(batch, output) for name, one in self.objectives.items()}
         of_labels = torch.stack([self._loss(logits, labels) for logits in trained])
         loss = torch.stack([self.label_share * of_labels.sum(), *further.values()]).sum()
-        if further:
+        if output.apart is not None:
+            # Of each part's own logits: no loss that validation, which is of their sum, has too.
+            further[OF_PARTS] = of_labels.mean()
+        elif further:
             # Alone it compares with the loss on validation.
             further["label_loss"] = of_labels.mean()
         values = {
