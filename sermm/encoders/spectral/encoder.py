@@ -7,10 +7,11 @@ Source: the audio branch of Li 2025 (40 MFCC, one BiLSTM with 2 x 128 units).
 | x_t (40 MFCC) | `features` |
 | h_t | `recurrence` |
 
-Differs from the source in: features are standardised by statistics of the training part;
-`stride` frames are joined by a convolution before the LSTM, whose cost is its number of steps;
-slopes, pitch, trimming, and variations in training. The source's own branch is `n_mfcc=40
-deltas=false centred=false pitch=false channels=0 stride=1 trim_db=null augment=false hidden=128`.
+Differs from the source in: batch normalisation of the features, without scale and shift (by the
+statistics of the batch in training, by their running mean afterwards); `stride` frames are joined
+by a convolution before the LSTM, whose cost is its number of steps; slopes, pitch, trimming, and
+variations in training. The source's own branch is `n_mfcc=40 deltas=false centred=false pitch=false
+channels=0 stride=1 trim_db=null augment=false hidden=128`.
 
 Legend: n samples, m frames of 10 ms, r frames after the stride; of all clips, laid end to end.
 """

@@ -9,7 +9,9 @@ utterance's time.
 | --- | --- |
 | x_t | one position of what `forward` gives |
 
-Differs from the source in: coefficients are standardised by statistics of the training part.
+Differs from the source in: batch normalisation, without scale and shift, over the frames that are
+kept: by mean and variance of the batch in training, and of a running mean over the training batches
+afterwards. The source does not say that coefficients are normalised at all.
 """
 
 import math
@@ -69,7 +71,7 @@ class MfccFrames(Encoder):
         return Origin(f"{config.get('n_mfcc', 40)} MFCC", "fixed")
 
     def forward(self, batch: Batch) -> Ragged:
-        """Standardised MFCC `[n 1 n_mfcc]` of the frames that are kept.
+        """Batch-normalised MFCC `[n 1 n_mfcc]` of the frames that are kept.
 
         Raises:
             InputError: the batch has no waveform.

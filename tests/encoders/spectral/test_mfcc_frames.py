@@ -6,6 +6,7 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.spectral import mfcc_frames
 from sermm.encoders.spectral.mfcc_frames import MfccFrames
 from sermm.encoders.spectral.spectra import Spectrum
 
@@ -47,6 +48,17 @@ def test_each_tenth_frame_or_the_first_ones_are_kept():
     ):
         found = MfccFrames(truncation=truncation, longest_s=2.0).eval()(batch)
         torch.testing.assert_close(found.values[:, 0], torch.cat(kept), rtol=1e-4, atol=1e-4)
+
+
+def test_coefficients_are_batch_normalised_as_is_said():
+    assert "batch normalisation, without scale and shift" in mfcc_frames.__doc__
+    encoder, batch = MfccFrames().train(), batch_of(2.0, 3.0)
+    found = encoder(batch).values[:, 0]
+    assert found.mean(0).abs().max() < 1e-4
+    assert (found.std(0, correction=0) - 1).abs().max() < 1e-2
+    # A tenth of the way from 0 to the first batch's mean.
+    frames = torch.cat([clip[::10] for clip in Spectrum("mfcc")(batch.waveform).split()])
+    torch.testing.assert_close(encoder.norm.running_mean, frames.mean(0) / 10)
 
 
 def test_positions_have_times_that_follow_from_what_is_kept():
