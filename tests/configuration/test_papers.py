@@ -252,6 +252,20 @@ def test_li_2025_chooses_by_accuracy_and_hears_utterances_whole(experiment):
     assert (trainer.monitor, trainer.max_seconds) == ("wa", None)
 
 
+def test_the_speech_of_li_2025_is_mfcc_and_in_the_variant_wav2vec2():
+    words = ["experiment=li2025/table2", "model.step=attention"]
+    speech = RunConfig.of(words).model.system.given("speech")
+    assert speech.class_name == "MfccFrames"
+    variant = RunConfig.of(["experiment=li2025/wav2vec2_audio"]).model
+    speech, text = (variant.system.given(name) for name in ("speech", "text"))
+    assert speech.class_name == "HFSpeechEncoder"
+    given = [speech.given(key) for key in ("id", "layers", "trainable")]
+    assert given == ["facebook/wav2vec2-base", "all", "none"]
+    assert (text.given("gdes"), variant.system.given("fusion")) == ("full", "attention")
+    # The paper has no figure of it.
+    assert variant.papers == variant.published == variant.curves == ()
+
+
 def test_zhao_2022_normalises_speech_alone_and_hears_utterances_whole():
     for table in ("table1", "table2", "table3"):
         config = RunConfig.of([f"experiment=zhao2022/{table}", "model=late_fusion"])
