@@ -9,6 +9,7 @@ Source: Li 2025, Figure 1, equations (1) to (3), and the four steps of its Table
 | paper | code |
 | --- | --- |
 | x_t (MFCC) | states of the speech encoder, `sermm.encoders.spectral.mfcc_frames` |
+| wav2vec 2.0, of the title alone | the same of `model=deberta_bilstm_wav2vec2`, a variant of ours |
 | h_t (equation 1), A | `over_time`: `BiLSTM`, or `MeanOverTime` (`audio: mean`) |
 | "compressed to 256 dimensions via a fully connected layer", T of section 3.4 | `text_fc`, X |
 | E_new = E_pretrain + dE (equation 2) | `encoder.text.gdes`, `sermm.encoders.hf.gdes` |

@@ -136,7 +136,8 @@ def test_overfitting_has_two_ratios():
 
 def test_branches_that_are_trained_apart_have_no_ratio_of_losses(tmp_path):
     words = ["trainer.max_epochs=1", "trainer.clip_norm=null", "model.system.joint=false"]
-    (row,) = fit(with_validation(speech_task(tmp_path, 12, words))).rows
+    task = with_validation(speech_task(tmp_path, 12, words))
+    (row,) = fit(task).rows
     # Two branches: the sum is trained, the mean is logged too.
     assert row["train/parts_loss"] == pytest.approx(row["train/loss"] / 2)
     assert "train/label_loss" not in row
