@@ -118,14 +118,13 @@ def data_module(
     if config.select_on_test:
         fold = dataclasses.replace(fold, val=fold.test)
     texts = {i: loaded.texts[i] for i in work.utterances}
-    cut = {i for i in work.utterances if loaded.durations[i] > work.most_s}
     return EmotionDataModule(
         utterances=list(work.utterances.values()),
         fold=fold,
         targets=loaded.targets,
         classes=loaded.protocol.classes,
         durations=loaded.durations,
-        inputs=inputs_of(system, texts, work.units, stored or {}, cut),
+        inputs=inputs_of(system, texts, work.units, stored or {}, work.cut),
         seed=config.seed,
         loading=loading_of(config, work),
         augment=augment if "waveform" in system.needs else None,

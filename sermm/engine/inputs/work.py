@@ -46,6 +46,11 @@ class Work:
         """What the encoders run on."""
         return device_for(self.config.device)
 
+    @property
+    def cut(self) -> set[str]:
+        """The utterances of which not all is heard, by id."""
+        return {i for i in self.utterances if self.loaded.durations[i] > self.most_s}
+
     def heard_s(self, utterance_id: str) -> float:
         """What is heard of an utterance, in seconds: all of it, or what is before the cut."""
         return min(self.loaded.durations[utterance_id], self.most_s)

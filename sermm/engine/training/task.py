@@ -99,20 +99,17 @@ def prepare(
     if not follows:
         announce_device(config)
     refuse_features(config.features)
-    # Called for what it refuses.
-    remedies_of(config)
+    remedies_of(config)  # Called for what it refuses.
     augment, synonyms = augmentation(config), rewording(config)
     work = work_of(config, loaded, everything(fold), levels_of(config.model.system))
     kept = streams(config) if config.features.mode == "cached" else []
     stored = ready(kept, work)
     system = _built(config, folder, loaded, fold, stored, resumed)
     if not isinstance(system, CountingSystem):
-        # Called for what it refuses.
-        optimizer_of(system, config.model.learning)
+        optimizer_of(system, config.model.learning)  # Called for what it refuses.
     data = data_module(work, config, fold, system, stored, augment, synonyms)
     observe_fold(system, data, work)
-    texts = {i: loaded.texts[i] for i in everything(fold)}
-    n_cut = cut_texts(system, texts, kept, stored)
+    n_cut = cut_texts(system, {i: loaded.texts[i] for i in everything(fold)}, kept, stored)
     task = Task(config, folder, loaded, fold, system, data, work.sources, n_cut)
     if not follows:
         announce(task)
