@@ -22,6 +22,11 @@ _TRAINER: Final = (
     "max_epochs", "monitor", "patience", "batch_seconds", "clip_norm", "max_seconds",
 )  # fmt: skip
 _REVISION_DIGITS: Final = 12
+# Keys that say nothing of a system that does not read the modality.
+_OF_MODALITY: Final = {
+    "speech": ("features.normalise.speech",),
+    "text": ("features.normalise.text", "text.source"),
+}
 
 
 def setup_of(config: RunConfig, system: System, varied: Mapping[str, Any] | None) -> Setup:
@@ -36,8 +41,10 @@ def setup_of(config: RunConfig, system: System, varied: Mapping[str, Any] | None
     if isinstance(system, CountingSystem):
         return Setup(config.model.variant, encoders, {})
     found = recipe(config, varied)
-    if all(one.modality != "text" for one in encoders):
-        del found["text.source"]
+    read = {one.modality for one in encoders}
+    for kind, keys in _OF_MODALITY.items():
+        if kind not in read:
+            found = {key: value for key, value in found.items() if key not in keys}
     return Setup(config.model.variant, encoders, found, tuple(_changed(config, found)))
 
 
@@ -80,7 +87,7 @@ def recipe(config: RunConfig, varied: Mapping[str, Any] | None = None) -> dict[s
     rates = {key: value for key, value in learning.model_dump().items() if key != "optimizer"}
     found = {
         "features.mode": config.features.mode,
-        "features.normalise": config.features.normalise,
+        **{f"features.normalise.{k}": v for k, v in config.features.normalise.model_dump().items()},
         "text.source": config.text.source,
         "augment": "+".join(sorted(varied or ())) or None,
         "remedies": "+".join(sorted(config.remedies.model_dump(exclude_none=True))) or None,

@@ -28,7 +28,8 @@ ENCODERS: Final = ("encoder.speech", "encoder.text")
 # Beginnings of the keys that a run records; what stands below them depends on the system.
 OPEN: Final = ("model.system.", "model.learning.optimizer.", *(f"{key}." for key in ENCODERS))
 FACTS: Final = (
-    "features.mode", "features.normalise", "text.source", "augment", "remedies", "data.batching",
+    "features.mode", "features.normalise.speech", "features.normalise.text", "text.source",
+    "augment", "remedies", "data.batching",
     *(
         f"model.learning.{key}" for key in (
             "optimizer", "lr", "encoder_lr", "embedding_lr", "layer_decay", "weight_decay",

@@ -147,7 +147,10 @@ class Comparison:
         row = pair.twin if twin else pair.ours
         if row is None or pair.figure(row) is None:
             return ()
-        return run_otherwise(self.paper.setup, row, pair.measure.score)
+        of_gain = pair.less[twin]
+        rows = [row] if of_gain is None else [row, of_gain]
+        found = (run_otherwise(self.paper.setup, one, pair.measure.score) for one in rows)
+        return tuple(dict.fromkeys(reason for reasons in found for reason in reasons))
 
 
 def comparisons(side: Side, others: Iterable[Side]) -> tuple[Comparison, ...]:

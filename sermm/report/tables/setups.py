@@ -12,10 +12,11 @@ from sermm.report.tables.rows import Row
 from sermm.runs.setup import EncoderSetup, Setup, written
 
 UNSAID = "not recorded"
+_MODALITIES = ("speech", "text")
 _AND = " / "
 # Keys of the recipe that its one line says, or that have a column of their own.
 _SAID = (
-    "features.mode", "features.normalise", "text.source",
+    "features.mode", "features.normalise.speech", "features.normalise.text", "text.source",
     "model.learning.optimizer", "model.learning.lr", "model.learning.encoder_lr",
     "model.learning.weight_decay", "trainer.batch_size", "trainer.batch_seconds",
     "trainer.max_epochs", "trainer.patience", "trainer.monitor", "trainer.precision",
@@ -74,9 +75,9 @@ def _layers(layers: Any) -> str:
 def _features(recipe: Mapping[str, Any]) -> str:
     if not recipe:
         return ""
-    mode, normalised = recipe.get("features.mode"), recipe.get("features.normalise")
-    over = "" if normalised in (None, "none") else f", normalised: {written(normalised)}"
-    return f"{mode}{over}"
+    over = {kind: recipe.get(f"features.normalise.{kind}", "none") for kind in _MODALITIES}
+    normalised = ", ".join(f"{kind} {how}" for kind, how in over.items() if how != "none")
+    return f"{recipe.get('features.mode')}{f', normalised: {normalised}' if normalised else ''}"
 
 
 def _recipe(one: Setup) -> str:

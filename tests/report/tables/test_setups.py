@@ -20,7 +20,7 @@ def encoder(name=W2V, weights="pre-trained", modality="speech", **settings):
 
 
 RECIPE = {
-    "features.mode": "cached", "features.normalise": "global", "text.source": "human",
+    "features.mode": "cached", "features.normalise.speech": "global", "text.source": "human",
     "model.learning.optimizer": "Adam", "model.learning.lr": 0.001,
     "model.learning.encoder_lr": 1e-5, "model.learning.weight_decay": 0.0,
     "trainer.batch_size": 32, "trainer.batch_seconds": None, "trainer.max_epochs": 100,
@@ -136,7 +136,7 @@ def test_what_all_systems_share_is_said_once_and_the_rest_in_the_rows(tmp_path, 
         "–",
         "bert-base-uncased (0b5b8e868dd8), layers transformer, frozen; human",
     )
-    assert "features: cached, normalised: global" in grid.note
+    assert "features: cached, normalised: speech global" in grid.note
     assert "Adam, lr 0.001; batch 32; at most 100 epochs by loss, patience 4; 32-true" in grid.note
 
 
