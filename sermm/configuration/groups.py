@@ -184,6 +184,12 @@ class SpeedConfig(Varied):
     factor: Annotated[Range, within(0.5, 2.0)]
 
 
+class StretchConfig(Varied):
+    """`factor`: 1.1 = a tenth longer, at the same pitch."""
+
+    factor: Annotated[Range, within(0.5, 2.0)]
+
+
 class PitchConfig(Varied):
     """`semitones`: up is positive."""
 
@@ -225,6 +231,8 @@ class AugmentConfig(Record):
     gain: GainConfig | None
     mask: MaskConfig | None
     synonyms: SynonymsConfig | None
+    # Configurations of older runs lack it.
+    stretch: StretchConfig | None = None
 
 
 class ContrastiveConfig(Record):

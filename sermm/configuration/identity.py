@@ -39,7 +39,11 @@ NOT_IDENTITY = (
     "trainer.keep_audio_mb",
 )
 # Settings that keys are older than, each with the value at which it is no part of them.
-_AS_BEFORE: Final = {"protocol.absent_classes": "refuse", "withhold_test": False}
+_AS_BEFORE: Final = {
+    "protocol.absent_classes": "refuse",
+    "withhold_test": False,
+    "augment.stretch": None,
+}
 _NOT_A_SETTING: Final = {"fold", "seed", "study", "model", "data", "protocol", "experiment"}
 _ESCAPED: Final = re.compile(r"\\([\\()\[\]{}:=, \t])")
 # What of the teacher can change a result: where its folder is does not.

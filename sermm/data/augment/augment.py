@@ -15,6 +15,8 @@ from sermm.core.seeding import generator
 from sermm.data.augment.kinds import Variation
 
 OF_WORDS: Final = "synonyms"
+# After these nothing is said any more when it was.
+MOVES_TIMES: Final = ("speed", "stretch")
 
 
 class Augment:

@@ -1,4 +1,4 @@
-"""Speed, pitch, loudness and gaps of a clip: what speech may differ in and keep its emotion.
+"""Speed, length, pitch, level and gaps of a clip: what speech may differ in and keep its emotion.
 
 Factors of speed and pitch lie on a grid of 1 %, so that the sampling rate is changed by a ratio of
 small numbers. torchaudio's own `pitch_shift` does not: its filter has rate x rate taps, and four
@@ -59,6 +59,27 @@ class Speed(Variation):
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " u"]:
         """The clip at another speed: of t samples ceil(t / factor) are left."""
         return _played(waveform, round(_GRID * draw.uniform(*self.factor)))
+
+
+@dataclass(frozen=True)
+class Stretch(Variation):
+    """Makes a clip longer or shorter; pitch and formants stay (`stretched`).
+
+    Attributes:
+        factor: range, 1.1 = a tenth longer.
+    """
+
+    factor: tuple[float, float]
+
+    @property
+    def longest(self) -> float:
+        """Of the slowest clip."""
+        return max(1.0, self.factor[1])
+
+    def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " u"]:
+        """Of t samples round(t * factor); one shorter than a window of 32 ms stays as it is."""
+        factor = draw.uniform(*self.factor)
+        return waveform if len(waveform) < WINDOW else stretched(waveform, factor)
 
 
 @dataclass(frozen=True)

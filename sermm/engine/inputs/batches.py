@@ -17,8 +17,8 @@ from sermm.configuration.groups import AugmentConfig
 from sermm.configuration.verbs import RunConfig, levels_of
 from sermm.core.errors import InputError
 from sermm.core.records import Level, Span
-from sermm.data.augment.augment import OF_WORDS, Augment
-from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed, Variation
+from sermm.data.augment.augment import MOVES_TIMES, OF_WORDS, Augment
+from sermm.data.augment.kinds import Gain, Mask, Pitch, Speed, Stretch, Variation
 from sermm.data.augment.noise import Noise
 from sermm.data.augment.synonyms import Synonyms
 from sermm.data.characters import spelled
@@ -89,10 +89,11 @@ def augmentation(config: RunConfig) -> Augment | None:
             "or features=finetune, or augment=none"
         )
     levels = levels_of(config.model.system)
-    if levels and "speed" in found:
+    moved = [f"augment.{kind}" for kind in MOVES_TIMES if kind in found]
+    if levels and moved:
         raise InputError(
-            f"augment.speed changes what is said when, and {config.model.name} reads "
-            f"{levels[0]}s by their times; set augment.speed=null"
+            f"{moved[0]} changes what is said when, and {config.model.name} reads {levels[0]}s by "
+            f"their times; set {moved[0]}=null"
         )
     return augment
 
@@ -127,6 +128,8 @@ def variations(asked: AugmentConfig) -> dict[str, Variation]:
     found: dict[str, Variation] = {}
     if (speed := asked.speed) is not None:
         found["speed"] = Speed(speed.p, _floats(speed.factor))
+    if (stretch := asked.stretch) is not None:
+        found["stretch"] = Stretch(stretch.p, _floats(stretch.factor))
     if (pitch := asked.pitch) is not None:
         found["pitch"] = Pitch(pitch.p, _floats(pitch.semitones))
     if (noise := asked.noise) is not None:

@@ -193,4 +193,4 @@ def announce_variation(task: Task) -> None:
 
 def varies_audio(asked: AugmentConfig) -> bool:
     """Whether some kind that varies audio is on."""
-    return any((asked.speed, asked.pitch, asked.noise, asked.gain, asked.mask))
+    return any(getattr(asked, kind) for kind in AugmentConfig.model_fields if kind != OF_WORDS)

@@ -86,6 +86,19 @@ def test_stretching_keeps_loudness_and_by_nothing_changes_nothing():
         assert found.std() == pytest.approx(float(voice.std()), rel=0.05)
 
 
+@pytest.mark.parametrize(("factor", "samples"), [(1.25, 20000), (0.8, 12800), (1.0, 16000)])
+def test_stretch_moves_length_and_not_pitch(factor, samples):
+    found = always("stretch", factor=[factor, factor])(tone(400, 1.0), 0, "u")
+    assert len(found) == samples
+    assert loudest_hz(found) == pytest.approx(400, abs=2)
+    assert found[4000:8000].abs().max() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_longest_that_stretch_can_make():
+    assert always("stretch", factor=[0.8, 1.2]).longest == 1.2
+    assert always("stretch", factor=[0.8, 0.9]).longest == 1.0
+
+
 def test_pitch_leaves_what_is_said_when():
     clip = torch.zeros(RATE)
     clip[8000:12000] = tone(400, 0.25)
@@ -96,9 +109,10 @@ def test_pitch_leaves_what_is_said_when():
 
 
 @pytest.mark.parametrize("length", [1, 50, 511])
-@pytest.mark.parametrize("kind", ["speed", "pitch", "noise", "gain", "mask"])
+@pytest.mark.parametrize("kind", ["speed", "stretch", "pitch", "noise", "gain", "mask"])
 def test_a_few_samples_and_silence_stay_finite(kind, length):
-    augment = augmented({kind: {**SPEECH[kind], "p": 1}}, 0)
+    settings = {**SPEECH, "stretch": {"factor": [0.9, 1.1]}}
+    augment = augmented({kind: {**settings[kind], "p": 1}}, 0)
     for clip in (torch.zeros(length), torch.ones(length)):
         found = augment(clip, 0, "u")
         assert len(found)
@@ -273,6 +287,7 @@ def test_one_kind_from_the_command_line():
         ({"gain": {"p": 0.5, "db": 3}}, r"augment.gain.db=3: expected \[lowest, highest\]"),
         ({"gain": {"p": 0.5, "db": [3, 1]}}, r"augment.gain.db=\[3, 1\]: expected \[lowest, high"),
         ({"speed": {"p": 0.5, "factor": [0, 1]}}, "within 0.5 to 2"),
+        ({"stretch": {"p": 0.5, "factor": [0.9, 3]}}, r"stretch.factor=\[0.9, 3\]: expected"),
         ({"mask": {"p": 0.5, "share": [0, 0.1], "times": 0.5}}, "times=0.5: expected a whole"),
         ({"noise": {"p": 1, "snr_db": [0, 1], "root": "/nowhere"}}, "root=/nowhere: expected a fo"),
     ],

@@ -8,6 +8,7 @@ from sermm.configuration.identity import run_key
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.engine.inputs.batches import augmentation, inputs_of
+from sermm.engine.training.task import varies_audio
 from sermm.models.base import System
 
 TEXTS = {"u": "Ab!", "silent": ""}
@@ -81,3 +82,11 @@ def test_speed_cannot_go_with_units_of_speech():
     with pytest.raises(InputError, match=r"augment\.speed .* late_fusion reads syllables"):
         augmentation(plain(*words))
     assert "speed" not in augmentation(plain(*words, "augment.speed=null")).settings
+
+
+def test_stretching_cannot_go_with_units_of_speech_and_gives_runs_of_their_own():
+    stretch = "augment.stretch={p: 1, factor: [0.9, 1.1]}"
+    with pytest.raises(InputError, match=r"augment\.stretch .* late_fusion reads syllables.*=null"):
+        augmentation(plain("model=late_fusion", "model.streams=[text,syllable]", stretch))
+    assert varies_audio(plain(stretch).augment)
+    assert run_key(plain(stretch)) != run_key(plain())
