@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from sermm.core.errors import InputError
+from sermm.core.errors import InputError, expect_one_of
 from sermm.core.records import Utterance
 from sermm.core.transcripts import normalise
 
 Rounding = Literal["down", "up"]
+Shared = Literal["line", "dialogue"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Division:
     Attributes:
         test: the utterances that the fold tests.
         rest: all others; the validation part is taken out of them.
-        following: what the next fold tests (after the last comes the first); empty if the rule
-            knows no order.
+        following: the other blocks in the order of the folds that test them, the next fold's first
+            (after the last comes the first); empty if the rule knows no order.
         barred: ids of `rest` that must not be trained on.
     """
 
     test: tuple[Utterance, ...]
     rest: tuple[Utterance, ...]
-    following: tuple[Utterance, ...] = ()
+    following: tuple[tuple[Utterance, ...], ...] = ()
     barred: frozenset[str] = frozenset()
 
 
@@ -133,7 +134,7 @@ class Rotating(FoldRule):
             )
         test = blocks[number - 1]
         rest = tuple(u for block in blocks if block is not test for u in block)
-        return Division(test, rest, following=blocks[number % len(blocks)])
+        return Division(test, rest, following=(*blocks[number:], *blocks[: number - 1]))
 
 
 class LeaveOneGroupOut(Rotating):
@@ -250,8 +251,59 @@ class LineDisjoint(FoldRule):
     ) -> Division:
         """The other rule's fold, with shared scripted lines barred."""
         division = self.rule.divide(utterances, number, rng)
-        lines = {normalise(u.transcript) for u in division.test} - {""}
-        barred = frozenset(
-            u.id for u in division.rest if u.act == "scripted" and normalise(u.transcript) in lines
-        )
+        lines = _lines(division.test)
+        barred = frozenset(u.id for u in division.rest if _scripted_line(u) in lines)
         return Division(division.test, division.rest, division.following, division.barred | barred)
+
+
+@dataclass(frozen=True)
+class DisjointFromTest(FoldRule):
+    """Another rule, with all that shares lines or dialogues with the test part left out.
+
+    Such utterances neither train nor validate, nor does any other part get them. Of the blocks that
+    may validate, those of which nothing is left are passed over: where a dialogue's other talker
+    would come next, the talker after that does.
+
+    Attributes:
+        rule: makes the folds.
+        shared: what must not be shared: `line` as in `LineDisjoint`, or `dialogue`.
+    """
+
+    rule: FoldRule
+    shared: Shared
+
+    def __post_init__(self) -> None:
+        expect_one_of("protocol.fold_rule.shared", self.shared, Shared)
+
+    def n_folds(self, utterances: Sequence[Utterance]) -> int:
+        """As many as the other rule."""
+        return self.rule.n_folds(utterances)
+
+    def divide(
+        self, utterances: Sequence[Utterance], number: int, rng: np.random.Generator
+    ) -> Division:
+        """The other rule's fold, its rest without what it shares with the test part."""
+        division = self.rule.divide(utterances, number, rng)
+        if self.shared == "line":
+            lines = _lines(division.test)
+            shares = {u.id for u in division.rest if _scripted_line(u) in lines}
+        else:
+            dialogues = {u.dialogue for u in division.test} - {None}
+            shares = {u.id for u in division.rest if u.dialogue in dialogues}
+        blocks = [tuple(u for u in one if u.id not in shares) for one in division.following]
+        return Division(
+            division.test,
+            tuple(u for u in division.rest if u.id not in shares),
+            tuple(block for block in blocks if block),
+            division.barred - shares,
+        )
+
+
+def _lines(utterances: Iterable[Utterance]) -> set[str]:
+    """What is said in them, normalised; transcripts without a word are no lines."""
+    return {normalise(u.transcript) for u in utterances} - {""}
+
+
+def _scripted_line(utterance: Utterance) -> str | None:
+    """The line of a script that an utterance says; None: it follows no script."""
+    return normalise(utterance.transcript) if utterance.act == "scripted" else None

@@ -50,7 +50,7 @@ class NextFold(ValidationRule):
                 "validating on what the next fold tests takes a fold rule that goes through all "
                 "parts in turn, and the one of this protocol does not"
             )
-        return _rotated({u.id for u in division.following}, division)
+        return _rotated({u.id for u in division.following[0]}, division)
 
 
 class NextGroup(ValidationRule):

@@ -81,6 +81,7 @@ TESTED = {
     "loso6": [1365, 1348, 1533, 1512, 1622],
     "speaker10": [528, 557, 481, 542, 522, 629, 528, 503, 590, 651],
     "script_disjoint4": [1085, 1023, 1151, 1031, 1241],
+    "script_disjoint4_strict": [1085, 1023, 1151, 1031, 1241],
     "session2_fixed": [1023],
     "bian2024_actual": [678],
     "random6_leaky": [1476],
@@ -93,7 +94,7 @@ def test_sizes_of_the_test_parts(name, iemocap):
 
 
 def test_every_iemocap_protocol_is_counted():
-    assert set(NAMES) - set(TESTED) == {"groups5", "speaker_out"}
+    assert set(NAMES) - set(TESTED) == {"groups5", "speaker_out", "speaker_out_strict"}
 
 
 def test_published_sizes(iemocap):
@@ -142,3 +143,62 @@ def test_only_the_leaky_one_shares_talkers(iemocap):
         for fold in protocol.folds(iemocap, 0):
             shared = {speaker[i] for i in fold.train} & {speaker[i] for i in fold.test}
             assert bool(shared) == protocol.leaky, name
+
+
+@pytest.fixture(scope="module")
+def talks():
+    """Three sessions, two dialogues each of both talkers; a script's lines recur in all."""
+    return tuple(
+        Utterance(
+            id=f"{session}{act}{talker}{label}",
+            corpus="talks",
+            path=Path("none.wav"),
+            label=label,
+            speaker=f"{session}{talker}",
+            group=session,
+            dialogue=f"{session}{act}",
+            act=act,
+            transcript=f"{label} {talker}" if act == "scripted" else f"{session} {label} {talker}",
+        )
+        for session in "123"
+        for act in ("improvised", "scripted")
+        for talker in "FM"
+        for label in ("ang", "hap", "neu", "sad")
+    )
+
+
+def shared(utterances, part, test, of):
+    found = {of(u) for u in utterances if u.id in test} - {None}
+    return sum(of(u) in found for u in utterances if u.id in part)
+
+
+def test_the_lines_of_the_test_part_choose_no_epoch_under_the_strict_rule(talks):
+    def line(u):
+        return u.transcript if u.act == "scripted" else None
+
+    for name, lines_in_validation in (("script_disjoint4", 8), ("script_disjoint4_strict", 0)):
+        protocol = load(name)
+        for fold in protocol.folds(talks, 0):
+            assert shared(talks, fold.train, fold.test, line) == 0
+            assert shared(talks, fold.val, fold.test, line) == lines_in_validation
+            assert (len(fold.train), len(fold.val)) == (8, 8 + lines_in_validation)
+    # Who reads the protocol's page learns of it.
+    assert "script_disjoint4_strict" in load("script_disjoint4").notes
+
+
+def test_dialogues_of_the_test_part_choose_no_epoch_under_the_strict_rule(talks):
+    def dialogue(u):
+        return u.dialogue
+
+    loose, strict = load("speaker_out"), load("speaker_out_strict")
+    # Who speaks with the tested talker validates where he comes next.
+    vals = [shared(talks, f.val, f.test, dialogue) for f in loose.folds(talks, 0)]
+    assert vals == [8, 0, 8, 0, 8, 0]
+    assert "speaker_out_strict" in loose.notes
+    speaker = {u.id: u.speaker for u in talks}
+    chosen = []
+    for fold in strict.folds(talks, 0):
+        assert shared(talks, (*fold.train, *fold.val), fold.test, dialogue) == 0
+        assert (len(fold.train), len(fold.val), len(fold.test)) == (24, 8, 8)
+        chosen.append({speaker[i] for i in fold.val})
+    assert chosen == [{"2F"}, {"2F"}, {"3F"}, {"3F"}, {"1F"}, {"1F"}]
