@@ -47,5 +47,5 @@ def run(arguments: Sequence[str]) -> int:
     else:
         for m in measures:
             limit = "" if m.limit is None else f"  (limit {m.limit:g})"
-            print(f"{m.case:<15}{m.what:<44}{fixed(m.value, 3):>9} {m.unit}{limit}")
+            print(f"{m.case:<15}{m.what:<53}{fixed(m.value, 3):>9} {m.unit}{limit}")
     return int(any(m.limit is not None and m.value > m.limit for m in measures))
