@@ -73,6 +73,8 @@ class EmotionDataModule(LightningDataModule):
     Attributes:
         augment: the same.
         reworded: the same.
+        heard: what the audio of all other batches is heard under; None, unless somebody sets it:
+            as it is.
         cut: the number of utterances of the fold that are longer than `loading.max_seconds`.
 
     Raises:
@@ -106,6 +108,7 @@ class EmotionDataModule(LightningDataModule):
             _refuse_absent(name, ids, known, fold)
         self.fold = fold
         self.augment, self.reworded = augment, reworded
+        self.heard: Augment | None = None
         self.cut = sum(durations[i] > loading.most_s for i in ids)
         self._utterances = {i: by_id[i] for i in ids}
         self._labels = _indices(ids, targets, classes)
@@ -143,7 +146,7 @@ class EmotionDataModule(LightningDataModule):
 
     def loader(self, ids: Sequence[str]) -> DataLoader[Batch]:
         """Batches of any of the fold's utterances, each once, longest first."""
-        return self._loader(ids, None)
+        return self._loader(ids, None, self.heard)
 
     def dataset(
         self,

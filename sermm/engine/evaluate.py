@@ -9,6 +9,7 @@ is counted, and the command says loudly that it is no test.
 from collections.abc import Sequence
 from pathlib import Path
 
+from sermm.configuration.conditions import CLEAN, Condition, label
 from sermm.configuration.identity import without_places
 from sermm.configuration.verbs import EvaluateConfig, RunConfig
 from sermm.core.digest import digest
@@ -18,6 +19,7 @@ from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.restore import Restored
 from sermm.engine.extraction.cut_texts import cut_texts
 from sermm.engine.fold_data import RestoredFold, restored_fold
+from sermm.engine.inputs.conditions import heard_under, refuse_no_transcripts
 from sermm.engine.inputs.corpus import Loaded
 from sermm.engine.placing import corpus_and_fold
 from sermm.runs.evaluation import EVALUATIONS, Evaluation, Seen
@@ -27,7 +29,10 @@ SPLITS = ("train", "val", "test", "all")
 
 
 def evaluate(
-    restored: Restored, overrides: Sequence[str], split: str | None
+    restored: Restored,
+    overrides: Sequence[str],
+    split: str | None,
+    condition: Condition | None = None,
 ) -> tuple[Evaluation, Path]:
     """Predicts a split and writes record and predictions into `evaluations/<digest>/`.
 
@@ -37,6 +42,8 @@ def evaluate(
         restored: the run.
         overrides: of data, protocol, fold and trainer; what is not given is the run's own.
         split: train, val, test or all; None: the test part, or all of another corpus.
+        condition: what the utterances are heard and read under; None: as they are. Units of speech
+            stay those of the recording as it is.
 
     Returns:
         What it came to, and the folder that has it.
@@ -44,17 +51,57 @@ def evaluate(
     Raises:
         InputError: the classes differ, the split is empty, or the run withholds it.
     """
-    config = EvaluateConfig.over(restored.config, overrides)
+    condition = condition or Condition()
+    config = EvaluateConfig.over(restored.config, words_under(condition, overrides))
     if split is None:
         split = "test" if config.data.name == restored.config.data.name else "all"
     loaded, fold = corpus_and_fold(config)
     refuse_other_classes(restored, loaded)
     ids = members(fold, split)
     refuse_withheld(restored, config, ids, split)
-    ready = restored_fold(restored, config, loaded, fold, ids)
+    asked = set(ids)
+    heard = heard_under(
+        condition, [u for u in loaded.reading.utterances if u.id in asked], config.seed
+    )
+    ready = restored_fold(restored, config, loaded, fold, ids, heard)
     batches = ready.data.loader(ids)
     found = predict(restored.system, batches, ready.work.device, config.trainer.precision)
-    return written(restored, ready, found, ids, split)
+    name = label(condition, config.text.source, restored.config.text.source)
+    return written(restored, ready, found, ids, (split, name))
+
+
+def refuse_conditions(
+    restored: Restored, overrides: Sequence[str], conditions: Sequence[Condition]
+) -> None:
+    """Refuses conditions that cannot be had, before anything is predicted under others.
+
+    Args:
+        restored: the run.
+        overrides: as of `evaluate`.
+        conditions: that are asked for.
+
+    Raises:
+        InputError: there are no transcripts of a recogniser, or the words name other texts.
+    """
+    for condition in conditions:
+        words_under(condition, overrides)
+    refuse_no_transcripts(conditions, EvaluateConfig.over(restored.config, overrides))
+
+
+def words_under(condition: Condition, overrides: Sequence[str]) -> list[str]:
+    """The overrides, with the texts that a condition reads.
+
+    Raises:
+        InputError: they name other texts.
+    """
+    if condition.text_source is None:
+        return list(overrides)
+    if any(word.lstrip("+").startswith("text.source=") for word in overrides):
+        raise InputError(
+            f"condition={condition.word} says what texts are read, and text.source= does too: give "
+            "one of them"
+        )
+    return [*overrides, f"text.source={condition.text_source}"]
 
 
 def written(
@@ -62,24 +109,27 @@ def written(
     ready: RestoredFold,
     found: Sequence[Prediction],
     ids: Sequence[str],
-    split: str,
+    part: tuple[str, str],
 ) -> tuple[Evaluation, Path]:
     """Writes the predictions and their scores; returns the record and where it lies.
 
-    The folder is named by the corpus (without the place where it lies), the ids of the fold and the
-    split: another copy of the corpus gives the same name, another division another one.
+    The folder is named by the corpus (without the place where it lies), the ids of the fold, the
+    split and the condition: another copy of the corpus gives the same name, another division
+    another one.
 
     Args:
         restored: the run.
         ready: the corpus and fold that were asked about.
         found: the predictions.
         ids: of the utterances that were predicted.
-        split: the name of that part.
+        part: the name of that part, and what it was heard and read under.
     """
     config, loaded, fold = ready.config, ready.loaded, ready.fold
-    evaluation = outcome(restored, ready, found, ids, split)
+    evaluation = outcome(restored, ready, found, ids, part)
+    split, condition = part
     corpus = without_places(config.data.as_plain(), config.cache_dir)
-    name = digest([corpus, fold.digest, split])[:12]
+    under = [] if condition == CLEAN else [condition]
+    name = digest([corpus, fold.digest, split, *under])[:12]
     target = restored.folder.path / EVALUATIONS / name
     by_id = {u.id: u for u in loaded.reading.utterances}
     # All rows bear the split that was asked for, `all` among them.
@@ -94,7 +144,7 @@ def outcome(
     ready: RestoredFold,
     found: Sequence[Prediction],
     ids: Sequence[str],
-    split: str,
+    part: tuple[str, str],
 ) -> Evaluation:
     """The scores of the predictions, and how much of what they are of was trained on.
 
@@ -103,9 +153,10 @@ def outcome(
         ready: the corpus and fold that were asked about.
         found: the predictions; `metrics` names their scores with `split` in front.
         ids: of the utterances that were predicted.
-        split: the name of that part.
+        part: the name of that part, and what it was heard and read under.
     """
     loaded, classes = ready.loaded, restored.result.classes
+    split, condition = part
     return Evaluation(
         run=restored.result.key,
         model=restored.result.model,
@@ -118,7 +169,22 @@ def outcome(
         metrics=named(score(found, loaded.targets, classes), classes, split),
         cut=sum(loaded.durations[i] > ready.work.most_s for i in ids),
         cut_texts=cut_texts(restored.system, {i: loaded.texts[i] for i in ids}),
+        condition=condition,
+        as_trained=split == "test" and as_trained(restored, ready),
     )
+
+
+def as_trained(restored: Restored, ready: RestoredFold) -> bool:
+    """Whether corpus, protocol, fold and cut are the run's own.
+
+    Args:
+        restored: the run.
+        ready: the corpus and fold that were asked about.
+    """
+    own, config = restored.result, ready.config
+    place = (config.data.name, config.protocol.name, ready.fold.digest, config.trainer.max_seconds)
+    its_own = (own.data, own.protocol, own.split_digest, restored.config.trainer.max_seconds)
+    return place == its_own
 
 
 def refuse_other_classes(restored: Restored, loaded: Loaded) -> None:

@@ -44,7 +44,12 @@ class RestoredFold:
 
 
 def restored_fold(
-    restored: Restored, config: RunConfig, loaded: Loaded, fold: Fold, ids: Collection[str]
+    restored: Restored,
+    config: RunConfig,
+    loaded: Loaded,
+    fold: Fold,
+    ids: Collection[str],
+    heard: Augment | None = None,
 ) -> RestoredFold:
     """Readies a restored run for utterances of a fold, as it was made ready when it was trained.
 
@@ -58,17 +63,19 @@ def restored_fold(
         loaded: the corpus of `config`.
         fold: of that corpus.
         ids: the utterances that are asked about.
+        heard: what all audio is heard under, that which talkers are known by too; None: as it is.
 
     Raises:
         InputError: units of an utterance cannot be had.
     """
     by_talker = bool(observers(restored.system, "talker"))
-    heard = of_talkers(loaded, fold, ids) if by_talker else tuple(ids)
-    work = work_of(config, loaded, heard, levels_of(config.model.system))
+    served_ids = of_talkers(loaded, fold, ids) if by_talker else tuple(ids)
+    work = work_of(config, loaded, served_ids, levels_of(config.model.system))
     # No part of it is chosen on or trained on: all that is asked for is served as it is.
-    served = dataclasses.replace(fold, train=(), val=(), test=heard)
+    served = dataclasses.replace(fold, train=(), val=(), test=served_ids)
     data = data_module(work, config, served, restored.system)
-    observe(restored.system, "talker", data.loader(heard), work.device)
+    data.heard = heard
+    observe(restored.system, "talker", data.loader(served_ids), work.device)
     return RestoredFold(config, loaded, fold, work, data)
 
 

@@ -93,6 +93,28 @@ def find_run(word: str, runs_dir: Path) -> Path:
     return only(runs, found).folder
 
 
+def find_runs(word: str, runs_dir: Path) -> list[Path]:
+    """The folders of all runs with weights that a word names: of a study, all but the floors.
+
+    Args:
+        word: as typed.
+        runs_dir: where studies are.
+
+    Returns:
+        The folders, in the order of the study's systems, folds and seeds.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    found = named(word, runs_dir)
+    if found.wanted is None:
+        return [found.folder]
+    runs = [run for run in finished_runs(found) if run.result.parts is None]
+    if meant := fitting(runs, found.wanted):
+        return [run.folder for run in meant]
+    return [only(runs, found).folder]
+
+
 def finished_runs(named: Named, place: Mapping[str, object] | None = None) -> list[FinishedRun]:
     """The finished runs of a study, by folder name.
 

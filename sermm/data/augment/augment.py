@@ -59,5 +59,5 @@ class Augment:
         for kind, variation in self._variations.items():
             draw = generator(self._seed, "augment", epoch, utterance_id, kind)
             if draw.uniform() < variation.p:
-                waveform = variation.vary(waveform, draw)
+                waveform = variation.of_clip(utterance_id).vary(waveform, draw)
         return waveform

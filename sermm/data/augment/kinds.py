@@ -34,6 +34,10 @@ class Variation:
         """What a clip's length can grow by, as a factor."""
         return 1.0
 
+    def of_clip(self, utterance_id: str) -> "Variation":  # noqa: ARG002
+        """What varies this clip; itself, unless it depends on whose clip that is."""
+        return self
+
     def vary(self, waveform: Float[Tensor, " t"], draw: np.random.Generator) -> Float[Tensor, " u"]:
         """Another waveform at 16 kHz; the one that comes in stays as it is."""
         raise NotImplementedError

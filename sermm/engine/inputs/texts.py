@@ -44,7 +44,7 @@ class Transcripts:
     texts: dict[str, str]
 
 
-def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
+def read_transcripts(cache_dir: str | Path, name: str, key: str = "text.source") -> Transcripts:
     """What is kept by a name.
 
     Damaged pieces are told on stderr; their texts are missing, as if never recognised.
@@ -52,6 +52,7 @@ def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
     Args:
         cache_dir: where the stores lie.
         name: of one, without `asr:`.
+        key: that names it, for the message.
 
     Raises:
         InputError: there is nothing by it.
@@ -60,7 +61,7 @@ def read_transcripts(cache_dir: str | Path, name: str) -> Transcripts:
     if store.identity is None:
         there = sorted(folder.parent.name for folder in store.folder.parent.glob("*/source.json"))
         raise InputError(
-            f"text.source={_MACHINE}{name}: there are no transcripts by that name in "
+            f"{key}={_MACHINE}{name}: there are no transcripts by that name in "
             f"{store.folder.parent}; there are {', '.join(there) or 'none'}. Make them: sermm "
             f"transcribe data=... recogniser=ctc recogniser.name={name}"
         )

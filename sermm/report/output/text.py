@@ -7,6 +7,7 @@ the main tables in a page that somebody wrote. All say the same of an incomplete
 from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
+from sermm.report.tables.condition_grids import condition_grids
 from sermm.report.tables.curve_grids import curve_grids
 from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids, setup_grid
 from sermm.report.tables.paper_grids import paper_grids
@@ -28,8 +29,10 @@ def table_text(report: Report) -> str:
         for grid in papers:
             lines += [grid.title, *_aligned(grid), grid.note, *grid.footnotes, ""]
         lines += [main.title] if papers else []
-        ran = setup_grid(table)
-        lines += [*_aligned(main), "", ran.title, *_aligned(ran), ran.note]
+        further = [setup_grid(table), *condition_grids(table)]
+        lines += _aligned(main)
+        for grid in further:
+            lines += ["", grid.title, *_aligned(grid), grid.note]
         lines += [f"warning: {warning}" for warning in table.warnings]
     for search in report.searches:
         lines += ["", search_title(search), *(f"!! {stamp}" for stamp in search.stamps)]
@@ -66,8 +69,10 @@ def main_tables(report: Report) -> str:
         for grid in papers:
             lines += [f"{_escaped(grid.title)}:", "", *_piped(grid), "", *_below(grid), ""]
         lines += [f"{main.title}:", ""] if papers else []
-        ran = setup_grid(table)
-        lines += [*_piped(main), "", f"{ran.title}:", "", *_piped(ran), "", *_below(ran)]
+        further = [setup_grid(table), *condition_grids(table)]
+        lines += _piped(main)
+        for grid in further:
+            lines += ["", f"{grid.title}:", "", *_piped(grid), "", *_below(grid)]
     for search in report.searches:
         lines += ["", f"{_escaped(search_title(search))}:", "", *_searched(search, "")]
     return "\n".join(lines).strip()
@@ -129,7 +134,7 @@ def inserted(page: str, report: Report) -> str:
 
 def every_grid(table: Table) -> list[Grid]:
     """All grids of a table: papers' tables, ours, and what papers print by epoch."""
-    return [*paper_grids(table), *grids(table), *curve_grids(table)]
+    return [*paper_grids(table), *grids(table), *condition_grids(table), *curve_grids(table)]
 
 
 def title(table: Table) -> str:

@@ -13,6 +13,7 @@ from sermm.core.figures import settled
 from sermm.core.records import Problem
 from sermm.report.tables.checks import missing_runs, stamps, warnings
 from sermm.report.tables.comparisons import Asked, Comparison, Side, cell_records, comparisons
+from sermm.report.tables.conditions import Conditions, under_conditions
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
 from sermm.report.tables.rows import Row, row
 from sermm.report.tables.searches import SearchTable, search_json, search_tables
@@ -34,6 +35,7 @@ class Table:
         warnings: what makes rows less comparable than they look.
         papers: the tables of papers that its systems are in, by title.
         curves: how the systems that are shown learned, by system.
+        conditions: what all systems score under noise and the like, by system.
     """
 
     data: str
@@ -47,6 +49,7 @@ class Table:
     warnings: tuple[str, ...]
     papers: tuple[Comparison, ...]
     curves: dict[str, LearningCurves]
+    conditions: dict[str, Conditions]
 
     @property
     def shown(self) -> tuple[Row, ...]:
@@ -129,7 +132,9 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
     first = next(iter(systems.values()))[0].result
     # those of other systems are not read
     curves = {r.system: learning_curves(r, systems[r.system], side.shows) for r in _shown(rows)}
+    conditions = {r.system: under_conditions(systems[r.system]) for r in rows}
     damaged = [line for of_row in curves.values() for line in of_row.damaged]
+    damaged += [line for of_row in conditions.values() for line in of_row.damaged]
     return Table(
         data=first.data,
         protocol=first.protocol,
@@ -142,6 +147,7 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
         warnings=(*warnings(systems, rows), *damaged),
         papers=comparisons(side, others),
         curves=curves,
+        conditions=conditions,
     )
 
 
@@ -215,8 +221,9 @@ def as_json(report: Report) -> dict[str, object]:
     """The report as JSON: the records of `results.csv`, and what to know before reading them.
 
     `papers` of a table holds one record for each cell of a paper and system of ours, `costs` one
-    for each system and machine that it was measured on; all scores are fractions, the paper's and
-    the differences too. `searches` holds what is known of trials, which have no test part.
+    for each system and machine that it was measured on, `conditions` one for each system and
+    condition that `sermm evaluate` was given; all scores are fractions, the paper's and the
+    differences too. `searches` holds what is known of trials, which have no test part.
     """
     return {
         "study": report.study,
@@ -231,8 +238,18 @@ def as_json(report: Report) -> dict[str, object]:
                 "stamps": list(table.stamps),
                 "warnings": list(table.warnings),
                 "papers": [record for found in table.papers for record in cell_records(found)],
+                "conditions": _condition_records(table),
                 "costs": [{"model": r.label, **asdict(c)} for r in table.rows for c in r.costs],
             }
             for table in report.tables
         ],
     }
+
+
+def _condition_records(table: Table) -> list[dict[str, object]]:
+    """One for each system and condition."""
+    return [
+        {"model": r.label, "condition": name, "ua_mean": u.mean, "ua_sd": u.sd, "n_runs": u.n_runs}
+        for r in table.rows
+        for name, u in table.conditions[r.system].by_name.items()
+    ]
