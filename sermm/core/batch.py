@@ -105,6 +105,8 @@ class Output:
             trained.
         pooled: one vector an utterance of each modality (`speech`, `text`) before they were
             joined; for losses between modalities.
+        measures: what the system measures on itself, a figure an utterance by name, without
+            gradients; validation records the means as `val/<name>`.
     """
 
     logits: Float[Tensor, "b k"]
@@ -112,3 +114,4 @@ class Output:
     losses: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
     apart: Float[Tensor, "p b k"] | None = None
     pooled: Mapping[str, Float[Tensor, "b _"]] = field(default_factory=dict)
+    measures: Mapping[str, Float[Tensor, " b"]] = field(default_factory=dict)

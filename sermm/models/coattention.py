@@ -92,11 +92,18 @@ class CoAttentionStack(nn.Module):
             CoAttentionLayer(d, heads, feed_forward, dropout) for _ in range(depth)
         )
 
-    def forward(self, text: Ragged, speech: Ragged) -> Float[Tensor, "b d"]:
-        """c_i of the states `[n d]` and `[m d]`; an empty stream adds zeros."""
+    def forward(
+        self, text: Ragged, speech: Ragged
+    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, " b"]]:
+        """c_i of the states `[n d]` and `[m d]`, and the cosine of its two means.
+
+        An empty stream adds zeros, and its cosine is 0. Gradients go through c_i only.
+        """
         for layer in self.layers:
             text, speech = layer(text, speech)
-        return (text.mean() + speech.mean()) / 2
+        x, y = text.mean(), speech.mean()
+        alike = F.cosine_similarity(x.detach().float(), y.detach().float(), dim=-1)
+        return (x + y) / 2, alike
 
     def attended(
         self, names: tuple[str, str], text: Ragged, speech: Ragged
@@ -156,13 +163,19 @@ class CoAttention(StreamSystem):
         self.classifier = nn.Linear(size, n_classes)
 
     def forward(self, batch: Batch) -> Output:
-        """Logits `[b k]`; the embedding `[b d*speech streams]` is g."""
+        """Logits `[b k]`; the embedding `[b d*speech streams]` is g.
+
+        Measured for each speech stream i: `cosine_i` of the means of X_T and X_i, which the source
+        finds almost identical, and averages for that reason.
+        """
         mixed = self.mixed(batch)
         text = mixed[self.text]
-        c = torch.cat([stack(text, mixed[name]) for name, stack in self.stacks.items()], dim=-1)
+        found = {name: stack(text, mixed[name]) for name, stack in self.stacks.items()}
+        c = torch.cat([one for one, _ in found.values()], dim=-1)
         embedding = self.norm(self.dropout(F.relu(self.fuse(c))) + c)
         pooled = self.pooled({name: states.mean() for name, states in mixed.items()})
-        return Output(self.classifier(embedding), embedding, pooled=pooled)
+        measures = {f"cosine_{name}": alike for name, (_, alike) in found.items()}
+        return Output(self.classifier(embedding), embedding, pooled=pooled, measures=measures)
 
     def attended(self, batch: Batch) -> tuple[Attended, ...]:
         """Each speech stream and text in each other, in the last layer of its stack."""

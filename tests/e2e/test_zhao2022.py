@@ -73,6 +73,11 @@ def test_table_3_is_trained_combined_and_printed_by_one_command(
                 rows = list(csv.DictReader(file))
             losses = [float(row["val/loss"]) for row in rows]
             assert result["epochs"]["best"] == int(np.argmin(losses)) + 1
+            # Whether the branches of co-attention are alike can be read epoch by epoch.
+            cosines = {n for n in rows[0] if n.startswith("val/cosine_")}
+            of_streams = {"val/cosine_frame", "val/cosine_phone"}
+            assert cosines == (of_streams if result["model"] == "coattention" else set())
+            assert all(-1 <= float(row[name]) <= 1 for row in rows for name in cosines)
             # Training WA is a share of the training utterances.
             right = np.array([float(row["train/wa"]) for row in rows]) * result["counts"]["train"]
             np.testing.assert_allclose(right, right.round(), atol=1e-4)

@@ -112,3 +112,20 @@ def test_needs_text_and_speech(names):
 def test_heads_must_divide_the_width_of_text():
     with pytest.raises(InputError, match="heads=3 cannot share states of size 8"):
         system("text", "frame", heads=3)
+
+
+def test_the_cosine_of_both_branches_is_measured_for_each_stream():
+    model, batch = system("text", "frame", "phone").eval(), batch_of([3, 5, 0])
+    output = model(batch)
+    mixed = model.mixed(batch)
+    assert set(output.measures) == {"cosine_frame", "cosine_phone"}
+    for name in ("frame", "phone"):
+        text, speech = mixed["text"], mixed[name]
+        for layer in model.stacks[name].layers:
+            text, speech = layer(text, speech)
+        a, b = text.mean(), speech.mean()
+        expected = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-8)
+        torch.testing.assert_close(output.measures[f"cosine_{name}"], expected)
+        assert not output.measures[f"cosine_{name}"].requires_grad
+    # The empty text of the third, and the phones in its place of the second.
+    assert output.measures["cosine_frame"][2] == 0

@@ -128,12 +128,17 @@ class Learner(LightningModule):
         )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "b k"]:  # noqa: ARG002
-        """Counts predictions; the loss is the mean over utterances. Gives the logits."""
+        """Counts predictions; the loss is the mean over utterances. Gives the logits.
+
+        So are the system's measures on itself.
+        """
         output: Output = self(batch)
         labels = labels_of(batch)
         self.confusion.update(output.logits, labels)
         loss = F.cross_entropy(output.logits.float(), labels)
-        self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+        values = {"val/loss": loss}
+        values |= {f"val/{name}": measured.mean() for name, measured in output.measures.items()}
+        self.log_dict(values, batch_size=len(batch), on_epoch=True, sync_dist=True)
         return output.logits
 
     def on_validation_epoch_end(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 from sermm.core.errors import InputError
 from sermm.report.tables.condition_grids import condition_grids
+from sermm.report.tables.cosine_grids import cosine_grids
 from sermm.report.tables.curve_grids import curve_grids
 from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids, setup_grid
 from sermm.report.tables.paper_grids import paper_grids
@@ -134,7 +135,8 @@ def inserted(page: str, report: Report) -> str:
 
 def every_grid(table: Table) -> list[Grid]:
     """All grids of a table: papers' tables, ours, and what papers print by epoch."""
-    return [*paper_grids(table), *grids(table), *condition_grids(table), *curve_grids(table)]
+    further = [*condition_grids(table), *cosine_grids(table), *curve_grids(table)]
+    return [*paper_grids(table), *grids(table), *further]
 
 
 def title(table: Table) -> str:

@@ -7,14 +7,14 @@ and range are kept, as there are too few runs for more. What papers print by epo
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
 from sermm.core.errors import InputError
 from sermm.metrics.names import METRICS
 from sermm.report.tables.rows import Row
-from sermm.runs.metrics import Epoch, read_epochs
+from sermm.runs.metrics import Epoch, Figures, read_epochs
 from sermm.runs.reading.paper_curves import PaperCurve
 from sermm.runs.reading.runs import Run
 
@@ -25,6 +25,8 @@ RATIOS = {
     "overfit/wa_ratio": "WA ratio, training / validation",
     "overfit/loss_ratio": "loss ratio, validation / training",
 }
+# Of what co-attention measures on itself (`sermm.models.coattention`), before a stream's name.
+COSINE = "val/cosine_"
 _COLUMNS = [*(f"{part}/{name}" for part in PARTS for name in (LOSS, *METRICS)), *RATIOS]
 
 
@@ -51,6 +53,8 @@ class LearningCurves:
         by_name: curves by name ("val/wa") and epoch; what no run has is not there, nor a value that
             is not finite.
         papers: what papers print by epoch for the system.
+        cosines: of the branches of a co-attention at the chosen epoch, by speech stream; empty for
+            other systems.
         damaged: why runs are not in them, one sentence each.
     """
 
@@ -59,6 +63,7 @@ class LearningCurves:
     by_name: dict[str, Curve]
     papers: tuple[PaperCurve, ...]
     damaged: tuple[str, ...] = ()
+    cosines: Mapping[str, Spread] = field(default_factory=dict)
 
     @property
     def drawable(self) -> bool:
@@ -84,17 +89,29 @@ def learning_curves(
     first = runs[0].result
     known = dict.fromkeys(PaperCurve.of(found) for found in first.curves)
     papers = tuple(paper for paper in known if shows(paper.source, paper.data))
-    readable, damaged = [], []
+    readable, chosen, damaged = [], [], []
     for run in runs:
         try:
-            readable.append(_values(read_epochs(run.folder)))
+            epochs = read_epochs(run.folder)
+            readable.append(_values(epochs))
+            chosen += [one.figures for one in epochs if one.number == run.result.epochs.best]
         except InputError as error:
             damaged.append(f"not in the learning curves: {error}")
     by_name = _curves(readable)
     wanted = [*(paper.metric for paper in papers), first.headline, *METRICS]
     there = [name for name in wanted if any(f"{part}/{name}" in by_name for part in PARTS)]
     metric = next(iter(there), wanted[0])
-    return LearningCurves(row, metric, by_name, papers, tuple(damaged))
+    return LearningCurves(row, metric, by_name, papers, tuple(damaged), _cosines(chosen))
+
+
+def _cosines(chosen: Sequence[Figures]) -> dict[str, Spread]:
+    """By stream, over the runs; `chosen` are the figures of their chosen epochs."""
+    names = dict.fromkeys(n for figures in chosen for n in figures if n.startswith(COSINE))
+    values = {name: [one[name] for one in chosen if name in one] for name in names}
+    return {
+        name.removeprefix(COSINE): Spread(fmean(some), min(some), max(some), len(some))
+        for name, some in values.items()
+    }
 
 
 def _values(epochs: Sequence[Epoch]) -> _Values:

@@ -306,3 +306,18 @@ def test_a_curve_under_the_twin_says_that_it_is_of_another_protocol(tmp_path, le
     learned(LOSSES, curves=[printed(points=POINTS, protocol="random6_leaky")])
     (grid,) = curve_grids(build(tmp_path).tables[0])
     assert "Two protocols, ours: loso4; the paper's: random6_leaky: no difference" in grid.note
+
+
+def test_how_alike_the_branches_of_coattention_are_stands_in_the_report(tmp_path, learned):
+    text = "epoch,val/ua,val/cosine_frame,val/cosine_phone\n2,.5,.1,.1\n3,.75,{},.25\n4,.5,.2,.2\n"
+    learned(text.format(0.9), text.format(0.8), model="coattention")
+    learned(LONG, SHORT, model="gate")
+    assert curves_of(tmp_path).cosines == {}
+    page, lines = page_of(tmp_path), markdown(build(tmp_path)).splitlines()
+    assert "Likeness of co-attention branches" in page
+    start = lines.index("### Likeness of co-attention branches")
+    assert lines[start + 2] == "| model | frame | phone |"
+    # Of the chosen epoch, which is the third.
+    cells = "0.850 (0.800 to 0.900) | 0.250 (0.250 to 0.250)"
+    assert lines[start + 4] == f"| coattention | {cells} |"
+    assert not lines[start + 5]
