@@ -8,8 +8,9 @@ RUN/evaluations/<digest>/.
 condition= says under what the utterances are heard and read, one or several: clean, noise:SNR
 (white, dB of the whole clip), babble:SNR (four other talkers of the part), band:HZ (nothing above
 it), asr:RECOGNISER (texts that `sermm transcribe` has made), human. What is drawn follows from seed
-and utterance. With it several runs may be given, and a STUDY or 'STUDY:MODEL ...' stands for all of
-its runs; sermm report then shows UA by condition.
+and utterance; units of speech stay those of the clean recording. With it several runs may be given,
+and a STUDY or 'STUDY:MODEL ...' stands for all of its runs; sermm report then shows UA by
+condition.
 
   sermm evaluate runs/first/0123456789abcdef
   sermm evaluate 0123456789abcdef fold=2 split=val
@@ -17,8 +18,7 @@ its runs; sermm report then shows UA by condition.
   sermm evaluate first:late_fusion condition=[clean,noise:20,noise:10,noise:0,band:4000]
 
 Keys: split (train | val | test | all), condition, trust (packages of own code that the run may
-name), format (table | json), runs_dir, and all of data, protocol,
-trainer, fold, seed, cache_dir.
+name), format (table | json), runs_dir, and all of data, protocol, trainer, fold, seed, cache_dir.
 """
 
 import json
