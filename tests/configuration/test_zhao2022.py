@@ -19,7 +19,7 @@ def given(name, key):
 def test_pepinos_figure_is_a_cell_of_its_own_protocol_and_recipe():
     config = asked("pepino")
     assert config.protocol.name == "loso4_align"
-    assert (config.features.mode, config.features.normalise) == ("cached", "global")
+    assert (config.features.mode, config.features.normalise.speech) == ("cached", "global")
     assert config.model.learning.lr == 1e-4
     assert (config.trainer.batch_size, config.trainer.max_epochs) == (32, 100)
     assert (config.trainer.patience, config.trainer.monitor) == (4, "loss")

@@ -45,7 +45,8 @@ class Metric:
         scale: ours times this is in the paper's unit.
         decimals: of ours and of the paper's.
         ours: from a row and, for some, two classes; None where the row does not have it.
-        score: of test predictions, so that it depends on the protocol and spreads over the runs.
+        score: of test predictions, so that it depends on the protocol.
+        spreads: it is a mean over the runs, with a deviation.
         compared: the difference of ours and the paper's says something.
     """
 
@@ -54,6 +55,7 @@ class Metric:
     decimals: int
     ours: Callable[[Row, _Pair], Figure | None]
     score: bool = False
+    spreads: bool = False
     compared: bool = True
 
     def written(self, value: float | None, nothing: str) -> str:
@@ -89,6 +91,11 @@ def pair_f1(table: Int[np.ndarray, "*b k k"], i: int, j: int) -> Float[np.ndarra
 def _of_score(name: str, row: Row, pair: _Pair) -> Figure:  # noqa: ARG001
     """The mean and deviations that the row has already."""
     return Figure(row.mean[name], row.sd[name], row.seed_sd[name] if row.seed_sd else None)
+
+
+def _of_pooled(name: str, row: Row, pair: _Pair) -> Figure:  # noqa: ARG001
+    """Of all folds at once; it has no deviation over the runs."""
+    return Figure(row.pooled[name])
 
 
 def _of_pair(among: bool, row: Row, pair: _Pair) -> Figure | None:
@@ -135,17 +142,24 @@ def _of_cost(name: str, row: Row, pair: _Pair) -> Figure | None:  # noqa: ARG001
 # compared=False: time and memory are of a machine, a difference to a paper's says nothing.
 PAPER_METRICS = {
     **{
-        name: Metric(f"{_SCORES[name]} in percent", 100.0, 2, partial(_of_score, name), score=True)
+        name: Metric(
+            f"{_SCORES[name]} in percent", 100.0, 2, partial(_of_score, name),
+            score=True, spreads=True,
+        )
         for name in METRICS
     },
+    "ua_pooled": Metric(
+        "UA in percent, pooled over the folds, mean over the seeds",
+        100.0, 2, partial(_of_pooled, "ua"), score=True,
+    ),
     "f1_pair_mean": Metric(
         "mean of the F1 of {pair}, of all utterances, in percent",
-        100.0, 2, partial(_of_pair, False), score=True,
+        100.0, 2, partial(_of_pair, False), score=True, spreads=True,
     ),
     "f1_pair_among": Metric(
         "mean of the F1 of {pair} among utterances whose label and prediction are of the two, "
         "in percent",
-        100.0, 2, partial(_of_pair, True), score=True,
+        100.0, 2, partial(_of_pair, True), score=True, spreads=True,
     ),
     "parameters": Metric("all parameters in millions", 1e-6, 2, partial(_of_parameters, "total")),
     "trainable": Metric(

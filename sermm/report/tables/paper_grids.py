@@ -102,7 +102,8 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     """Sentences in the order in which a reader needs them."""
     paper, side = comparison.paper, comparison.side
     scores = any(pair.measure.score for pair in comparison.pairs)
-    spread = "; ours: mean ± sample sd over the runs" if scores else ""
+    means = any(pair.measure.spreads for pair in comparison.pairs)
+    spread = "; ours: mean ± sample sd over the runs" if means else ""
     yield f"{'; '.join(_kinds(paper))}{spread}."
     yield from _runs(comparison, scores)
     yield from unlike(paper, side.data, side.protocol)
@@ -272,7 +273,7 @@ def _ours(pair: Pair, row: Row | None, tell_n: bool) -> str:
     if found is None or row is None:
         return NOTHING
     text = measure.written(found.mean, NOTHING)
-    if measure.score and pair.cell.minus is None:
+    if measure.spreads and pair.cell.minus is None:
         text += f" ± {measure.written(found.sd, NOTHING)}"
     if found.seed_sd is not None:
         text += f" / {measure.written(found.seed_sd, NOTHING)}"

@@ -17,7 +17,7 @@ from sermm.runs.setup import BY_SYSTEM, ENCODERS, FACTS, OPEN, RUNS, undeclarabl
 
 # those that `sermm.report.tables.measures` has
 FIGURES = (
-    *METRICS, "f1_pair_mean", "f1_pair_among",
+    *METRICS, "ua_pooled", "f1_pair_mean", "f1_pair_among",
     "parameters", "trainable", "ms_per_sample", "peak_memory_gb",
 )  # fmt: skip
 

@@ -195,3 +195,13 @@ def test_a_damaged_cost_makes_its_run_unreadable(tmp_path, system):
     (problem,) = read_study(tmp_path).problems
     assert folder.name in problem.where
     assert "result.json: cost: device is None, of the wrong type" in problem.what
+
+
+def test_a_pooled_figure_is_of_all_folds_at_once_and_has_no_spread(tmp_path, variant, paper):
+    confusions = [[[1, 1], [0, 2]]] * 4 + [[[9, 1], [1, 3]]]
+    pooled = {"row": "F", "column": "UA", "system": "co F", "metric": "ua_pooled", "value": 80.0}
+    variant("co F", confusions, papers=[paper(pooled)])
+    grid = only_grid(tmp_path)
+    # of all folds: 13 of 18 and 11 of 12
+    assert grid.rows == (("F", "81.94", "80.00", "+1.94"),)
+    assert grid.note.startswith("UA in percent, pooled over the folds, mean over the seeds. 5 runs")
