@@ -44,6 +44,12 @@ _AS_BEFORE: Final = {
     "withhold_test": False,
     "augment.stretch": None,
 }
+# Likewise arguments of classes, by the name that a class has in a key.
+_ARGUMENTS_AS_BEFORE: Final[dict[str, dict[str, Any]]] = {
+    "HFSpeechEncoder": {"layerdrop": None},
+    "SingleGate": {"norm": True},
+    "CmGI": {"norm": True},
+}
 _NOT_A_SETTING: Final = {"fold", "seed", "study", "model", "data", "protocol", "experiment"}
 _ESCAPED: Final = re.compile(r"\\([\\()\[\]{}:=, \t])")
 # What of the teacher can change a result: where its folder is does not.
@@ -70,7 +76,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
     as_before = [key for key, value in _AS_BEFORE.items() if _value(plain, key) == value]
     for key in (*NOT_IDENTITY, *as_before):
         kept = _without(kept, key.split("."))
-    found: dict[str, Any] = without_places(kept, config.cache_dir)
+    found: dict[str, Any] = without_places(_without_later(kept), config.cache_dir)
     return found
 
 
@@ -97,6 +103,18 @@ def _without(config: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
         return {key: value for key, value in config.items() if key != first}
     inside = config.get(first)
     return {**config, first: _without(inside, rest)} if isinstance(inside, dict) else config
+
+
+def _without_later(config: Any) -> Any:
+    """A configuration without the arguments that keys are older than, where they change nothing."""
+    if isinstance(config, Mapping):
+        later = _ARGUMENTS_AS_BEFORE.get(class_name(str(config.get(TARGET))), {})
+        return {
+            key: _without_later(value)
+            for key, value in config.items()
+            if key not in later or later[key] != value
+        }
+    return [_without_later(value) for value in config] if isinstance(config, list) else config
 
 
 def without_places(config: Any, cache_dir: str) -> Any:

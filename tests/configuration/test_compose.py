@@ -155,6 +155,34 @@ def test_the_keys_of_three_configurations_outlive_a_move(key, overrides):
     assert run_key(plain("cache_dir=/tmp/cache", *overrides)) == key
 
 
+# Of encoders and systems that have got arguments since, which change nothing as they are given.
+@pytest.mark.parametrize(
+    ("key", "overrides"),
+    [
+        ("f9425e4654773756", ["model=single_gate"]),
+        ("4796c93331aba6ce", ["model=cmgi"]),
+        ("568c25d383c9084d", ["model=cmgi_released"]),
+        ("14d34be4a754006b", ["model=caf"]),
+        ("7e8a60db14a09a52", ["model=late_fusion", "model.streams=[text,frame,phone]"]),
+    ],
+)
+def test_an_argument_at_its_value_of_before_is_no_part_of_a_key(key, overrides):
+    assert run_key(RunConfig.of(["data=demo", "cache_dir=/tmp/cache", *overrides])) == key
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "encoder.speech.layerdrop=0.1",
+        "encoder.speech.layerdrop=checkpoint",
+        "model.system.norm=false",
+    ],
+)
+def test_an_argument_that_changes_something_is_a_part_of_it(override):
+    words = ["data=demo", "model=single_gate"]
+    assert run_key(RunConfig.of([*words, override])) != run_key(RunConfig.of(words))
+
+
 def moved(config, places):
     """The configuration with every class of sermm in another module."""
     if isinstance(config, dict):

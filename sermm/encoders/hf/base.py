@@ -124,6 +124,11 @@ class HFEncoder(Encoder):
             part.train(mode)
         return self
 
+    @property
+    def trains_all(self) -> bool:
+        """Whether nothing of the model is left as it is but what the encoder freezes by itself."""
+        return self.hf in self._trained
+
     def by_depth(self) -> list[list[nn.Parameter]]:
         """The parameters of all that lies before the layers, then of one layer after the other.
 

@@ -11,9 +11,7 @@ Frame counts are those that the front end gives the clip alone.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf import ragged_attention, wavlm_attention
 from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of, recomputed
 from sermm.encoders.hf.front_end import features_of, positions, strips
+from sermm.encoders.hf.layer_drop import LayerDrop, collected_inputs, probability_of
 from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
 from sermm.encoders.hf.positional_gaps import gaps_between
 from sermm.encoders.hf.spec_augment import masked_positions
@@ -147,13 +146,14 @@ class SpeechTransformer(HFEncoder):
         """The chosen ones of the input of every transformer layer and the last hidden state."""
         encoder = self.hf.encoder
         states: dict[int, Tensor] = {}
+        below = set(self._chosen) - {len(encoder.layers)}
         with (
-            _collected_inputs(encoder.layers, set(self._chosen), states),
+            collected_inputs([*encoder.layers, *self._on_top], below, states),
             gaps_between(encoder.pos_conv_embed, frames),
         ):
             encoded = encoder(frames.values[None], attention_mask=None, frames=frames)
-        states[len(encoder.layers)] = encoded.last_hidden_state
-        return [states[number][0] for number in self._chosen]
+        last = encoded.last_hidden_state
+        return [states.get(number, last)[0] for number in self._chosen]
 
 
 class HFSpeechEncoder(SpeechTransformer):
@@ -169,12 +169,16 @@ class HFSpeechEncoder(SpeechTransformer):
             0 = the projected front end, 1 the first layer.
         freeze_front_end: the convolutional front end is never trained.
         normalise: every clip to zero mean and unit variance; None: as the encoder was trained.
-        spec_augment: mask spans of frames in training.
+        spec_augment: mask spans of frames in training, with the checkpoint's own probabilities.
+        layerdrop: how likely a layer is left out of a training batch; "checkpoint": as its
+            config.json says; None: never. This and `spec_augment` are of encoders that are trained
+            whole: where some or all layers stay as they are, neither does anything.
         assets: a folder of `save_assets`: nothing is read from `id` but the weights of an
             encoder of which nothing is trained; other weights are random until loaded.
 
     Raises:
-        InputError: the encoder cannot be had, is of another kind, or expects another rate.
+        InputError: the encoder cannot be had, is of another kind, or expects another rate, or
+            `layerdrop` is none of these.
     """
 
     pretrained = True
@@ -190,12 +194,12 @@ class HFSpeechEncoder(SpeechTransformer):
         normalise: bool | None = None,
         spec_augment: bool = False,
         assets: str | Path | None = None,
+        layerdrop: LayerDrop = None,
     ) -> None:
         source = Source(id, _KEY, revision)
         described = source if assets is None else Source.of_assets(assets, _KEY)
         config = load_config(described, FAMILIES)
-        # A skipped layer would leave a gap in the layer mix, and its draw outlive the utterance.
-        config.layerdrop = 0.0
+        config.layerdrop = probability_of(layerdrop, config, _KEY)
         config.add_adapter = False
         if normalise is None:
             way_out = f"; or say whether clips are normalised: {_KEY}.normalise=true|false"
@@ -261,19 +265,3 @@ def preprocessor_normalises(source: Source, way_out: str = "") -> bool:
             f"{SAMPLING_RATE_HZ} Hz; choose another one"
         )
     return bool(extractor.do_normalize)
-
-
-@contextmanager
-def _collected_inputs(
-    layers: nn.ModuleList, chosen: AbstractSet[int], states: dict[int, Tensor]
-) -> Iterator[None]:
-    """Keeps the input of each chosen layer in `states`."""
-    with ExitStack() as stack:
-        for number in chosen - {len(layers)}:
-
-            def keep(_layer: object, inputs: tuple[Tensor, ...], number: int = number) -> None:
-                states[number] = inputs[0]
-
-            handle = layers[number].register_forward_pre_hook(keep)
-            stack.callback(handle.remove)
-        yield

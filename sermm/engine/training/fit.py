@@ -17,6 +17,7 @@ from lightning import Callback, Trainer
 from sermm.configuration.groups import Monitor
 from sermm.core.seeding import seed_of
 from sermm.encoders.hf.base import transformers_in
+from sermm.encoders.hf.layer_drop import drops_layers
 from sermm.encoders.precision import device_for, precision_for
 from sermm.engine.assembly.build import read_weights, save_weights
 from sermm.engine.assembly.remedies import p_lost
@@ -133,8 +134,11 @@ def trainer_of(task: Task, callbacks: list[Callback], validated: bool) -> Traine
         validated: whether there is a validation part to look at after each epoch.
     """
     options = task.config.trainer
+    # A layer that is left out on one device has no gradient there, which the others would wait for.
+    several = options.devices > 1 and drops_layers(task.system)
     return Trainer(
         accelerator=options.accelerator,
+        strategy="ddp_find_unused_parameters_true" if several else "auto",
         devices=options.devices // nodes(),
         num_nodes=nodes(),
         plugins=[cluster()],

@@ -1,0 +1,77 @@
+"""LayerDrop: in training a transformer layer is left out now and then, for a whole batch.
+
+transformers draws once a layer and forward pass, from torch's global generator, which every epoch
+of a run seeds afresh (WavLM's first layer, which makes the position bias, is always there). What
+reaches a layer that is left out goes on as it is.
+
+Source: Fan, Grave and Joulin 2020; the code of transformers.
+"""
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from sermm.core.errors import InputError
+from sermm.encoders.hf.base import transformers_in
+
+OF_CHECKPOINT = "checkpoint"
+LayerDrop = Literal["checkpoint"] | float | None
+
+
+def probability_of(asked: LayerDrop, config: Any, key: str) -> float:
+    """How likely a layer is left out.
+
+    Args:
+        asked: a probability, `checkpoint` for that of the checkpoint's config.json, or None for 0.
+        config: of the checkpoint.
+        key: of the encoder, for the message.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if asked is None:
+        return 0.0
+    if asked == OF_CHECKPOINT:
+        return float(config.layerdrop)
+    if isinstance(asked, bool | str) or not 0 <= asked < 1:
+        raise InputError(
+            f"{key}.layerdrop={asked}: expected a probability from 0 to below 1, {OF_CHECKPOINT} "
+            "(as its config.json says), or null (no layer is left out)"
+        )
+    return float(asked)
+
+
+def drops_layers(module: nn.Module) -> bool:
+    """Whether some encoder of a system leaves out layers in training."""
+    return any(
+        part.trains_all and getattr(part.hf.config, "layerdrop", 0.0) > 0
+        for part in transformers_in(module)
+    )
+
+
+@contextmanager
+def collected_inputs(
+    parts: Sequence[nn.Module], chosen: AbstractSet[int], states: dict[int, Tensor]
+) -> Iterator[None]:
+    """Keeps the input of each chosen layer in `states`.
+
+    That of a layer that is left out is what the next part gets that is not.
+
+    Args:
+        parts: the layers, then what works on the last one's output.
+        chosen: numbers of layers, from 0.
+        states: by number; has none of layers above which nothing runs.
+    """
+    with ExitStack() as stack:
+        for number, part in enumerate(parts):
+
+            def keep(_part: object, inputs: tuple[Tensor, ...], number: int = number) -> None:
+                for layer in chosen:
+                    if layer <= number:
+                        states.setdefault(layer, inputs[0])
+
+            stack.callback(part.register_forward_pre_hook(keep).remove)
+        yield
