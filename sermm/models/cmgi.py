@@ -174,6 +174,7 @@ class CmGI(SpeechAndText):
         literal: padding takes part in attention and mean (see `SpeechAndText`).
         dropout: before the classifier.
         attention_dropout: of the attention weights.
+        norm: states are layer-normalised before the first interaction layer.
 
     Raises:
         InputError: there are no layers, or the heads do not divide d.
@@ -190,10 +191,11 @@ class CmGI(SpeechAndText):
         literal: bool = False,
         dropout: float = 0.2,
         attention_dropout: float = 0.1,
+        norm: bool = True,
     ) -> None:
         if n_layers < 1:
             raise InputError(f"model.system.n_layers={n_layers}: expected 1 or more")
-        super().__init__(speech, text, literal)
+        super().__init__(speech, text, literal, norm)
         d = speech.width
         self.layers = nn.ModuleList(
             InteractionLayer(d, heads, attention_dropout) for _ in range(n_layers)

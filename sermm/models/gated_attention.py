@@ -10,8 +10,8 @@ Source: Bian, Liang and Zhang 2024 ("Bian 2024"), README and term paper section 
 | G = sigma(W [X ; C] + b) | `SigmoidGate`, `Gated.gate` |
 | X * G + C * (1 - G) | `Gated.fused` |
 
-Differs from the source in: hidden states are layer-normalised by `LayerMix` before anything else;
-padding enters nothing unless `literal`.
+Differs from the source in: hidden states are layer-normalised by `LayerMix` before anything else,
+unless `norm` is off; padding enters nothing unless `literal`.
 """
 
 from dataclasses import dataclass
@@ -106,15 +106,17 @@ class SpeechAndText(System):
             sequence of the batch take part in attention, gate and mean, so that the logits of an
             utterance depend on its batch mates. (There the padding has been through the encoders
             as well; here these give states of what is real only.)
+        norm: the states of both are layer-normalised first; the published code takes them as they
+            come.
     """
 
-    def __init__(self, speech: Encoder, text: Encoder, literal: bool) -> None:
+    def __init__(self, speech: Encoder, text: Encoder, literal: bool, norm: bool) -> None:
         super().__init__()
         self.speech = speech
         self.text = text
         self.literal = literal
-        self.mix_speech = LayerMix(speech.n_layers, speech.width)
-        self.mix_text = LayerMix(text.n_layers, text.width)
+        self.mix_speech = LayerMix(speech.n_layers, speech.width, norm)
+        self.mix_text = LayerMix(text.n_layers, text.width, norm)
         self.project = nn.Linear(text.width, speech.width)
 
     def states(self, batch: Batch) -> tuple[Ragged, Ragged]:

@@ -23,8 +23,9 @@ the 2 M parameters stated for the fusion, so `projections` is off by default; se
 as has the released class (`conf/model/cmgi_released.yaml`): one q/k/v triple for both directions.
 
 Differs from the source in: padding never enters the attention or the mean (the published code
-masks nothing; `literal` restores that); states are layer-normalised first; human transcripts
-unless `text.source` says otherwise. Left open there: how Table 1 brings A and S to one length.
+masks nothing; `literal` restores that); states are layer-normalised first (there they are not:
+`norm=false`); human transcripts unless `text.source` says otherwise. Left open there: how Table 1
+brings A and S to one length.
 """
 
 from typing import Literal
@@ -62,6 +63,7 @@ class SingleGate(SpeechAndText):
         projections: q, k and v of the variant cross are linear maps, one triple for both ways.
         literal: padding takes part, as in the published code (see `SpeechAndText`).
         dropout: before the classifier (the source has none; its README asks for 0.3-0.5).
+        norm: states are layer-normalised before the gate (in the published code they are not).
 
     Raises:
         InputError: no such variant, or projections without attention.
@@ -76,6 +78,7 @@ class SingleGate(SpeechAndText):
         projections: bool = False,
         literal: bool = False,
         dropout: float = 0.2,
+        norm: bool = True,
     ) -> None:
         expect_one_of("model.system.variant", variant, Variant)
         if projections and variant != "cross":
@@ -83,7 +86,7 @@ class SingleGate(SpeechAndText):
                 f"model.system.projections=true belongs to model.system.variant=cross; "
                 f"{variant} has no attention to project for"
             )
-        super().__init__(speech, text, literal)
+        super().__init__(speech, text, literal, norm)
         d = speech.width
         self.variant = variant
         self.attention = CrossAttention(d, projections)

@@ -11,6 +11,7 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.stored import Stored
+from sermm.models.cmgi import CmGI
 from sermm.models.gated_attention import CrossAttention, SigmoidGate, with_padding
 from sermm.models.single_gate import SingleGate, stretched
 
@@ -152,6 +153,21 @@ def test_gates_are_those_of_the_forward_pass():
         for n, g in gates.items()
     ]
     torch.testing.assert_close(torch.cat(fused, -1), embedding)
+
+
+@pytest.mark.parametrize("kind", [SingleGate, CmGI])
+@pytest.mark.parametrize("norm", [True, False])
+def test_without_norm_the_gate_gets_the_states_as_they_come(kind, norm):
+    torch.manual_seed(0)
+    more = {} if kind is SingleGate else {"heads": 2}
+    system = kind(Stored("speech", 6, 1), Stored("text", 4, 1), 3, norm=norm, **more).eval()
+    hidden = {"speech": 3 + torch.randn(5, 1, 6), "text": 7 * torch.randn(4, 1, 4)}
+    cached = {n: Ragged(v, torch.tensor([len(v)])) for n, v in hidden.items()}
+    acoustic, semantic = system.states(Batch(("x",), cached=cached))
+    raw = {name: values.squeeze(1) for name, values in hidden.items()}
+    assert torch.equal(acoustic.values, raw["speech"]) != norm
+    assert torch.equal(semantic.values, system.project(raw["text"])) != norm
+    assert any(name.startswith("mix_") for name, _ in system.named_parameters()) == norm
 
 
 def test_wrong_options_are_refused(monkeypatch):
