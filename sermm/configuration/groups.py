@@ -42,6 +42,9 @@ class TrainerConfig(Record):
     precision: PrecisionWord
     num_workers: Natural
     keep_audio_mb: Natural
+    # These are younger than some runs whose configuration is read.
+    batching: Literal["similar", "random"] = "similar"
+    test_epoch: Literal["best", "last"] = "best"
 
     @property
     def most_s(self) -> float:

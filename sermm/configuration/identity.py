@@ -43,6 +43,8 @@ _AS_BEFORE: Final = {
     "protocol.absent_classes": "refuse",
     "withhold_test": False,
     "augment.stretch": None,
+    "trainer.batching": "similar",
+    "trainer.test_epoch": "best",
 }
 # Likewise arguments of classes, by the name that a class has in a key.
 _ARGUMENTS_AS_BEFORE: Final[dict[str, dict[str, Any]]] = {

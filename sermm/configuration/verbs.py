@@ -228,9 +228,15 @@ class RunConfig(WorkConfig):
         """Takes the fields.
 
         Raises:
-            InputError: one is wrong, or the epoch is to be chosen on a test part that is withheld.
+            InputError: one is wrong, or the epoch is to be chosen on a test part that is withheld,
+                or on the test part and as the last one.
         """
         config = super().read(found, where)
+        if config.select_on_test and config.trainer.test_epoch == "last":
+            raise InputError(
+                "select_on_test=true chooses the epoch on the test part, and "
+                "trainer.test_epoch=last takes the last one; leave one of them out"
+            )
         if config.withhold_test and config.select_on_test:
             raise InputError(
                 "select_on_test=true chooses the epoch on the test part, which withhold_test=true "

@@ -1,6 +1,7 @@
 """Which utterances make up which batch: a plan that follows from the seed and the epoch."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -13,6 +14,8 @@ from sermm.core.seeding import generator
 _BATCHES_A_POOL = 8
 _FEWEST_POOLS = 4
 _EPOCHS_TRIED = 8
+# How lengths go together in a batch, see `BatchPlan`.
+Batching = Literal["similar", "random"]
 
 
 class PlannedBatch(list[int]):
@@ -31,7 +34,7 @@ class PlannedBatch(list[int]):
 
 
 class BatchPlan(Sampler[list[int]]):
-    """Batches of indices, alike in length, under a budget of seconds or of a fixed size.
+    """Batches of indices, alike in length or not, under a budget of seconds or of a fixed size.
 
     Training (`seed` given): in epoch e utterances are shuffled, dealt into pools, sorted by
     length within each pool, cut into batches, and the batches shuffled; all of it drawn from
@@ -39,6 +42,11 @@ class BatchPlan(Sampler[list[int]]):
     same in every epoch: where the cut gives fewer, the fullest ones are halved.
 
     Evaluation (no seed): sorted by length, longest first, the same every time.
+
+    With `batching` "random", as a DataLoader of torch that shuffles: in training there are no
+    pools, so that any two utterances may meet; in evaluation utterances come as they are given.
+    What systems say of an utterance does not depend on its batch mates (but for rounding, and for
+    what looks at the padding: `literal`), yet what they learn from a batch does.
 
     With several ranks each takes every `world_size`-th batch. All ranks have the same number of
     batches, in training and in evaluation; no utterance is left out and none comes twice. (Where
@@ -53,10 +61,11 @@ class BatchPlan(Sampler[list[int]]):
         seed: of training; None for evaluation.
         rank: which share to take, from 0.
         world_size: how many shares there are.
+        batching: "similar": alike in length; "random": any, of a fixed size.
 
     Raises:
-        InputError: not exactly one limit, one that is not positive, or fewer utterances than
-            ranks.
+        InputError: not exactly one limit, one that is not positive, random batches under a budget,
+            or fewer utterances than ranks.
     """
 
     def __init__(
@@ -68,8 +77,9 @@ class BatchPlan(Sampler[list[int]]):
         seed: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        batching: Batching = "similar",
     ) -> None:
-        refuse_limits(seconds, size)
+        refuse_limits(seconds, size, batching)
         if len(durations) < world_size:
             raise InputError(
                 f"{len(durations)} utterances cannot be shared among {world_size} devices; use "
@@ -78,6 +88,7 @@ class BatchPlan(Sampler[list[int]]):
         self._durations = np.asarray(durations, dtype=np.float64)
         self._seconds, self._size = seconds, size
         self._seed, self._rank, self._world_size = seed, rank, world_size
+        self._random = batching == "random"
         self._epoch = 0
         self._n_batches = self._count()
 
@@ -101,8 +112,8 @@ class BatchPlan(Sampler[list[int]]):
     def _batches(self) -> list[list[int]]:
         """The batches of all ranks in this epoch."""
         if self._seed is None:
-            return self._exactly(self._cut(self._by_length()))
-        batches = self._cut(self._pooled(self._seed, self._epoch))
+            return self._exactly(self._cut(self._as_served()))
+        batches = self._cut(self._dealt(self._seed, self._epoch))
         if len(batches) > self._n_batches:
             batches = self._cut(self._by_length())
         batches = self._exactly(batches)
@@ -114,7 +125,7 @@ class BatchPlan(Sampler[list[int]]):
         count = len(self._cut(self._by_length()))
         if self._seed is not None and self._seconds is not None:
             for epoch in range(_EPOCHS_TRIED):
-                count = max(count, len(self._cut(self._pooled(self._seed, epoch))))
+                count = max(count, len(self._cut(self._dealt(self._seed, epoch))))
         rounds = min(-(-count // self._world_size), len(self._durations) // self._world_size)
         return rounds * self._world_size
 
@@ -123,9 +134,16 @@ class BatchPlan(Sampler[list[int]]):
         order: list[int] = np.argsort(-self._durations, kind="stable").tolist()
         return order
 
-    def _pooled(self, seed: int, epoch: int) -> list[int]:
-        """All indices, shuffled, then sorted within pools: up in one and down in the next."""
+    def _as_served(self) -> list[int]:
+        """All indices in the order of evaluation."""
+        return list(range(len(self._durations))) if self._random else self._by_length()
+
+    def _dealt(self, seed: int, epoch: int) -> list[int]:
+        """All indices, shuffled; if batches are alike, then sorted within pools, up and down."""
         shuffled = generator(seed, "batches", epoch).permutation(len(self._durations))
+        if self._random:
+            dealt: list[int] = shuffled.tolist()
+            return dealt
         pools = np.array_split(shuffled, self._n_pools())
         order: list[int] = []
         for number, pool in enumerate(pools):
@@ -171,11 +189,11 @@ class BatchPlan(Sampler[list[int]]):
         return batches
 
 
-def refuse_limits(seconds: float | None, size: int | None) -> None:
-    """Refuses anything but one positive limit of a batch.
+def refuse_limits(seconds: float | None, size: int | None, batching: Batching = "similar") -> None:
+    """Refuses anything but one positive limit of a batch, which must be a size if it is random.
 
     Raises:
-        InputError: none, both, or one that is not positive.
+        InputError: none, both, one that is not positive, or random batches under a budget.
     """
     if (seconds is None) == (size is None):
         raise InputError(
@@ -185,4 +203,9 @@ def refuse_limits(seconds: float | None, size: int | None) -> None:
     if (seconds or size or 0) <= 0:
         raise InputError(
             f"the limit of a batch must be positive, got batch_size={size}, batch_seconds={seconds}"
+        )
+    if batching == "random" and size is None:
+        raise InputError(
+            f"batching=random makes batches of a size, got batch_seconds={seconds}; set "
+            "trainer.batch_size and trainer.batch_seconds=null, or trainer.batching=similar"
         )

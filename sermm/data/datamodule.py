@@ -15,7 +15,7 @@ from sermm.core.records import Fold, Utterance
 from sermm.core.seeding import seed_of
 from sermm.data.augment.augment import Augment
 from sermm.data.augment.synonyms import Reworded
-from sermm.data.batching import BatchPlan, refuse_limits
+from sermm.data.batching import Batching, BatchPlan, refuse_limits
 from sermm.data.dataset import Inputs, KeptAudio, UtteranceDataset, as_it_is
 
 
@@ -30,9 +30,11 @@ class Loading:
         num_workers: DataLoader workers of each loader.
         pin_memory: page-locked batches, for a GPU.
         keep_audio_mb: decoded audio kept in memory, 10^6 bytes; with workers, for each loader.
+        batching: whether the utterances of a batch are alike in length (see `BatchPlan`).
 
     Raises:
-        InputError: there are both limits of a batch, or none, or one that holds nothing.
+        InputError: there are both limits of a batch, or none, or one that holds nothing, or random
+            batches under a budget.
     """
 
     batch_size: int | None = None
@@ -41,9 +43,10 @@ class Loading:
     num_workers: int = 0
     pin_memory: bool = False
     keep_audio_mb: int = 512
+    batching: Batching = "similar"
 
     def __post_init__(self) -> None:
-        refuse_limits(self.batch_seconds, self.batch_size)
+        refuse_limits(self.batch_seconds, self.batch_size, self.batching)
 
     @property
     def most_s(self) -> float:
@@ -139,13 +142,11 @@ class EmotionDataModule(LightningDataModule):
         """Batches of the test part."""
         return self.loader(self.fold.test)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the validation and test parts together, each utterance once."""
-        both = dict.fromkeys(self.fold.val + self.fold.test)
-        return self.loader(tuple(both))
-
     def loader(self, ids: Sequence[str]) -> DataLoader[Batch]:
-        """Batches of any of the fold's utterances, each once, longest first."""
+        """Batches of any of the fold's utterances, each once.
+
+        Longest first; with `batching` "random" in the order of `ids`.
+        """
         return self._loader(ids, None, self.heard)
 
     def dataset(
@@ -193,6 +194,7 @@ class EmotionDataModule(LightningDataModule):
             seed=seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
+            batching=self._loading.batching,
         )
         if self.trainer:
             # In a resumed run Lightning starts the workers on their first batches before it says

@@ -154,6 +154,7 @@ def loading_of(config: RunConfig, work: Work) -> Loading:
         num_workers=trainer.num_workers,
         keep_audio_mb=trainer.keep_audio_mb,
         pin_memory=work.device.type == "cuda",
+        batching=trainer.batching,
     )
 
 

@@ -11,23 +11,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
-import torch
-
 from sermm.configuration.groups import ModelConfig
 from sermm.configuration.identity import feature_options, system_key
 from sermm.configuration.verbs import RunConfig
 from sermm.core.figures import percent
 from sermm.core.records import Fold
 from sermm.encoders.precision import device_for
-from sermm.engine.assembly.inference import predict
 from sermm.engine.assembly.remedies import settings_of
 from sermm.engine.cost import cost
 from sermm.engine.extraction.streams import streams
+from sermm.engine.scoring import other_epoch, predicted
 from sermm.engine.setup import parameters, setup_of
 from sermm.engine.training.callbacks import overfit_at
 from sermm.engine.training.distillation import taught, teacher_setting
+from sermm.engine.training.fit import Learned
 from sermm.engine.training.task import Task
-from sermm.runs.predictions import named, score, write_predictions
 from sermm.runs.result import Counts, Epochs, Published, Result, Seconds
 from sermm.runs.versions import git_state, versions
 
@@ -52,7 +50,7 @@ class EvaluationSetting(TypedDict):
     balance: dict[str, Any]
 
 
-def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float) -> Result:
+def record(task: Task, overrides: dict[str, str], learned: Learned, train_s: float) -> Result:
     """Predicts validation and test part by the chosen weights; writes and returns the record.
 
     With `withhold_test` the test part is not predicted.
@@ -60,7 +58,7 @@ def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float
     Args:
         task: trained; its system has the weights of the chosen epoch.
         overrides: the user's settings without fold, seed and study, which name a row of a table.
-        epochs: which epoch was chosen and which was the last, from 1.
+        learned: which epoch was chosen and which was the last.
         train_s: seconds of wall clock until now, those of preparing the task included; of a
             resumed run only those of this process.
 
@@ -70,43 +68,13 @@ def record(task: Task, overrides: dict[str, str], epochs: Epochs, train_s: float
     start_s = time.monotonic()
     device = device_for(task.config.device)
     metrics = predicted(task, device)
+    other = other_epoch(task, learned, metrics, device)
     predict_s = time.monotonic() - start_s
     seconds = Seconds(train=train_s, predict=predict_s, total=train_s + predict_s)
-    result = outcome(task, overrides, metrics, epochs, seconds)
-    overfit = overfit_at(task.folder.path, epochs.best)
-    return replace(with_options(result, task), cost=cost(task, device), overfit=overfit)
-
-
-def predicted(task: Task, device: torch.device) -> dict[str, float | None]:
-    """Predicts and writes validation and test part; their scores by the names of `Result`.
-
-    Each utterance is predicted once, also where a protocol's validation part is its test part; then
-    its row says `test`.
-
-    Args:
-        task: trained.
-        device: where to predict.
-
-    Returns:
-        Fractions such as `test/ua`; those of `val/` are absent without a validation part, those of
-        `test/` where it is withheld.
-    """
-    loaded, fold, withheld = task.loaded, task.fold, task.config.withhold_test
-    # One process predicts everything, however many have trained.
-    task.data.trainer = None
-    precision = task.config.trainer.precision
-    batches = task.data.loader(fold.val) if withheld else task.data.predict_dataloader()
-    found = predict(task.system, batches, device, precision)
-    splits = {**dict.fromkeys(fold.val, "val"), **dict.fromkeys(fold.test, "test")}
-    targets, classes = loaded.targets, loaded.protocol.classes
-    by_id = {u.id: u for u in loaded.reading.utterances}
-    write_predictions(task.folder.path, found, splits, by_id, targets, classes, fold.number)
-    metrics: dict[str, float | None] = {}
-    for split in ("val", "test"):
-        part = [p for p in found if splits[p.utterance_id] == split]
-        if part:
-            metrics |= named(score(part, targets, classes), classes, split)
-    return metrics
+    result = outcome(task, overrides, metrics, learned.epochs, seconds)
+    overfit = overfit_at(task.folder.path, learned.epochs.best)
+    result = replace(with_options(result, task), other_epoch=other)
+    return replace(result, cost=cost(task, device), overfit=overfit)
 
 
 def outcome(
@@ -118,7 +86,7 @@ def outcome(
 ) -> Result:
     """What a run is and what it came to, without options and cost: what every run has.
 
-    `overrides` and `epochs` are as in `record`, `metrics` those of `predicted`.
+    `overrides` is as in `record`, `epochs` are those of its `learned`, `metrics` of `predicted`.
     """
     config, model = task.config, task.config.model
     return Result(
@@ -246,4 +214,4 @@ def selection(config: RunConfig, fold: Fold) -> str:
     """
     if config.select_on_test:
         return "test"
-    return "val" if fold.val else "last"
+    return "val" if fold.val and config.trainer.test_epoch == "best" else "last"

@@ -110,8 +110,8 @@ def carry_out(placed: PlacedRun, overrides: Sequence[str]) -> Result:
                 tracker.start()
                 # The tokenizer of the training transcripts is on the disk now; others may read it.
                 say_ready(folder.path)
-                epochs = learn(task, [tracker])
-                result = record(task, settings(overrides), epochs, time.monotonic() - start_s)
+                learned = learn(task, [tracker])
+                result = record(task, settings(overrides), learned, time.monotonic() - start_s)
                 result = replace(result, experiment=experiment(overrides))
                 folder.finish(result)
             # Only now: what it sends may take long, and the run is finished whatever comes of it.

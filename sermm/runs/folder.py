@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "checkpoints" / "best.ckpt"
 
     @property
+    def other(self) -> Path:
+        """Weights of the epoch that validation chose, where the last is; gone once finished."""
+        return self.path / "checkpoints" / "other.ckpt"
+
+    @property
     def last(self) -> Path:
         """All that is needed to go on after the last whole epoch; gone once it has finished."""
         return self.path / "checkpoints" / "last.ckpt"
@@ -151,14 +156,14 @@ class RunFolder:
         Status.of_this_process(state, error, self.job, name).write(self.path)
 
     def finish(self, result: Result) -> None:
-        """Writes the result, then says so; what only resuming needed goes.
+        """Writes the result, then says so; what it needed until then goes.
 
         Args:
             result: the status says "finished" only after it is there.
         """
         result.write(self.path)
         self.write_status("finished")
-        for path in (self.last, self.before):
+        for path in (self.last, self.before, self.other):
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:

@@ -7,7 +7,8 @@
                        metrics.csv       a row an epoch: `sermm.runs.metrics`
                        evaluations/      further scores: `sermm.runs.evaluation`
                        checkpoints/      best.ckpt; until the run has finished, last.ckpt and
-                                         the one before it, before.ckpt
+                                         the one before it, before.ckpt, and, where the last
+                                         epoch is scored, validation's choice, other.ckpt
                        encoders/         what encoders need beside weights, such as tokenizers
                        address.json      where W&B shows the run: `sermm.runs.address`
 

@@ -25,8 +25,8 @@ _FLOORS_OF_FORMAT_0 = ("majority", "lookup")
 _MOST_FOLDS = 100_000
 # What a file has only where there is such a thing.
 _ONLY_IF_THERE = (
-    "distillation", "experiment", "parts", "part_predictions", "weights", "temperatures",
-    "withheld",
+    "distillation", "experiment", "other_epoch", "parts", "part_predictions", "weights",
+    "temperatures", "withheld",
 )  # fmt: skip
 
 
@@ -83,6 +83,21 @@ class Epochs:
 
     best: int | None = None
     last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEpoch:
+    """The epoch that validation chose, of a run that is scored with its last one.
+
+    Attributes:
+        epoch: its number, from 1; it may be the last one, too.
+        selection: what chose it.
+        metrics: as `Result.metrics`, by the weights of that epoch.
+    """
+
+    epoch: int
+    selection: str
+    metrics: dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +195,8 @@ class Result:
         metrics: fractions by name: `test/ua`, `val/recall_ang`; None for a class without examples.
         cost: None for floors, combinations, and runs of older versions.
         selection: what chose the epoch: "val", "last", or "test" (a paper's own fault).
+        other_epoch: what validation's choice comes to, where the last epoch is scored though there
+            is one (`trainer.test_epoch=last`).
         withheld: the test part was neither predicted nor kept, as of a search's trials.
         text_source: where texts come from, for people; None for what reads none. The record beside
             it has that in full.
@@ -228,6 +245,7 @@ class Result:
     epochs: Epochs
     overfit: Overfit | None = None
     selection: str
+    other_epoch: OtherEpoch | None = None
     withheld: bool = False
     text_source: str | None
     text_source_record: dict[str, Any] | None = None

@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import numpy as np
@@ -81,6 +82,24 @@ def test_lengths_in_a_batch_are_alike():
     assert sum(cost(batch, LENGTHS) for batch in shuffled) > 1.6 * sum(LENGTHS)
 
 
+def test_random_batches_are_of_any_lengths_and_follow_from_seed_and_epoch():
+    plan = BatchPlan(LENGTHS, seed=1, size=16, batching="random")
+    epochs = [epoch_of(plan, e) for e in range(3)]
+    assert epochs == [epoch_of(copy.deepcopy(plan), e) for e in range(3)]
+    assert len({tuple(map(tuple, batches)) for batches in epochs}) == 3
+    for batches in epochs:
+        assert sorted(i for batch in batches for i in batch) == list(range(400))
+        assert [len(batch) for batch in batches] == [16] * 25
+        # Of as many padded seconds as what is merely shuffled.
+        assert sum(cost(batch, LENGTHS) for batch in batches) > 1.6 * sum(LENGTHS)
+    assert epoch_of(BatchPlan(LENGTHS, seed=2, size=16, batching="random"), 0) != epochs[0]
+
+
+def test_random_evaluation_is_in_the_order_of_the_data():
+    plan = BatchPlan([1.0, 5.0, 3.0, 2.0, 5.0], size=2, batching="random")
+    assert list(plan) == [[0, 1], [2, 3], [4]]
+
+
 def test_batches_do_not_come_by_length():
     longest = [max(LENGTHS[i] for i in b) for b in BatchPlan(LENGTHS, seed=1, size=16)]
     assert longest != sorted(longest)
@@ -103,12 +122,14 @@ def test_a_small_corpus_has_other_batches_in_every_epoch():
     seed=st.one_of(st.none(), st.integers(0, 5)),
     world_size=st.integers(1, 5),
     epoch=st.integers(0, 30),
+    batching=st.sampled_from(["similar", "random"]),
 )
 def test_shards_are_disjoint_cover_everything_and_are_equally_many(
-    lengths, limit, seed, world_size, epoch
+    lengths, limit, seed, world_size, epoch, batching
 ):
-    if len(lengths) < world_size:
+    if len(lengths) < world_size or (batching == "random" and "seconds" in limit):
         return
+    limit = {**limit, "batching": batching}
     shards = [
         BatchPlan(lengths, seed=seed, rank=rank, world_size=world_size, **limit)
         for rank in range(world_size)
@@ -133,6 +154,7 @@ def test_one_utterance_a_batch_and_an_odd_number_on_two_ranks_joins_the_shortest
         ({}, "either batch_size or batch_seconds"),
         ({"size": 2, "seconds": 3.0}, "either batch_size or batch_seconds"),
         ({"size": 0}, "positive"),
+        ({"seconds": 9.0, "batching": "random"}, "batching=random makes batches of a size"),
         ({"seconds": -1.0}, "positive"),
         ({"size": 2, "world_size": 4}, "3 utterances cannot be shared among 4"),
     ],

@@ -100,15 +100,19 @@ def test_each_part_is_served_once_and_joined_on_the_id(corpus):
             assert torch.equal(batch.waveform.split()[0], torch.from_numpy(first))
 
 
-def test_predictions_cover_val_and_test(corpus):
-    seen = ids_of(module_of(corpus).predict_dataloader())[0]
-    assert sorted(i for ids in seen for i in ids) == list(fold_of().val + fold_of().test)
+def test_random_batches_are_evaluated_in_the_order_of_the_data(corpus):
+    module = module_of(corpus, batching="random")
+    (seen,) = ids_of(module.test_dataloader())
+    assert [i for ids in seen for i in ids] == list(fold_of().test)
+    (alike,) = ids_of(module_of(corpus).test_dataloader())
+    assert [i for ids in alike for i in ids] != list(fold_of().test)
+    one, other = ids_of(module.train_dataloader(), 2)
+    assert sorted(i for ids in one for i in ids) == sorted(i for ids in other for i in ids)
+    assert one != other
 
 
 def test_a_fold_without_val(corpus):
-    module = module_of(corpus, fold=fold_of(val=False))
-    assert module.val_dataloader() == []
-    assert len(module.predict_dataloader().dataset) == 10
+    assert module_of(corpus, fold=fold_of(val=False)).val_dataloader() == []
 
 
 def test_text_alone_opens_no_audio(corpus, tmp_path):
@@ -177,7 +181,7 @@ def same(one, other):
 
 def test_only_training_is_augmented_and_anew_in_every_epoch(corpus):
     clean, varied = module_of(corpus), module_of(corpus, augment=augmented(SETTINGS, 3))
-    for part in ("val", "test", "predict"):
+    for part in ("val", "test"):
         one, other = (getattr(m, f"{part}_dataloader")() for m in (clean, varied))
         assert same(heard(one, 1), heard(other, 1))
     ids = fold_of().train

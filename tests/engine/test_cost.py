@@ -14,7 +14,7 @@ from sermm.engine.assembly.inference import predict
 from sermm.engine.cost import cost, measured
 from sermm.engine.record import record
 from sermm.engine.training.callbacks import overfit, overfit_at
-from sermm.engine.training.fit import fit
+from sermm.engine.training.fit import Learned, fit
 from sermm.runs.result import Epochs, Overfit
 
 CPU = torch.device("cpu")
@@ -96,7 +96,7 @@ def test_at_most_twenty_utterances_from_all_over_the_test_part(tmp_path, monkeyp
 
 
 def test_predictions_are_the_same_after_it(task):
-    batches = list(task.data.predict_dataloader())
+    batches = list(task.data.test_dataloader())
     before = predict(task.system, batches, CPU, "32-true")
     drawn = torch.get_rng_state()
     cost(task, CPU)
@@ -173,7 +173,7 @@ def test_ratios_are_in_every_epoch(validated):
 
 def test_a_run_records_both(validated):
     keeper = fit(validated)
-    found = record(validated, {}, Epochs(keeper.best_epoch, 2), 1.0)
+    found = record(validated, {}, Learned(Epochs(keeper.best_epoch, 2)), 1.0)
     row = rows(validated.folder.path / "metrics.csv")[keeper.best_epoch - 1]
     assert found.overfit.loss_ratio == float(row["overfit/loss_ratio"])
     assert found.cost.utterances == 4

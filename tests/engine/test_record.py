@@ -6,7 +6,7 @@ from sermm.bench.epoch import speech_task
 from sermm.engine import cost as costs
 from sermm.engine.assembly import inference
 from sermm.engine.record import record
-from sermm.engine.training.fit import learn
+from sermm.engine.training.fit import Learned, learn
 from sermm.models.floors import Majority
 from sermm.report.tables.rows import row
 from sermm.runs.reading.runs import read_study
@@ -44,7 +44,7 @@ def test_a_trial_neither_predicts_nor_keeps_its_test_part(tmp_path, monkeypatch)
         lambda s, batch, *a: (seen.extend(batch.ids), logits(s, batch, *a))[1],
     )
     monkeypatch.setattr(costs, "logits_of", inference.logits_of)
-    found = record(task, {}, Epochs(best=1, last=1), 1.0)
+    found = record(task, {}, Learned(Epochs(best=1, last=1)), 1.0)
     task.folder.finish(found)
     assert set(seen) == set(task.fold.val)
     assert {name.split("/")[0] for name in found.metrics} == {"val"}
@@ -57,6 +57,6 @@ def test_a_trial_neither_predicts_nor_keeps_its_test_part(tmp_path, monkeypatch)
 
 def test_a_run_of_the_same_settings_has_its_test_part(tmp_path):
     task = with_validation(speech_task(tmp_path, 16))
-    found = record(task, {}, Epochs(best=1, last=1), 1.0)
+    found = record(task, {}, Learned(Epochs(best=1, last=1)), 1.0)
     assert {name.split("/")[0] for name in found.metrics} == {"val", "test"}
     assert "withheld" not in found.as_json()

@@ -3,8 +3,9 @@
 Lightning's own checkpoints, loggers and bars are off (`fit.trainer_of`): a run folder has
 checkpoints of fixed names, `best.ckpt` (weights of the chosen epoch), `last.ckpt` (all that
 resuming needs) and `before.ckpt` (what that was an epoch ago), and `metrics.csv`, all of them
-written whole. So a run that is killed at any moment
-goes on after its last whole epoch and comes to the same result, bit for bit on a CPU.
+written whole. Where the last epoch is the chosen one although there is validation, `other.ckpt` has
+the one that validation chose. So a run that is killed at any moment goes on after its last whole
+epoch and comes to the same result, bit for bit on a CPU.
 """
 
 import math
@@ -61,21 +62,28 @@ class Keeper(Callback):
         monitor: the validation figure, of which more is better, or `val/loss`; None = there is
             none.
         patience: epochs without a better figure before stopping; None = never.
+        tests_last: the last epoch is the chosen one; the best one is kept in `other.ckpt`.
 
     Attributes:
-        best: the figure of the chosen epoch, `val/loss` negated; None before the first one, and
+        best: the figure of the best epoch, `val/loss` negated; None before the first one, and
             without a figure.
         best_epoch: its number, from 1; 0 before the first one.
         rows: number and figures of every epoch so far, those of earlier attempts included.
     """
 
     def __init__(
-        self, folder: RunFolder, system: System, monitor: str | None, patience: int | None
+        self,
+        folder: RunFolder,
+        system: System,
+        monitor: str | None,
+        patience: int | None,
+        tests_last: bool = False,
     ) -> None:
         self.folder = folder
         self.system = system
         self.monitor = monitor
         self.patience = patience
+        self.tests_last = tests_last
         self.best: float | None = None
         self.best_epoch = 0
         self.rows: list[dict[str, float | int]] = []
@@ -103,6 +111,11 @@ class Keeper(Callback):
             and self.last_epoch - self.best_epoch >= self.patience
         )
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """A run that was stopped when its patience had run out already trains no more."""
+        if self.spent:
+            trainer.should_stop = True
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Records the epoch, keeps the best weights and the state to go on from.
 
@@ -113,11 +126,12 @@ class Keeper(Callback):
         # Lightning counts from 0, files and people from 1.
         self.rows.append({EPOCH: trainer.current_epoch + 1, **figures, **ratios})
         value = self._value(figures)
-        if value is None or self.best is None or value > self.best:
+        better = value is None or self.best is None or value > self.best
+        if better:
             self.best, self.best_epoch = value, self.last_epoch
-            if trainer.is_global_zero:
-                # Before the state to go on from: a run killed in between trains this epoch again.
-                save_weights(self.system, self.folder.best)
+        if trainer.is_global_zero:
+            # Before the state to go on from: a run killed in between trains this epoch again.
+            self._save_chosen(better)
         self._save_last(trainer)
         if trainer.is_global_zero:
             write_epochs(self.folder.path, [as_epoch(row) for row in self.rows])
@@ -134,6 +148,13 @@ class Keeper(Callback):
             return None
         value = -value if self.monitor == VAL_LOSS else value
         return value if math.isfinite(value) else -math.inf
+
+    def _save_chosen(self, better: bool) -> None:
+        """Keeps this epoch's weights: those that are scored, and those that validation chose."""
+        if better or self.tests_last:
+            save_weights(self.system, self.folder.best)
+        if better and self.tests_last:
+            save_weights(self.system, self.folder.other)
 
     def _save_last(self, trainer: Trainer) -> None:
         """Writes optimiser, schedule, epochs and weights in the place of those before."""

@@ -10,6 +10,7 @@ import signal
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from lightning import Callback, Trainer
@@ -36,7 +37,21 @@ from sermm.runs.slurm.job import nodes
 from sermm.runs.stopping import KeepSignals
 
 
-def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
+@dataclass(frozen=True)
+class Learned:
+    """What training came to.
+
+    Attributes:
+        epochs: the one whose weights the run is scored with, and the last.
+        by_validation: where the last one is scored by choice, the one that validation chose; its
+            weights are in `RunFolder.other`. None elsewhere.
+    """
+
+    epochs: Epochs
+    by_validation: int | None = None
+
+
+def learn(task: Task, watchers: Sequence[Callback] = ()) -> Learned:
     """Trains; leaves the chosen weights in the system and in `best.ckpt`; `watchers` look on.
 
     Args:
@@ -44,7 +59,7 @@ def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
         watchers: called by Lightning after our own callbacks, such as trackers.
 
     Returns:
-        Numbers of the chosen and of the last epoch.
+        Which epochs it came to.
 
     Raises:
         InputError: memory ran out, training diverged, or a loss cannot be had.
@@ -54,15 +69,18 @@ def learn(task: Task, watchers: Sequence[Callback] = ()) -> Epochs:
         return count(task.system, task)
     keeper = fit(task, watchers)
     read_weights(task.system, task.folder.best)
-    return Epochs(best=keeper.best_epoch, last=keeper.last_epoch)
+    last = keeper.last_epoch
+    if task.tests_last:
+        return Learned(Epochs(best=last, last=last), by_validation=keeper.best_epoch)
+    return Learned(Epochs(best=keeper.best_epoch, last=last))
 
 
-def count(system: CountingSystem, task: Task) -> Epochs:
+def count(system: CountingSystem, task: Task) -> Learned:
     """One look at every training utterance: nothing is learned by gradient, so one epoch is all."""
     for batch in task.data.train_dataloader():
         system.observe(batch)
     save_weights(system, task.folder.best)
-    return Epochs(best=1, last=1)
+    return Learned(Epochs(best=1, last=1))
 
 
 def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
@@ -73,7 +91,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
         watchers: called after our own callbacks.
 
     Returns:
-        What was kept. The system has the weights of the last epoch, `best.ckpt` those of the best.
+        What was kept. The system has the weights of the last epoch, `best.ckpt` those of the one
+        that is scored.
 
     Raises:
         InputError: as `learn`.
@@ -83,7 +102,8 @@ def fit(task: Task, watchers: Sequence[Callback] = ()) -> Keeper:
     options = task.config.trainer
     validated = bool(task.fold.val) or task.config.select_on_test
     figure = monitored(options.monitor, task.loaded.protocol.headline)
-    keeper = Keeper(task.folder, task.system, figure if validated else None, options.patience)
+    monitor = figure if validated else None
+    keeper = Keeper(task.folder, task.system, monitor, options.patience, task.tests_last)
     learner = learner_of(task)
     callbacks = [
         EpochSeeding(task.config.seed),

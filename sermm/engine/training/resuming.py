@@ -6,6 +6,8 @@ comes to the same result; without both, or without the chosen weights, it starts
 """
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from sermm.core.errors import InputError
 from sermm.engine.assembly.checkpoints import read_checkpoint
@@ -15,19 +17,21 @@ from sermm.runs.folder import RunFolder
 _PARTS = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"}
 
 
-def resumable(folder: RunFolder) -> bool:
+def resumable(folder: RunFolder, chosen: Sequence[Path]) -> bool:
     """Whether a run can go on from `last.ckpt`, which the one before it has replaced if need be.
 
     Says to stderr what is damaged. Called by the first process of a run, before the others look.
 
     Args:
         folder: of the run, of which nothing need be there.
+        chosen: the files of chosen weights that it must have.
     """
     there = [path for path in (folder.last, folder.before) if path.exists()]
     if not there or not folder.assets.is_dir():
         return False
     try:
-        read_checkpoint(folder.best)
+        for path in chosen:
+            read_checkpoint(path)
     except InputError as error:
         print(f"  {error}; the run starts anew", file=sys.stderr)
         return False

@@ -62,6 +62,11 @@ class Task:
     cut_texts: int = 0
 
     @property
+    def tests_last(self) -> bool:
+        """Whether the last epoch is scored although validation chooses one."""
+        return tests_last(self.config, self.fold)
+
+    @property
     def remedies(self) -> RemediesConfig:
         """Those that are on, as far as the system can have them."""
         return remedies_of(self.config)
@@ -72,6 +77,11 @@ class Task:
         audio = {} if self.data.augment is None else self.data.augment.settings
         words = self.data.reworded
         return {**audio, **({} if words is None else {OF_WORDS: words.synonyms.settings})} or None
+
+
+def tests_last(config: RunConfig, fold: Fold) -> bool:
+    """Whether the last epoch is scored although validation chooses one, which is kept beside it."""
+    return config.trainer.test_epoch == "last" and bool(fold.val)
 
 
 def prepare(
@@ -92,7 +102,8 @@ def prepare(
     Raises:
         InputError: settings do not go together, or an encoder, features or units cannot be had.
     """
-    resumed = follows or resumable(folder)
+    chosen = [folder.best, *([folder.other] if tests_last(config, fold) else [])]
+    resumed = follows or resumable(folder, chosen)
     if not resumed:
         folder.clear()
         folder.write_status("running")

@@ -10,6 +10,7 @@ from sermm.core.errors import InputError
 from sermm.report.tables.condition_grids import condition_grids
 from sermm.report.tables.cosine_grids import cosine_grids
 from sermm.report.tables.curve_grids import curve_grids
+from sermm.report.tables.epoch_grids import epoch_grids
 from sermm.report.tables.grids import FORMULAE, WIDEST, Grid, grids, setup_grid
 from sermm.report.tables.paper_grids import paper_grids
 from sermm.report.tables.search_grids import SEARCH_FORMULAE, chosen_line, search_grids
@@ -30,7 +31,7 @@ def table_text(report: Report) -> str:
         for grid in papers:
             lines += [grid.title, *_aligned(grid), grid.note, *grid.footnotes, ""]
         lines += [main.title] if papers else []
-        further = [setup_grid(table), *condition_grids(table)]
+        further = [*epoch_grids(table), setup_grid(table), *condition_grids(table)]
         lines += _aligned(main)
         for grid in further:
             lines += ["", grid.title, *_aligned(grid), grid.note]
@@ -70,7 +71,7 @@ def main_tables(report: Report) -> str:
         for grid in papers:
             lines += [f"{_escaped(grid.title)}:", "", *_piped(grid), "", *_below(grid), ""]
         lines += [f"{main.title}:", ""] if papers else []
-        further = [setup_grid(table), *condition_grids(table)]
+        further = [*epoch_grids(table), setup_grid(table), *condition_grids(table)]
         lines += _piped(main)
         for grid in further:
             lines += ["", f"{grid.title}:", "", *_piped(grid), "", *_below(grid)]
@@ -134,9 +135,9 @@ def inserted(page: str, report: Report) -> str:
 
 
 def every_grid(table: Table) -> list[Grid]:
-    """All grids of a table: papers' tables, ours, and what papers print by epoch."""
+    """All grids of a table: papers' tables, ours, two epochs, and what papers print by epoch."""
     further = [*condition_grids(table), *cosine_grids(table), *curve_grids(table)]
-    return [*paper_grids(table), *grids(table), *further]
+    return [*paper_grids(table), *grids(table), *epoch_grids(table), *further]
 
 
 def title(table: Table) -> str:

@@ -15,6 +15,7 @@ from sermm.report.tables.checks import missing_runs, stamps, warnings
 from sermm.report.tables.comparisons import Asked, Comparison, Side, cell_records, comparisons
 from sermm.report.tables.conditions import Conditions, under_conditions
 from sermm.report.tables.learning_curves import LearningCurves, learning_curves
+from sermm.report.tables.other_epochs import OtherEpochs, other_epochs
 from sermm.report.tables.rows import Row, row
 from sermm.report.tables.searches import SearchTable, search_json, search_tables
 from sermm.report.tables.setups import encoders, features, recipe
@@ -36,6 +37,8 @@ class Table:
         papers: the tables of papers that its systems are in, by title.
         curves: how the systems that are shown learned, by system.
         conditions: what all systems score under noise and the like, by system.
+        other_epochs: of those that are scored with their last epoch, what the one that validation
+            chose came to, by system.
     """
 
     data: str
@@ -50,6 +53,7 @@ class Table:
     papers: tuple[Comparison, ...]
     curves: dict[str, LearningCurves]
     conditions: dict[str, Conditions]
+    other_epochs: dict[str, OtherEpochs]
 
     @property
     def shown(self) -> tuple[Row, ...]:
@@ -133,6 +137,7 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
     # those of other systems are not read
     curves = {r.system: learning_curves(r, systems[r.system], side.shows) for r in _shown(rows)}
     conditions = {r.system: under_conditions(systems[r.system]) for r in rows}
+    others_of = {r.system: other_epochs(systems[r.system]) for r in rows}
     damaged = [line for of_row in curves.values() for line in of_row.damaged]
     damaged += [line for of_row in conditions.values() for line in of_row.damaged]
     return Table(
@@ -148,6 +153,7 @@ def _table(side: Side, others: Sequence[Side]) -> Table:
         papers=comparisons(side, others),
         curves=curves,
         conditions=conditions,
+        other_epochs={system: found for system, found in others_of.items() if found is not None},
     )
 
 
