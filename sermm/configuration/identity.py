@@ -33,6 +33,9 @@ NOT_IDENTITY = (
     "texts",
     "combine",
     "streams_by_model",
+    "by_model",
+    # What an experiment calls a run.
+    "step",
     "protocol.notes",
     "trainer.accelerator",
     "trainer.num_workers",

@@ -202,7 +202,9 @@ class RunConfig(WorkConfig):
     Attributes:
         withhold_test: whether the test part is neither predicted nor kept, as of a search's trials.
         teacher: the words that name it; once it has been found, its record.
-        texts, streams_by_model: what experiments choose the encoders and streams from.
+        step: of an experiment's steps, of which each adds something to the one before.
+        texts, streams_by_model, by_model: what experiments choose encoders, streams and settings
+            from that only one of their models has.
     """
 
     primary = "train"
@@ -222,6 +224,8 @@ class RunConfig(WorkConfig):
     logger: ComponentField
     texts: Any = None
     streams_by_model: Any = None
+    by_model: Any = None
+    step: str | None = None
 
     @classmethod
     def read(cls, found: Mapping[str, Any], where: str = "") -> "RunConfig":

@@ -171,8 +171,9 @@ def counts(task: Task) -> Counts:
 
 
 def row_settings(config: RunConfig, overrides: Mapping[str, str]) -> dict[str, str]:
-    """The settings that name a row of a table: `overrides`, the streams and the teacher."""
-    return {**overrides, **chosen_streams(config.model), **teacher_setting(config)}
+    """The settings that name a row of a table: `overrides`, streams, teacher, step of a ladder."""
+    step = {} if config.step is None else {"step": config.step}
+    return {**overrides, **chosen_streams(config.model), **teacher_setting(config), **step}
 
 
 def chosen_streams(model: ModelConfig) -> dict[str, str]:

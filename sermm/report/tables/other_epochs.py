@@ -34,7 +34,7 @@ def other_epochs(runs: Sequence[Run]) -> OtherEpochs | None:
     known = {name: [v for v in values if v is not None] for name, values in scores.items()}
     return OtherEpochs(
         n_runs=len(found),
-        epoch=mean(one.epoch for one in found),
+        epoch=float(mean(one.epoch for one in found)),
         mean={name: mean(values) for name, values in known.items() if values},
         sd={
             name: stdev(values) if len(values) > 1 else None
