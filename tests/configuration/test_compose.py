@@ -56,6 +56,8 @@ def test_what_cannot_change_the_result_does_not_change_the_key(override):
         "trainer.max_epochs=3",
         "trainer.batch_size=4",
         "trainer.max_seconds=3.0",
+        "trainer.batching=random",
+        "trainer.test_epoch=last",
         "select_on_test=true",
         "withhold_test=true",
     ],
