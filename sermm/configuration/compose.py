@@ -108,7 +108,7 @@ def is_sweep(own: DictConfig) -> bool:
 
 
 def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
-    """That there is no such key, and which come near it."""
+    """That there is no such key, and which come near it, or is called so elsewhere."""
     parent, _, leaf = key.rpartition(".")
     others = [word for word in overrides if word.split("=", 1)[0].lstrip("+~") != key]
     try:
@@ -117,7 +117,15 @@ def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
         return f"{key}: there is no such key, and {error}"
     inside = OmegaConf.select(whole, parent) if parent else whole
     known = [str(one) for one in inside] if isinstance(inside, DictConfig) else []
-    return f"{key}: there is no such key; {near(leaf, known)}"
+    elsewhere = [f"{group}.{leaf}" for group in whole if leaf in _keys(whole, str(group))]
+    hint = f"there is {', '.join(elsewhere)}" if elsewhere else near(leaf, known)
+    return f"{key}: there is no such key; {hint}"
+
+
+def _keys(config: DictConfig, group: str) -> list[str]:
+    """The keys of a group; none where it is a value, or waits for one."""
+    found = None if OmegaConf.is_missing(config, group) else OmegaConf.select(config, group)
+    return [str(one) for one in found] if isinstance(found, DictConfig) else []
 
 
 def explain(error: Exception) -> str:

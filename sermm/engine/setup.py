@@ -19,7 +19,8 @@ from sermm.runs.setup import ENCODERS, EncoderSetup, Setup
 _PLACES: Final = ("id", "revision", "root", "assets")
 # The settings of the trainer that can change a result; devices, batch and accumulation are one.
 _TRAINER: Final = (
-    "max_epochs", "monitor", "patience", "batch_seconds", "clip_norm", "max_seconds",
+    "max_epochs", "monitor", "patience", "batch_seconds", "clip_norm", "max_seconds", "batching",
+    "test_epoch",
 )  # fmt: skip
 _REVISION_DIGITS: Final = 12
 # Keys that say nothing of a system that does not read the modality.

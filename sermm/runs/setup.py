@@ -29,7 +29,7 @@ ENCODERS: Final = ("encoder.speech", "encoder.text")
 OPEN: Final = ("model.system.", "model.learning.optimizer.", *(f"{key}." for key in ENCODERS))
 FACTS: Final = (
     "features.mode", "features.normalise.speech", "features.normalise.text", "text.source",
-    "augment", "remedies", "data.batching",
+    "augment", "remedies",
     *(
         f"model.learning.{key}" for key in (
             "optimizer", "lr", "encoder_lr", "embedding_lr", "layer_decay", "weight_decay",
@@ -39,7 +39,7 @@ FACTS: Final = (
     *(
         f"trainer.{key}" for key in (
             "max_epochs", "monitor", "patience", "batch_size", "batch_seconds", "clip_norm",
-            "max_seconds", "precision", "test_epoch",
+            "max_seconds", "precision", "batching", "test_epoch",
         )
     ),
 )  # fmt: skip
