@@ -247,7 +247,7 @@ def test_folds_and_seeds_of_a_system_share_its_key():
             ["trainer.max_epoch=1"],
             "trainer.max_epoch: there is no such key; close to it: max_epochs",
         ),
-        (["data.batching=random"], "data.batching: there is no such key; there is trainer.batching"),
+        (["data.batching=random"], "data.batching: there is no such key; there is trainer.batchi"),
         (["callbacks=[1]"], "callbacks: there is no such key; known are align, augment"),
         (["model=no_such"], "no_such"),
         (["trainer.devices=0"], "trainer.devices"),
