@@ -117,7 +117,7 @@ def _unknown_key(name: str, overrides: Sequence[str], key: str) -> str:
         return f"{key}: there is no such key, and {error}"
     inside = OmegaConf.select(whole, parent) if parent else whole
     known = [str(one) for one in inside] if isinstance(inside, DictConfig) else []
-    elsewhere = [f"{group}.{leaf}" for group in whole if leaf in _keys(whole, str(group))]
+    elsewhere = [f"{group}.{leaf}" for group in map(str, whole) if leaf in _keys(whole, group)]
     hint = f"there is {', '.join(elsewhere)}" if elsewhere else near(leaf, known)
     return f"{key}: there is no such key; {hint}"
 

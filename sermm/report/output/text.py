@@ -39,7 +39,7 @@ def table_text(report: Report) -> str:
     for search in report.searches:
         lines += ["", search_title(search), *(f"!! {stamp}" for stamp in search.stamps)]
         for grid in search_grids(search):
-            lines += [*_aligned(grid), ""]
+            lines += [*_aligned(grid), grid.note, ""]
         lines += [f"warning: {warning}" for warning in search.warnings]
         lines += chosen(search)
     return "\n".join([*lines, "", *formulae(report)]).strip() + "\n"

@@ -27,12 +27,12 @@ def run_otherwise(setup: Mapping[str, Any] | None, row: Row, score: bool = True)
     if setup is None:
         return ("what the paper's system was run with is not declared",)
     found = []
-    if row.n_unsaid:
+    if row.ran.n_unsaid:
         found.append(
-            f"{row.n_unsaid} of {row.n_runs} runs, made by an older version, do not say what they "
-            "were run with"
+            f"{row.ran.n_unsaid} of {row.n_runs} runs, made by an older version, do not say what "
+            "they were run with"
         )
-    for one in row.setups:
+    for one in row.ran.setups:
         found += unlike(one, declared(setup, one.variant))
     if score and row.n_runs < (wanted := setup.get(RUNS, 1)):
         found.append(f"{row.n_runs} run{'' if row.n_runs == 1 else 's'}, the paper's {wanted}")

@@ -61,7 +61,7 @@ def warnings(systems: Systems[Run], rows: Sequence[Row]) -> list[str]:
     """
     results = [run.result for runs in systems.values() for run in runs]
     lines = origin(results)
-    sources = sorted({source for r in rows for source in r.text_sources})
+    sources = sorted({source for r in rows for source in r.ran.text_sources})
     if len(sources) > 1:
         lines.append(f"the text comes from different sources: {', '.join(sources)}")
     lines += _untested(results)

@@ -12,7 +12,7 @@ from sermm.metrics.scores import DRAWS
 from sermm.report.tables.agreement import briefly, other_protocol, run_otherwise
 from sermm.report.tables.measures import metric_text
 from sermm.report.tables.rows import Part, Row
-from sermm.report.tables.setups import features, recipe, speech, text
+from sermm.report.tables.setups import shared
 from sermm.report.tables.tables import Table
 from sermm.runs.result import Published
 
@@ -187,17 +187,11 @@ def _figure(table: Table, r: Row, figure: Published) -> str:
 def setup_grid(table: Table) -> Grid:
     """What every row was run with; what all systems share is said once, in the note."""
     systems = [r for r in table.rows if not r.floor] or list(table.rows)
-    columns = {"speech": speech, "text": text, "features": features, "recipe": recipe}
-    same, differ = [], {}
-    for name, words in columns.items():
-        if len(found := {words(r) for r in systems}) > 1:
-            differ[name] = words
-        elif value := found.pop():
-            same.append(f"{name}: {value}")
+    same, differ = shared([r.ran for r in systems])
 
     def cells(r: Row) -> list[str]:
         sizes = (r.parameters.trainable, r.parameters.head, r.parameters.total)
-        return [*map(_number, sizes), *(words(r) or NOTHING for words in differ.values())]
+        return [*map(_number, sizes), *(words(r.ran) or NOTHING for words in differ.values())]
 
     note = (
         "Parameters: those that were trained, of all but the encoders (head), and of the whole, "
@@ -269,7 +263,7 @@ def _training(table: Table) -> Grid:
         return [
             NOTHING if r.best_epoch is None else figures.fixed(r.best_epoch, 1),
             ", ".join(r.selection),
-            ", ".join(r.text_sources) or NOTHING,
+            ", ".join(r.ran.text_sources) or NOTHING,
             ", ".join(map(str, r.seeds)),
         ]
 

@@ -23,10 +23,10 @@ import polars as pl
 from sermm.core.seeding import generator
 from sermm.metrics.names import METRICS
 from sermm.metrics.scores import averages, intervals, resamples, scores
+from sermm.report.tables.setups import Ran
 from sermm.runs.reading.costs import CostOfRuns, costs
 from sermm.runs.reading.runs import Run
-from sermm.runs.result import Parameters, Published, Result
-from sermm.runs.setup import Setup
+from sermm.runs.result import Parameters, Published
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ class Row:
         confusion: summed over folds and seeds, `[k k]`.
         selection: what chose the epoch.
         costs: what predicting took, by the machine that it was measured on.
-        setups: what the runs were run with, each once; several where runs differ, or for the parts
-            of a combination.
-        n_unsaid: how many runs do not say what they were run with.
+        ran: what the runs were run with.
         by_fold: the runs' confusion matrices by seed and fold, `[s f k k]`; empty where there is
             no such run.
     """
@@ -88,7 +86,6 @@ class Row:
     groups: dict[str, Part]
     confusion: list[list[int]]
     selection: tuple[str, ...]
-    text_sources: tuple[str, ...]
     notes: tuple[str, ...]
     published: tuple[Published, ...]
     system: str
@@ -96,8 +93,7 @@ class Row:
     train_s: float | None
     best_epoch: float | None
     costs: tuple[CostOfRuns, ...]
-    setups: tuple[Setup, ...]
-    n_unsaid: int
+    ran: Ran
     by_fold: np.ndarray = field(compare=False, repr=False)
 
 
@@ -130,7 +126,6 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         groups=_parts(counts, "group", k),
         confusion=total.tolist(),
         selection=tuple(sorted({result.selection for result in results})),
-        text_sources=tuple(sorted({r.text_source for r in results if r.text_source})),
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
         published=first.published,
         system=first.system,
@@ -138,8 +133,7 @@ def row(label: str, runs: Sequence[Run]) -> Row:
         train_s=_mean([result.seconds.train for result in results]),
         best_epoch=_mean([result.epochs.best for result in results]),
         costs=costs(result.cost for result in results),
-        setups=_setups(results),
-        n_unsaid=sum(not result.setup for result in results),
+        ran=Ran.of(results),
         by_fold=by_fold,
     )
 
@@ -230,15 +224,6 @@ def _parts(counts: pl.DataFrame, by: str, k: int) -> dict[str, Part]:
         n = int(by_seed.sum((-1, -2)).max())
         parts[name] = Part(float(got["ua"].mean()), float(got["wa"].mean()), n)
     return parts
-
-
-def _setups(results: Sequence[Result]) -> tuple[Setup, ...]:
-    """What they were run with, each once, in the order of the runs."""
-    found: list[Setup] = []
-    for result in results:
-        # a record holds dictionaries, which cannot be counted by their hash
-        found += [one for one in result.setup if one not in found]
-    return tuple(found)
 
 
 def _mean(values: Sequence[float | int | None]) -> float | None:

@@ -1,7 +1,10 @@
 """The numbers of a search as text cells, for page, Markdown and terminal."""
 
+from collections.abc import Mapping
+
 from sermm.report.tables.grids import FORMULAE, NOTHING, Grid, percent
 from sermm.report.tables.searches import SearchTable, Step, TrialRow
+from sermm.report.tables.setups import Ran, Words, shared
 
 # More columns of folds than these fit on no page.
 _MOST_FOLDS = 10
@@ -19,22 +22,30 @@ def search_grids(table: SearchTable) -> list[Grid]:
 
 def _trials(table: SearchTable) -> Grid:
     folds = table.folds if len(table.folds) <= _MOST_FOLDS else ()
+    same, differ = shared([row.ran for row in table.rows if row.n_runs] or [Ran()])
+    # what a search varies are its settings, which have a column
+    encoders = {name: words for name, words in differ.items() if name in ("speech", "text")}
+    note = "Best first, by validation UA: the mean over the folds of the trial."
+    if same:
+        note += f" All trials: {'. '.join(same)}."
+    header = ("trial", "runs", "val UA mean ± sd", *(f"fold {n}" for n in folds))
     return Grid(
         title="Trials",
-        note="Best first, by validation UA: the mean over the folds of the trial.",
-        header=("trial", "runs", "val UA mean ± sd", *(f"fold {n}" for n in folds), "settings"),
-        rows=tuple(_cells(row, folds) for row in table.rows),
+        note=note,
+        header=(*header, *encoders, "settings"),
+        rows=tuple(_cells(row, folds, encoders) for row in table.rows),
         floors=0,
-        prose=1,
+        prose=1 + len(encoders),
     )
 
 
-def _cells(row: TrialRow, folds: tuple[int, ...]) -> tuple[str, ...]:
+def _cells(row: TrialRow, folds: tuple[int, ...], encoders: Mapping[str, Words]) -> tuple[str, ...]:
     return (
         NOTHING if row.number is None else str(row.number),
         str(row.n_runs),
         "failed" if row.mean is None else mean_sd(row),
         *(percent(row.by_fold.get(fold)) for fold in folds),
+        *(words(row.ran) or NOTHING for words in encoders.values()),
         row.settings,
     )
 

@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 
 from sermm.core.figures import settled
 from sermm.report.tables.checks import origin, stamps
+from sermm.report.tables.setups import Ran
 from sermm.runs.systems import FinishedRun, by_table, labels
 from sermm.runs.trials import Search, Trial
 
@@ -28,6 +29,7 @@ class TrialRow:
         mean: validation UA over its runs.
         sd: sample standard deviation over the runs; None for a single one.
         n_runs: how many runs it has.
+        ran: what they were run with.
     """
 
     number: int | None
@@ -36,6 +38,7 @@ class TrialRow:
     mean: float | None
     sd: float | None
     n_runs: int
+    ran: Ran
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def _of_runs(number: int | None, settings: str, runs: Sequence[FinishedRun]) -> 
         mean=fmean(values) if values else None,
         sd=stdev(values) if len(values) > 1 else None,
         n_runs=len(runs),
+        ran=Ran.of([run.result for run in runs]),
     )
 
 

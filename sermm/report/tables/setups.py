@@ -5,10 +5,11 @@ long. All of it comes from the runs (`sermm.runs.setup`). Runs of one row may di
 revision on the hub, code of another version), and a combination has parts: then a row says each.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sermm.report.tables.rows import Row
+from sermm.runs.result import Result
 from sermm.runs.setup import EncoderSetup, Setup, written
 
 UNSAID = "not recorded"
@@ -23,40 +24,86 @@ _SAID = (
 )  # fmt: skip
 
 
-def encoders(row: Row) -> str:
+@dataclass(frozen=True)
+class Ran:
+    """What the runs of one row were run with.
+
+    Attributes:
+        setups: of the runs, each once; several where they differ, or for parts of combinations.
+        n_unsaid: how many runs do not say.
+        text_sources: where their texts come from.
+    """
+
+    setups: tuple[Setup, ...] = ()
+    n_unsaid: int = 0
+    text_sources: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> "Ran":
+        """Of the runs' results, in their order."""
+        setups: list[Setup] = []
+        for result in results:
+            # a record holds dictionaries, which cannot be counted by their hash
+            setups += [one for one in result.setup if one not in setups]
+        sources = sorted({one.text_source for one in results if one.text_source})
+        return cls(tuple(setups), sum(not one.setup for one in results), tuple(sources))
+
+
+Words = Callable[[Ran], str]
+
+
+def encoders(ran: Ran) -> str:
     """The encoders of a row: name, revision, layers, and what of them was trained."""
-    return _each(row, lambda one: "; ".join(map(_encoder, one.encoders)))
+    return _each(ran, lambda one: "; ".join(map(_encoder, one.encoders)))
 
 
-def speech(row: Row) -> str:
+def speech(ran: Ran) -> str:
     """The encoders of speech."""
-    return _each(row, lambda one: _of_modality(one, "speech"))
+    return _each(ran, lambda one: _of_modality(one, "speech"))
 
 
-def text(row: Row) -> str:
+def text(ran: Ran) -> str:
     """The encoders of text, and where texts come from."""
-    found = [_each(row, lambda one: _of_modality(one, "text")), ", ".join(row.text_sources)]
+    found = [_each(ran, lambda one: _of_modality(one, "text")), ", ".join(ran.text_sources)]
     return "; ".join(filter(None, found))
 
 
-def features(row: Row) -> str:
+def features(ran: Ran) -> str:
     """How hidden states were come by, and over what they were normalised."""
-    return _each(row, lambda one: _features(one.recipe))
+    return _each(ran, lambda one: _features(one.recipe))
 
 
-def recipe(row: Row) -> str:
+def recipe(ran: Ran) -> str:
     """How it was trained, and what of it is not as the model's own file has it."""
-    return _each(row, _recipe)
+    return _each(ran, _recipe)
+
+
+def shared(rows: Sequence[Ran]) -> tuple[list[str], dict[str, Words]]:
+    """What all rows were run with, as phrases, and what says of each row what they differ in.
+
+    Args:
+        rows: one or more.
+    """
+    columns: dict[str, Words] = {
+        "speech": speech, "text": text, "features": features, "recipe": recipe,
+    }  # fmt: skip
+    same, differ = [], {}
+    for name, words in columns.items():
+        if len(found := {words(ran) for ran in rows}) > 1:
+            differ[name] = words
+        elif value := found.pop():
+            same.append(f"{name}: {value}")
+    return same, differ
 
 
 def _of_modality(one: Setup, modality: str) -> str:
     return "; ".join(_encoder(e) for e in one.encoders if e.modality == modality)
 
 
-def _each(row: Row, words: Callable[[Setup], str]) -> str:
+def _each(ran: Ran, words: Callable[[Setup], str]) -> str:
     """What is said of every set-up of a row, each once."""
-    found = list(dict.fromkeys(filter(None, map(words, row.setups))))
-    if row.n_unsaid:
+    found = list(dict.fromkeys(filter(None, map(words, ran.setups))))
+    if ran.n_unsaid:
         found.append(UNSAID)
     return _AND.join(found)
 

@@ -199,7 +199,7 @@ def _record(table: Table, r: Row) -> dict[str, object]:
         "floor": r.floor,
         "leaky": table.leaky,
         "selection": "+".join(r.selection),
-        "text_source": "+".join(r.text_sources),
+        "text_source": "+".join(r.ran.text_sources),
         "system": r.system,
     }
     record |= {f"recall_{name}": value for name, value in r.recall.items()}
@@ -214,9 +214,9 @@ def _record(table: Table, r: Row) -> dict[str, object]:
 def _run_with(r: Row) -> dict[str, object]:
     """What a row is of, as the table "What was run" says it."""
     return {
-        "encoders": encoders(r),
-        "features": features(r),
-        "recipe": recipe(r),
+        "encoders": encoders(r.ran),
+        "features": features(r.ran),
+        "recipe": recipe(r.ran),
         "parameters_trained": r.parameters.trainable,
         "parameters_head": r.parameters.head,
         "parameters": r.parameters.total,

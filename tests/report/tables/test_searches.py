@@ -138,3 +138,26 @@ def test_a_damaged_search_says_the_way_out(searched):
     (searched / "search.json").write_text('{"direction": 1}')
     with pytest.raises(InputError, match=r"search\.json is damaged: .*remove it"):
         build(searched)
+
+
+def test_a_search_says_what_its_trials_were_run_with(tmp_path, a_run):
+    def encoder(name):
+        return {
+            "key": "encoder.speech", "modality": "speech", "name": name, "weights": "pre-trained",
+            "revision": None, "parameters": 1, "settings": {"trainable": "none"},
+        }  # fmt: skip
+
+    for number, name in enumerate(["hubert", "hubert", "wavlm"]):
+        setup = {"variant": "x", "encoders": [encoder(name)], "recipe": {"features.mode": "frozen"}}
+        a_run(tmp_path / str(number // 2), "co", [[1, 1], [0, 2]], system=f"t{number}",
+              withheld=True, metrics={"val/ua": 0.5}, setup=[setup],
+              settings={"lr": str(number)})  # fmt: skip
+    (table,) = build(tmp_path / "0").searches
+    assert "All trials: speech: hubert, frozen" in search_grids(table)[0].note
+    assert "speech: hubert, frozen" in table_text(build(tmp_path / "0"))
+    (tmp_path / "1").rename(tmp_path / "one")
+    next((tmp_path / "one").iterdir()).rename(tmp_path / "0" / "other")
+    (table,) = build(tmp_path / "0").searches
+    main = search_grids(table)[0]
+    assert main.header[-2:] == ("speech", "settings")
+    assert {row[-2] for row in main.rows} == {"hubert, frozen", "wavlm, frozen"}
