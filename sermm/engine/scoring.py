@@ -94,9 +94,12 @@ def _batches(task: Task) -> Iterator[Batch]:
 
 
 def _splits(task: Task) -> dict[str, str]:
-    """The part of each utterance that is to be predicted, in the order of the fold."""
+    """The part of each utterance that is to be predicted, in the order of the fold.
+
+    With `select_on_test` the test part has validated, and the batches have no other.
+    """
     fold, withheld = task.fold, task.config.withhold_test
     return {
-        **dict.fromkeys(fold.val, "val"),
+        **dict.fromkeys(() if task.config.select_on_test else fold.val, "val"),
         **dict.fromkeys(() if withheld else fold.test, "test"),
     }

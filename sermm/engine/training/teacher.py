@@ -60,7 +60,7 @@ def with_teacher(config: RunConfig, classes: Sequence[str], fold: Fold) -> RunCo
     record = TeacherRecord(
         asked=word,
         folder=str(folder.resolve()),
-        parameters=asdict(result.parameters),
+        parameters={k: n for k, n in asdict(result.parameters).items() if n is not None},
         ua=result.test_ua,
         **{name: getattr(result, name) for name in KEPT},
     )
