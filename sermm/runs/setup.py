@@ -173,10 +173,7 @@ def _is_one_of(value: Any, wanted: Any) -> bool:
 def _equal(value: Any, wanted: Any) -> bool:
     if wanted == ANY:
         return value is not None
-    numbers = [
-        isinstance(one, int | float) and not isinstance(one, bool) for one in (value, wanted)
-    ]
-    if all(numbers):
+    if _is_number(value) and _is_number(wanted):
         return math.isclose(value, wanted, rel_tol=1e-9)
     return type(value) is type(wanted) and bool(value == wanted)
 
