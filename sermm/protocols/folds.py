@@ -232,13 +232,8 @@ class RandomTest(FoldRule):
 
 
 @dataclass(frozen=True)
-class LineDisjoint(FoldRule):
-    """Another rule, with the lines of the test fold taken out of training.
-
-    Scripts recur in all sessions of IEMOCAP. A scripted utterance is barred from training if its
-    normalised transcript occurs in the test part; it may still validate. Transcripts without a
-    word (tags only) are no lines.
-    """
+class OverRule(FoldRule):
+    """Another rule's folds, less what they share with the test part."""
 
     rule: FoldRule
 
@@ -246,18 +241,27 @@ class LineDisjoint(FoldRule):
         """As many as the other rule."""
         return self.rule.n_folds(utterances)
 
+
+@dataclass(frozen=True)
+class LineDisjoint(OverRule):
+    """Another rule, with the lines of the test fold taken out of training.
+
+    Scripts recur in all sessions of IEMOCAP. A scripted utterance is barred from training if its
+    normalised transcript occurs in the test part; it may still validate. Transcripts without a
+    word (tags only) are no lines.
+    """
+
     def divide(
         self, utterances: Sequence[Utterance], number: int, rng: np.random.Generator
     ) -> Division:
         """The other rule's fold, with shared scripted lines barred."""
         division = self.rule.divide(utterances, number, rng)
-        lines = _lines(division.test)
-        barred = frozenset(u.id for u in division.rest if _scripted_line(u) in lines)
-        return Division(division.test, division.rest, division.following, division.barred | barred)
+        barred = division.barred | _saying_its_lines(division)
+        return Division(division.test, division.rest, division.following, barred)
 
 
 @dataclass(frozen=True)
-class DisjointFromTest(FoldRule):
+class DisjointFromTest(OverRule):
     """Another rule, with all that shares lines or dialogues with the test part left out.
 
     Such utterances neither train nor validate, nor does any other part get them. Of the blocks that
@@ -269,15 +273,10 @@ class DisjointFromTest(FoldRule):
         shared: what must not be shared: `line` as in `LineDisjoint`, or `dialogue`.
     """
 
-    rule: FoldRule
     shared: Shared
 
     def __post_init__(self) -> None:
         expect_one_of("protocol.fold_rule.shared", self.shared, Shared)
-
-    def n_folds(self, utterances: Sequence[Utterance]) -> int:
-        """As many as the other rule."""
-        return self.rule.n_folds(utterances)
 
     def divide(
         self, utterances: Sequence[Utterance], number: int, rng: np.random.Generator
@@ -285,11 +284,10 @@ class DisjointFromTest(FoldRule):
         """The other rule's fold, its rest without what it shares with the test part."""
         division = self.rule.divide(utterances, number, rng)
         if self.shared == "line":
-            lines = _lines(division.test)
-            shares = {u.id for u in division.rest if _scripted_line(u) in lines}
+            shares = _saying_its_lines(division)
         else:
             dialogues = {u.dialogue for u in division.test} - {None}
-            shares = {u.id for u in division.rest if u.dialogue in dialogues}
+            shares = frozenset(u.id for u in division.rest if u.dialogue in dialogues)
         blocks = [tuple(u for u in one if u.id not in shares) for one in division.following]
         return Division(
             division.test,
@@ -299,11 +297,12 @@ class DisjointFromTest(FoldRule):
         )
 
 
-def _lines(utterances: Iterable[Utterance]) -> set[str]:
-    """What is said in them, normalised; transcripts without a word are no lines."""
-    return {normalise(u.transcript) for u in utterances} - {""}
+def _saying_its_lines(division: Division) -> frozenset[str]:
+    """The scripted utterances of the rest that say, normalised, what the test part says too.
 
-
-def _scripted_line(utterance: Utterance) -> str | None:
-    """The line of a script that an utterance says; None: it follows no script."""
-    return normalise(utterance.transcript) if utterance.act == "scripted" else None
+    Transcripts without a word are no lines.
+    """
+    lines = {normalise(u.transcript) for u in division.test} - {""}
+    return frozenset(
+        u.id for u in division.rest if u.act == "scripted" and normalise(u.transcript) in lines
+    )
