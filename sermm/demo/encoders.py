@@ -7,7 +7,7 @@ weights are random; what is trained on them proves plumbing, not accuracy.
 
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import torch
 
@@ -15,7 +15,7 @@ from sermm.core.digest import digest, digest_file
 from sermm.core.seeding import seed_of
 from sermm.demo.sentences import vocabulary
 from sermm.encoders.base import Origin, Trainable
-from sermm.encoders.hf.base import Layers
+from sermm.encoders.hf.base import HFEncoder, Layers
 from sermm.encoders.hf.gdes import Gdes
 from sermm.encoders.hf.loading import quiet
 from sermm.encoders.hf.speech import HFSpeechEncoder
@@ -30,7 +30,28 @@ SIZES: Final = {
 SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-class DemoSpeechEncoder(HFSpeechEncoder):
+class _DemoCheckpoint(HFEncoder):
+    """What both say of themselves; `kind` names the checkpoint."""
+
+    kind: ClassVar[str]
+
+    @classmethod
+    def described(cls, **config: Any) -> dict[str, Any]:
+        """As of any checkpoint."""
+        return super().described(id=checkpoint(config["root"], cls.kind), **config)
+
+    @classmethod
+    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
+        """The demo's, whose weights are random."""
+        return Origin(f"demo {cls.kind} checkpoint", "random")
+
+    @classmethod
+    def size(cls, **config: Any) -> int | None:
+        """As of any checkpoint."""
+        return super().size(id=checkpoint(config["root"], cls.kind), **config)
+
+
+class DemoSpeechEncoder(_DemoCheckpoint, HFSpeechEncoder):
     """A wav2vec 2.0 of four layers of 64, 40 ms a frame.
 
     Args:
@@ -39,6 +60,8 @@ class DemoSpeechEncoder(HFSpeechEncoder):
         layers: "last", "all", "transformer", or numbers.
         assets: a folder of `save_assets`.
     """
+
+    kind = "speech"
 
     def __init__(
         self,
@@ -49,23 +72,8 @@ class DemoSpeechEncoder(HFSpeechEncoder):
     ) -> None:
         super().__init__(checkpoint(root, "speech"), None, trainable, layers, assets=assets)
 
-    @classmethod
-    def described(cls, **config: Any) -> dict[str, Any]:
-        """As of any checkpoint."""
-        return super().described(id=checkpoint(config["root"], "speech"), **config)
 
-    @classmethod
-    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
-        """The demo's, whose weights are random."""
-        return Origin("demo speech checkpoint", "random")
-
-    @classmethod
-    def size(cls, **config: Any) -> int | None:
-        """As of any checkpoint."""
-        return super().size(id=checkpoint(config["root"], "speech"), **config)
-
-
-class DemoTextEncoder(HFTextEncoder):
+class DemoTextEncoder(_DemoCheckpoint, HFTextEncoder):
     """A BERT of four layers of 64 that knows the demo's words.
 
     Args:
@@ -75,6 +83,8 @@ class DemoTextEncoder(HFTextEncoder):
         assets: a folder of `save_assets`.
         gdes: the word embeddings learn a residual: none, full, or its rank.
     """
+
+    kind = "text"
 
     def __init__(
         self,
@@ -86,21 +96,6 @@ class DemoTextEncoder(HFTextEncoder):
     ) -> None:
         folder = checkpoint(root, "text")
         super().__init__(folder, None, trainable, layers, assets=assets, gdes=gdes)
-
-    @classmethod
-    def described(cls, **config: Any) -> dict[str, Any]:
-        """As of any checkpoint."""
-        return super().described(id=checkpoint(config["root"], "text"), **config)
-
-    @classmethod
-    def origin(cls, **config: Any) -> Origin:  # noqa: ARG003
-        """The demo's, whose weights are random."""
-        return Origin("demo text checkpoint", "random")
-
-    @classmethod
-    def size(cls, **config: Any) -> int | None:
-        """As of any checkpoint."""
-        return super().size(id=checkpoint(config["root"], "text"), **config)
 
 
 def checkpoint(root: str | Path, kind: str) -> str:

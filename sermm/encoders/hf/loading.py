@@ -238,6 +238,7 @@ def checkpoint_name(given: str) -> str:
     return parts[-1] if cached is None else cached.removeprefix(_CACHED).replace("--", "/")
 
 
+@lru_cache(maxsize=16)
 def checkpoint_size(source: Source) -> int:
     """How many parameters of a checkpoint are used; read off its configuration, without weights.
 
