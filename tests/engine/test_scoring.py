@@ -11,7 +11,6 @@ import torch
 from sermm.cli.main import main
 from sermm.engine import run as runs
 from sermm.engine.assembly.checkpoints import read_checkpoint
-from sermm.engine.training.learner import Learner
 
 LAST = "trainer.test_epoch=last"
 WORDS = ["one", "two", "three", "four", "five", "six"]
@@ -105,17 +104,9 @@ def stopped(*_args, **_options):
 
 
 @pytest.fixture
-def third(monkeypatch):
-    """Within, training is stopped in its third epoch."""
-    step = Learner.training_step
-
-    def training_step(learner, batch, batch_idx):
-        if learner.current_epoch == 2:
-            raise KeyboardInterrupt
-        return step(learner, batch, batch_idx)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Learner, "training_step", training_step)
+def third(stopped_in):
+    """Training is stopped in its third epoch, until this is undone."""
+    with stopped_in(3) as patched:
         yield patched
 
 

@@ -8,7 +8,6 @@ import soundfile
 
 from sermm.cli.main import main
 from sermm.demo.encoders import checkpoint
-from sermm.engine.training.learner import Learner
 
 
 @pytest.fixture
@@ -34,16 +33,8 @@ def words(tmp_path):
     ]
 
 
-def test_layers_left_out_are_the_same_after_a_stop(words, tmp_path, monkeypatch):
-    step = Learner.training_step
-
-    def second(learner, batch, batch_idx):
-        if learner.current_epoch == 1:
-            raise KeyboardInterrupt
-        return step(learner, batch, batch_idx)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Learner, "training_step", second)
+def test_layers_left_out_are_the_same_after_a_stop(words, tmp_path, stopped_in):
+    with stopped_in(2):
         assert main([*words, "study=stopped"]) == 130
     for study in ("stopped", "whole"):
         assert main([*words, f"study={study}"]) == 0
