@@ -51,7 +51,7 @@ _AS_BEFORE: Final = {
 }
 # Likewise arguments of classes, by the name that a class has in a key.
 _ARGUMENTS_AS_BEFORE: Final[dict[str, dict[str, Any]]] = {
-    "HFSpeechEncoder": {"layerdrop": None},
+    "HFSpeechEncoder": {"layerdrop": None, "context": None},
     "SingleGate": {"norm": True},
     "CmGI": {"norm": True},
 }

@@ -15,7 +15,7 @@ from sermm.encoders.hf.base import Layers
 from sermm.encoders.hf.gdes import Gdes
 from sermm.encoders.hf.loading import Source, load_config, random_model
 
-SpeechKind = Literal["wav2vec2", "hubert", "wavlm", "data2vec"]
+SpeechKind = Literal["wav2vec2", "hubert", "wavlm", "data2vec", "whisper"]
 TextKind = Literal["bert", "roberta", "deberta-v2"]
 _SPEECH_KINDS = {name.removesuffix("-audio"): name for name in hf_speech.FAMILIES}
 _TEXT_KINDS = {name: name for name in ("bert", "roberta", "deberta-v2")}
@@ -33,7 +33,7 @@ class TinySpeechEncoder(hf_speech.SpeechTransformer):
         depth: how many transformer layers.
         heads: attention heads.
         norm: "group" (over time, first layer only, post-norm layers) or "layer" (pre-norm);
-            data2vec has its own.
+            data2vec and whisper have their own.
         trainable: "all", "none", or how many of the top layers.
         layers: "last", "all" or "transformer".
         normalise: every clip to zero mean and unit variance first.
@@ -68,6 +68,7 @@ class TinySpeechEncoder(hf_speech.SpeechTransformer):
             conv_pos_kernel_size=5,
             num_conv_pos_embedding_groups=heads,
             layerdrop=0.0,
+            **({"encoder_ffn_dim": 2 * width} if kind == "whisper" else {}),
         )
         super().__init__(random_model(config), trainable, layers, False, normalise, False)
 

@@ -21,14 +21,9 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.loading import CONFIG, WEIGHTS, Source, load_config
-from sermm.encoders.hf.speech import (
-    FAMILIES,
-    PREPROCESSOR,
-    SAMPLING_RATE_HZ,
-    SpeechTransformer,
-    preprocessor_normalises,
-    receptive_field,
-)
+from sermm.encoders.hf.speech import SpeechTransformer
+from sermm.encoders.hf.speech_family import PREPROCESSOR, SAMPLING_RATE_HZ, feature_extractor
+from sermm.encoders.hf.waveform_family import WaveformFamily, receptive_field
 from sermm.recognisers.base import Recogniser, short_name
 
 _FILES = (CONFIG, WEIGHTS, ("vocab.json",), PREPROCESSOR)
@@ -177,7 +172,7 @@ class CTCModel(Recogniser):
 
     @cached_property
     def _config(self) -> Any:
-        return load_config(self._source, FAMILIES)
+        return load_config(self._source, WaveformFamily.model_types)
 
     @cached_property
     def _network(self) -> _Network:
@@ -194,7 +189,7 @@ class CTCModel(Recogniser):
             output_loading_info=True,
         )
         self._refuse_missing(info)
-        normalise = preprocessor_normalises(self._source)
+        normalise = bool(feature_extractor(self._source).do_normalize)
         encoder = SpeechTransformer(hf.base_model, "none", "last", True, normalise, False)
         return _Network(encoder.eval().to(self._device), hf.lm_head.eval().to(self._device))
 

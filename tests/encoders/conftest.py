@@ -14,6 +14,7 @@ from transformers import (
     BertConfig,
     BertModel,
     Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
 )
 
 SIZES = {
@@ -31,6 +32,15 @@ CONV = {
     "layerdrop": 0.1,
 }
 LAYER_NORM = {"feat_extract_norm": "layer", "conv_bias": True}
+WHISPER = {
+    "encoder_ffn_dim": 24,
+    "dropout": 0.1,
+    "decoder_layers": 1,
+    "decoder_attention_heads": 2,
+    "decoder_ffn_dim": 24,
+    "vocab_size": 64,
+    "pad_token_id": 0,
+}
 SPEECH = {
     "wav2vec2": ("wav2vec2", {}),
     "wav2vec2-layer": ("wav2vec2", LAYER_NORM),
@@ -41,6 +51,11 @@ SPEECH = {
     "wavlm": ("wavlm", {}),
     "wavlm-stable": ("wavlm", LAYER_NORM | {"do_stable_layer_norm": True}),
     "data2vec": ("data2vec-audio", {"num_conv_pos_embeddings": 5, "conv_pos_kernel_size": 19}),
+}
+OTHERS = {
+    # A window of 10 s.
+    "whisper": ("whisper", {"max_source_positions": 500}),
+    "whisper-128": ("whisper", {"num_mel_bins": 128, "encoder_layerdrop": 0.1}),
 }
 WORDS = ["i", "am", "so", "happy", "sad", "no", "yes", "go", "away", "##s", "!", "."]
 SENTENCES = ["I am so happy!", "Go away.", "No, no, I am sad.", "Yes, yes!", "So happy, so sad."]
@@ -58,17 +73,36 @@ def shaken(model):
 
 
 def save_speech(folder, family, **options):
-    config = AutoConfig.for_model(family, **SIZES, **(CONV | options))
+    shape = WHISPER if family == "whisper" else CONV
+    config = AutoConfig.for_model(family, **SIZES, **(shape | options))
     shaken(AutoModel.from_config(config)).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    if family == "whisper":
+        WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
+    else:
+        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     return folder
 
 
-@pytest.fixture(scope="session", params=SPEECH)
-def speech_folder(request, tmp_path_factory):
-    family, options = SPEECH[request.param]
+def speech_named(name, tmp_path_factory):
+    family, options = (SPEECH | OTHERS)[name]
     torch.manual_seed(0)
-    return save_speech(tmp_path_factory.mktemp(request.param), family, **options)
+    return save_speech(tmp_path_factory.mktemp(name), family, **options)
+
+
+@pytest.fixture(scope="session", params=[*SPEECH, *OTHERS])
+def speech_folder(request, tmp_path_factory):
+    return speech_named(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=SPEECH)
+def waveform_folder(request, tmp_path_factory):
+    """Of models whose convolutions read the waveform."""
+    return speech_named(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    return speech_named("whisper", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

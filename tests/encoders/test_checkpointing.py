@@ -125,15 +125,15 @@ def test_every_parameter_lies_at_one_depth(speech_folder):
     assert len(depths) == 4
     found = [id(p) for part in depths for p in part]
     assert sorted(found) == sorted(id(p) for p in encoder.parameters())
-    names = {id(p): n for n, p in encoder.hf.named_parameters()}
-    depth = {names[id(p)]: d for d, part in enumerate(depths) for p in part}
-    assert {d for n, d in depth.items() if n.startswith("feature_")} == {0}
-    assert {d for n, d in depth.items() if n.startswith("encoder.pos_conv")} == {0}
-    for number in range(3):
-        own = {d for n, d in depth.items() if n.startswith(f"encoder.layers.{number}.")}
-        assert own == {number + 1}
-    pre_norm = getattr(encoder.hf.config, "do_stable_layer_norm", False)
-    assert depth["encoder.layer_norm.weight"] == (3 if pre_norm else 0)
+    depth = {id(p): d for d, part in enumerate(depths) for p in part}
+    for number, block in enumerate(encoder._blocks):
+        assert {depth[id(p)] for p in block.parameters()} == {number + 1}
+    assert {depth[id(p)] for part in encoder._family.front for p in part.parameters()} == {0}
+    assert {depth[id(p)] for part in encoder._on_top for p in part.parameters()} <= {3}
+    under = [p for n, p in encoder.hf.named_parameters() if "pos_conv" in n or "positions" in n]
+    assert {depth[id(p)] for p in under} == {0}
+    if not encoder._on_top:
+        assert depth[id(encoder.hf.encoder.layer_norm.weight)] == 0
 
 
 def test_embeddings_lie_below_the_layers_of_a_text_encoder(text_folder):

@@ -8,8 +8,7 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf import ragged_attention
-from sermm.encoders.hf import speech as hf_speech
+from sermm.encoders.hf import ragged_attention, waveform_family
 from sermm.encoders.hf.front_end import features_of, positions, strips
 from sermm.encoders.hf.speech import HFSpeechEncoder
 from sermm.encoders.hf.text import HFTextEncoder
@@ -89,7 +88,7 @@ def test_the_ways_of_a_gpu_give_the_same(speech_folder, monkeypatch):
     expected = encoder(batch).values
     monkeypatch.setattr(ragged_attention, "_one_by_one", ragged_attention._padded)
     monkeypatch.setattr(
-        hf_speech, "features_of", lambda *given: features_of(*given[:-1], strip_samples=10**6)
+        waveform_family, "features_of", lambda *given: features_of(*given[:-1], strip_samples=10**6)
     )
     found = encoder(batch).values
     assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5

@@ -19,6 +19,17 @@ from sermm.encoders.hf.base import transformers_in
 
 OF_CHECKPOINT = "checkpoint"
 LayerDrop = Literal["checkpoint"] | float | None
+# What config.json calls it; Whisper has one for its encoder.
+_NAMES = ("encoder_layerdrop", "layerdrop")
+
+
+def set_layer_drop(asked: LayerDrop, config: Any, key: str) -> None:
+    """Writes how likely a layer is left out into a model's configuration.
+
+    Raises:
+        InputError: as `probability_of`.
+    """
+    setattr(config, _name(config), probability_of(asked, config, key))
 
 
 def probability_of(asked: LayerDrop, config: Any, key: str) -> float:
@@ -35,7 +46,7 @@ def probability_of(asked: LayerDrop, config: Any, key: str) -> float:
     if asked is None:
         return 0.0
     if asked == OF_CHECKPOINT:
-        return float(config.layerdrop)
+        return float(getattr(config, _name(config), 0.0))
     if isinstance(asked, bool | str) or not 0 <= asked < 1:
         raise InputError(
             f"{key}.layerdrop={asked}: expected a probability from 0 to below 1, {OF_CHECKPOINT} "
@@ -47,9 +58,13 @@ def probability_of(asked: LayerDrop, config: Any, key: str) -> float:
 def drops_layers(module: nn.Module) -> bool:
     """Whether some encoder of a system leaves out layers in training."""
     return any(
-        part.trains_all and getattr(part.hf.config, "layerdrop", 0.0) > 0
+        part.trains_all and getattr(part.hf.config, _name(part.hf.config), 0.0) > 0
         for part in transformers_in(module)
     )
+
+
+def _name(config: Any) -> str:
+    return next((name for name in _NAMES if hasattr(config, name)), _NAMES[-1])
 
 
 @contextmanager

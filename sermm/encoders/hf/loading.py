@@ -205,12 +205,15 @@ def load_model(source: Source, config: Any) -> Any:
     Raises:
         InputError: weights cannot be had or read, or some are missing.
     """
-    from transformers import AutoModel
-
     source.require(WEIGHTS)
+    architecture, renamed = _architecture(config)
     # float32 said aloud: the default is whatever the checkpoint was saved in.
     model, info = source.fetch(
-        AutoModel.from_pretrained, config=config, dtype=torch.float32, output_loading_info=True
+        architecture.from_pretrained,
+        config=config,
+        dtype=torch.float32,
+        output_loading_info=True,
+        **renamed,
     )
     _refuse_missing(source, info)
     return model
@@ -218,9 +221,20 @@ def load_model(source: Source, config: Any) -> Any:
 
 def random_model(config: Any) -> Any:
     """The same architecture with random weights from torch's global generator, in float32."""
+    architecture, _ = _architecture(config)
+    make = getattr(architecture, "from_config", None) or architecture._from_config
+    return make(config, dtype=torch.float32)
+
+
+def _architecture(config: Any) -> tuple[Any, dict[str, Any]]:
+    """The class of a model, and how `from_pretrained` finds its weights; of Whisper the encoder."""
     from transformers import AutoModel
 
-    return AutoModel.from_config(config, dtype=torch.float32)
+    if config.model_type != "whisper":
+        return AutoModel, {}
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    return WhisperEncoder, {"key_mapping": {r"^(?:model\.)?encoder\.": ""}}
 
 
 def checkpoint_name(given: str) -> str:

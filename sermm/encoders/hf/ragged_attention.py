@@ -18,18 +18,19 @@ Bias = tuple[Float[Tensor, "n h"], Float[Tensor, "h t t"]]
 
 
 def attend_by_clip(encoder: Any) -> None:
-    """Replaces the attention of every layer of a wav2vec 2.0, HuBERT or data2vec encoder.
+    """Replaces the attention of every layer of a wav2vec 2.0, HuBERT, data2vec or Whisper encoder.
 
     The encoder must then be called with `frames=`, the Ragged that its input belongs to.
     """
     for layer in encoder.layers:
-        layer.attention.forward = partial(_attend, layer.attention)
+        attention = layer.self_attn if hasattr(layer, "self_attn") else layer.attention
+        attention.forward = partial(_attend, attention)
 
 
 def _attend(
-    attention: Any, states: Float[Tensor, "1 n d"], *, frames: Ragged, **_options: object
+    attention: Any, hidden_states: Float[Tensor, "1 n d"], *, frames: Ragged, **_options: object
 ) -> tuple[Float[Tensor, "1 n d"], None]:
-    return mix(attention, states, frames, None), None
+    return mix(attention, hidden_states, frames, None), None
 
 
 def mix(

@@ -10,7 +10,7 @@ from transformers import AutoModel
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf import speech
+from sermm.encoders.hf import waveform_family
 from sermm.encoders.hf.layer_drop import drops_layers
 from sermm.encoders.hf.speech import HFSpeechEncoder
 
@@ -18,9 +18,9 @@ SEEDS = range(12)
 
 
 @pytest.fixture
-def still(speech_folder, tmp_path):
+def still(waveform_folder, tmp_path):
     """A checkpoint in which nothing is drawn in training but the layers that are left out."""
-    folder = shutil.copytree(speech_folder, tmp_path / "still")
+    folder = shutil.copytree(waveform_folder, tmp_path / "still")
     config = json.loads((folder / "config.json").read_text())
     off = {key: 0.0 for key in config if "dropout" in key}
     off |= {"mask_time_prob": 0.05, "apply_spec_augment": False, "layerdrop": 0.4}
@@ -143,9 +143,11 @@ def test_spec_augment_masks_with_the_checkpoints_own_sizes(wav2vec2_folder, tmp_
     own = {"mask_time_prob": 0.21, "mask_time_length": 3, "mask_time_min_masks": 1}
     (folder / "config.json").write_text(json.dumps(config | own))
     asked = []
-    masked = speech.masked_positions
+    masked = waveform_family.masked_positions
     monkeypatch.setattr(
-        speech, "masked_positions", lambda *given: (asked.append(given[1:]), masked(*given))[1]
+        waveform_family,
+        "masked_positions",
+        lambda *given: (asked.append(given[1:]), masked(*given))[1],
     )
     HFSpeechEncoder(str(folder), spec_augment=True).train()(batch_of(clip()))
     assert asked == [(0.21, 3, 1)]
