@@ -138,6 +138,9 @@ class CountingSystem(System):
         """Takes in one training batch; its labels are there."""
         raise NotImplementedError
 
+    def conclude(self) -> None:
+        """All batches have been taken in; by default nothing is left to do."""
+
 
 def labels_of(batch: Batch) -> Tensor:
     """The labels of a training batch.

@@ -13,6 +13,7 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.engine.assembly.build import build
+from sermm.models.base import CountingSystem
 
 ALL = ("text", "frame", "phone", "syllable", "word")
 LAYERS, D, K, LENGTH = 3, 8, 2, 4
@@ -59,6 +60,19 @@ def planted(cue, seed, n=16):
 
 
 def share_right_after_training(model, cue):
+    (count if isinstance(model, CountingSystem) else train_by_gradient)(model, cue)
+    test = planted(cue, seed=1000, n=200)
+    with torch.no_grad():
+        return (model.eval()(test).logits.argmax(-1) == test.label).float().mean().item()
+
+
+def count(model, cue):
+    for step in range(30):
+        model.observe(planted(cue, seed=step))
+    model.conclude()
+
+
+def train_by_gradient(model, cue):
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     for step in range(30):
         train = planted(cue, seed=step)
@@ -67,9 +81,6 @@ def share_right_after_training(model, cue):
         optimiser.zero_grad()
         sum(cross_entropy(logits, train.label) for logits in parts).backward()
         optimiser.step()
-    test = planted(cue, seed=1000, n=200)
-    with torch.no_grad():
-        return (model.eval()(test).logits.argmax(-1) == test.label).float().mean().item()
 
 
 CASES = [

@@ -77,8 +77,10 @@ def learn(task: Task, watchers: Sequence[Callback] = ()) -> Learned:
 
 def count(system: CountingSystem, task: Task) -> Learned:
     """One look at every training utterance: nothing is learned by gradient, so one epoch is all."""
+    system.eval()
     for batch in task.data.train_dataloader():
         system.observe(batch)
+    system.conclude()
     save_weights(system, task.folder.best)
     return Learned(Epochs(best=1, last=1))
 
