@@ -93,14 +93,17 @@ def memory_case() -> list[Measurement]:
 def features_case() -> list[Measurement]:
     """`sermm extract` of four minutes of speech, files in and out, against bare loops in memory.
 
-    The bare loops neither decode nor write, so the comparison is to our disadvantage.
+    The bare loops neither decode nor write, so the comparison is to our disadvantage. Whisper's
+    encoder by its contexts is measured in memory.
     """
-    from sermm.bench.features import measures, noise, wav2vec2_base
+    from sermm.bench import whisper
+    from sermm.bench.features import matrix_rate, measures, noise, wav2vec2_base
     from sermm.bench.store import extraction
 
     hf, clips = wav2vec2_base(), noise(54)
     with scratch() as root:
-        return measures(hf, clips, extraction(hf, clips, root))
+        rows = measures(hf, clips, extraction(hf, clips, root))
+    return rows + whisper.measures(whisper.whisper_base(), clips, matrix_rate)
 
 
 def _later(module: str, name: str) -> Callable[[], list[Measurement]]:
