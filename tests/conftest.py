@@ -123,6 +123,17 @@ def write_system(study: Path, model: str, confusions, **changes) -> list[Path]:
     ]
 
 
+@pytest.fixture(scope="session")
+def trained_models():
+    """The folder of trained models, for tests with the marker `trained`."""
+    if "SERMM_MODELS" not in os.environ:
+        pytest.skip(
+            "SERMM_MODELS is not set: give the folder that holds whisper-base, whisper-tiny.en and "
+            "minilm, as save_pretrained writes them"
+        )
+    return Path(os.environ["SERMM_MODELS"])
+
+
 @pytest.fixture
 def study(tmp_path):
     """Two systems and two floors x five folds."""

@@ -2,7 +2,9 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,10 +20,12 @@ class Recogniser(ABC):
     Attributes:
         name: a short name for a person to choose transcripts by.
         window_s: seconds it hears at once; longer utterances are cut into several. None: any.
+        detected: how many clips it took to be in which language; empty where it detects none.
     """
 
     name: str
     window_s: float | None = None
+    detected: Mapping[str, int] = MappingProxyType({})
 
     @property
     @abstractmethod
