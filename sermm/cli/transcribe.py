@@ -3,11 +3,13 @@
 Every recording that the protocol selects is recognised once, whatever corpus it is in, and kept in
 `cache_dir/transcripts/<name>/`: a second call recognises what is missing, one that was interrupted
 goes on. Train with the texts by text.source=asr:<name>. Prints word error rates against the human
-transcripts by act, class and gender, and the characters that the recogniser can never write.
+transcripts by act, class, gender and talker, the languages that were detected, and the characters
+that the recogniser can never write.
 
   sermm transcribe data=iemocap data.root=/corpora/IEMOCAP_full_release
   sermm transcribe data=iemocap recogniser=whisper recogniser.id=openai/whisper-large-v3
   sermm transcribe data=emodb protocol=groups5 recogniser=whisper recogniser.language=de
+  sermm transcribe data=emodb protocol=groups5 recogniser=whisper recogniser.language=null
   sermm transcribe data=ravdess protocol=groups5 recogniser=sphinx format=json texts=true
 
 Recognisers: ctc (default: facebook/wav2vec2-large-960h), whisper, sphinx.
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _FIRST = 5
 _MOST_CHARACTERS = 20
+_MOST_TALKERS = 30
 
 
 def run(arguments: list[str]) -> int:
@@ -67,6 +70,8 @@ def render(title: str, summary: Mapping[str, Any]) -> str:
         parts.append("No human transcript has a word: there is no word error rate.")
     else:
         parts += [f"Word error rate ({summary['normalisation']}):", _errors(wer)]
+        if (more := len(wer["talker"]) - _MOST_TALKERS) > 0:
+            parts.append(f"{more} more talkers in format=json.")
     parts += _apart(wer["all"]) + _unwritable(summary["unwritable"]) + _failed(summary)
     parts.append(f"Use them: sermm train ... text.source={summary['text_source']}")
     console = Console(markup=False, highlight=False, emoji=False)
@@ -88,14 +93,18 @@ def _work(summary: Mapping[str, Any]) -> str:
         )
     if summary["windowed"]:
         text += f"; {summary['windowed']} too long to be heard at once, cut where it is quiet"
+    if summary["languages"]:
+        found = ", ".join(f"{code} {n}" for code, n in summary["languages"].items())
+        text += f"\nLanguages detected in what was recognised now: {found}"
     return text
 
 
 def _errors(wer: Mapping[str, Any]) -> "RenderableType":
     table = simple_table("", "WER", "utterances", "words", "substituted", "deleted", "inserted")
     rows = [("all", wer["all"])]
-    for part in ("act", "class", "gender"):
-        rows += [(f"{part} {value}", scores) for value, scores in wer[part].items()]
+    for part in ("act", "class", "gender", "talker"):
+        values = list(wer[part].items())[: _MOST_TALKERS if part == "talker" else None]
+        rows += [(f"{part} {value}", scores) for value, scores in values]
     for name, scores in rows:
         rate = "-" if scores["wer"] is None else f"{percent(scores['wer'])} %"
         counts = ("utterances", "words", "substitutions", "deletions", "insertions")

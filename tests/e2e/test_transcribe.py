@@ -86,6 +86,8 @@ def test_the_table_says_what_to_do_next(words, capsys):
     printed = capsys.readouterr().out
     assert "60 recordings recognised, 0 taken from the store" in printed
     assert "class ang" in printed
+    assert "talker t0" in printed
+    assert "Languages" not in printed
     assert "x real time" in printed
     assert "text.source=asr:tiny-960h" in printed
 

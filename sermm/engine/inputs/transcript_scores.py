@@ -1,10 +1,11 @@
-"""How far a machine's transcripts are from the human's, as a whole and by act, class and gender.
+"""How far a machine's transcripts are from the human's, as a whole and by its parts.
 
 What `sermm transcribe` prints in the end. An emotion recogniser that reads a machine's texts is
 only as good as these; where the machine fails on one class more than on others, the class shows
 here.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -28,10 +29,11 @@ def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
         loaded: the corpus, with the human transcripts.
 
     Returns:
-        `wer` holds `all`, `act`, `class` and `gender`, each with the counts of `WordErrors` and
-        the rate, a fraction; parts that the corpus does not tell apart are left out. `seconds` are
-        of audio, `took_s` of wall clock, both of this call. `unwritable` is None where the
-        recogniser can write anything.
+        `wer` holds `all`, `act`, `class`, `gender` and `talker`, each with the counts of
+        `WordErrors` and the rate, a fraction; parts that the corpus does not tell apart are left
+        out. `seconds` are of audio, `took_s` of wall clock, both of this call; so are `languages`,
+        how many recordings were taken to be in which, empty where none is detected.
+        `unwritable` is None where the recogniser can write anything.
     """
     heard = [u for u in loaded.reading.utterances if u.id in done.texts]
     characters = done.recogniser.characters
@@ -44,6 +46,7 @@ def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
         "recognised": done.computed,
         "seconds": round(done.seconds, 3),
         "took_s": round(done.took_s, 3),
+        "languages": dict(Counter(done.recogniser.detected).most_common()),
         "windowed": done.windowed,
         "empty": sum(not text for text in done.texts.values()),
         "normalisation": NORMALISED,
@@ -57,11 +60,15 @@ def summarise(done: Transcribed, loaded: Loaded) -> dict[str, Any]:
 def _by_part(
     heard: Sequence[Utterance], texts: Mapping[str, str], loaded: Loaded
 ) -> dict[str, dict[str, Any]]:
-    """The same by act, class and gender, of the values that occur; classes as in the protocol."""
+    """The same by act, class, gender and talker, of the values that occur.
+
+    Classes in the protocol's order.
+    """
     parts: dict[str, Callable[[Utterance], str | None]] = {
         "act": lambda u: u.act,
         "class": lambda u: loaded.targets[u.id],
         "gender": lambda u: u.gender,
+        "talker": lambda u: u.speaker,
     }
     scored = {}
     for name, part in parts.items():
