@@ -111,6 +111,18 @@ def _later(module: str, name: str) -> Callable[[], list[Measurement]]:
     return lambda: cast(list[Measurement], getattr(import_module(module), name)())
 
 
+def transcribing(id: str | None, clips: str | None) -> Callable[[], list[Measurement]]:  # noqa: A002
+    """The case `transcribe` with a model and clips of one's own.
+
+    Args:
+        id: folder of a Whisper; None: random weights.
+        clips: folder of audio files; None: noise.
+    """
+    from sermm.bench.transcribe import own_case
+
+    return lambda: own_case(id, clips)
+
+
 CASES: dict[str, Callable[[], list[Measurement]]] = {
     "help": help_case,
     "index": index_case,
@@ -126,6 +138,7 @@ CASES: dict[str, Callable[[], list[Measurement]]] = {
     "pool": _later("sermm.bench.pool", "pool_case"),
     "start": _later("sermm.bench.start", "start_case"),
     "finetune": _later("sermm.bench.finetune", "finetune_case"),
+    "transcribe": _later("sermm.bench.transcribe", "transcribe_case"),
     "study": _later("sermm.bench.study", "study_case"),
 }
 # What replaces a case with `full=true`: all of it, however long it takes.
