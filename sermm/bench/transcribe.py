@@ -26,7 +26,7 @@ from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.data.audio import load
 from sermm.encoders.hf.loading import quiet
-from sermm.encoders.hf.speech import SAMPLING_RATE_HZ
+from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
 from sermm.recognisers.whisper import WhisperModel
 
 _CLIPS = 16

@@ -100,6 +100,7 @@ class LearningConfig(Record):
         encoder_lr: of the trained parameters of pre-trained encoders.
         embedding_lr: of residuals of word embeddings (`encoder.text.gdes`); None: as the encoder
             that they are in.
+        adapter_lr: of adapters (`encoder.speech.adapter`), at every depth.
         layer_decay: layer l of the L of a pre-trained encoder learns with encoder_lr *
             layer_decay^(L - l); what lies before the layers is layer 0.
         weight_decay: of matrices; biases, norms and scalars have none.
@@ -119,6 +120,7 @@ class LearningConfig(Record):
     warmup: Annotated[float, Field(ge=0, lt=1)]
     class_weights: bool
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    adapter_lr: Positive = 5e-4
 
 
 class ModelConfig(Record):

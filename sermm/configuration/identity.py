@@ -7,6 +7,7 @@ from typing import Any, Final
 from sermm.configuration.component import TARGET
 from sermm.configuration.verbs import RunConfig, levels_of
 from sermm.core.digest import digest
+from sermm.encoders.adapter import Lora
 
 OWN_PACKAGE: Final = "sermm"
 # What cannot change a run's result, and so does not enter its key.
@@ -48,13 +49,19 @@ _AS_BEFORE: Final = {
     "augment.stretch": None,
     "trainer.batching": "similar",
     "trainer.test_epoch": "best",
+    "model.learning.adapter_lr": 5e-4,
 }
 # Likewise arguments of classes, by the name that a class has in a key.
 _ARGUMENTS_AS_BEFORE: Final[dict[str, dict[str, Any]]] = {
-    "HFSpeechEncoder": {"layerdrop": None, "context": None},
+    "HFSpeechEncoder": {"layerdrop": None, "context": None, "adapter": None},
+    "HFTextEncoder": {"adapter": None},
+    "DemoSpeechEncoder": {"adapter": None},
+    "DemoTextEncoder": {"adapter": None},
     "SingleGate": {"norm": True},
     "CmGI": {"norm": True},
 }
+# The argument of encoders that may be said in several ways.
+_ADAPTER: Final = "adapter"
 _NOT_A_SETTING: Final = {"fold", "seed", "study", "model", "data", "protocol", "experiment"}
 _ESCAPED: Final = re.compile(r"\\([\\()\[\]{}:=, \t])")
 # What of the teacher can change a result: where its folder is does not.
@@ -115,11 +122,17 @@ def _without_later(config: Any) -> Any:
     if isinstance(config, Mapping):
         later = _ARGUMENTS_AS_BEFORE.get(class_name(str(config.get(TARGET))), {})
         return {
-            key: _without_later(value)
+            key: _in_full(value) if key == _ADAPTER else _without_later(value)
             for key, value in config.items()
             if key not in later or later[key] != value
         }
     return [_without_later(value) for value in config] if isinstance(config, list) else config
+
+
+def _in_full(adapter: Any) -> dict[str, Any] | None:
+    """An adapter with all its settings: `lora` and `{rank: 8}` are one run."""
+    found = Lora.of(adapter, _ADAPTER)
+    return None if found is None else found.plain
 
 
 def without_places(config: Any, cache_dir: str) -> Any:

@@ -14,6 +14,7 @@ import torch
 from sermm.core.digest import digest, digest_file
 from sermm.core.seeding import seed_of
 from sermm.demo.sentences import vocabulary
+from sermm.encoders.adapter import Adapter
 from sermm.encoders.base import Origin, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers
 from sermm.encoders.hf.gdes import Gdes
@@ -59,6 +60,7 @@ class DemoSpeechEncoder(_DemoCheckpoint, HFSpeechEncoder):
         trainable: "none", "all", or how many of the top layers.
         layers: "last", "all", "transformer", or numbers.
         assets: a folder of `save_assets`.
+        adapter: `lora`, or a record of its settings.
     """
 
     kind = "speech"
@@ -69,8 +71,10 @@ class DemoSpeechEncoder(_DemoCheckpoint, HFSpeechEncoder):
         trainable: Trainable = "none",
         layers: Layers = "last",
         assets: str | Path | None = None,
+        adapter: Adapter = None,
     ) -> None:
-        super().__init__(checkpoint(root, "speech"), None, trainable, layers, assets=assets)
+        folder = checkpoint(root, "speech")
+        super().__init__(folder, None, trainable, layers, assets=assets, adapter=adapter)
 
 
 class DemoTextEncoder(_DemoCheckpoint, HFTextEncoder):
@@ -82,6 +86,7 @@ class DemoTextEncoder(_DemoCheckpoint, HFTextEncoder):
         layers: "last", "all", "transformer", or numbers.
         assets: a folder of `save_assets`.
         gdes: the word embeddings learn a residual: none, full, or its rank.
+        adapter: `lora`, or a record of its settings.
     """
 
     kind = "text"
@@ -93,9 +98,10 @@ class DemoTextEncoder(_DemoCheckpoint, HFTextEncoder):
         layers: Layers = "last",
         assets: str | Path | None = None,
         gdes: Gdes = "none",
+        adapter: Adapter = None,
     ) -> None:
         folder = checkpoint(root, "text")
-        super().__init__(folder, None, trainable, layers, assets=assets, gdes=gdes)
+        super().__init__(folder, None, trainable, layers, assets=assets, gdes=gdes, adapter=adapter)
 
 
 def checkpoint(root: str | Path, kind: str) -> str:

@@ -43,7 +43,8 @@ class Encoder(nn.Module):
         storable: the hidden states of the frozen encoder can be kept from run to run; `described`
             then says what determines them.
         reloadable: its weights can be had again from where they came from (a pre-trained
-            encoder of which nothing is trained), so checkpoints leave them out.
+            encoder of which nothing is trained, or an adapter alone), so checkpoints leave them
+            out.
     """
 
     modality: Modality = "speech"
@@ -96,6 +97,10 @@ class Encoder(nn.Module):
     def positions(self, length: int) -> int:
         """How many positions a sequence of so many samples or tokens gets."""
         return length
+
+    def reloads(self, name: str) -> bool:  # noqa: ARG002
+        """Whether a value of its state, by its name, can be had again, so that nobody keeps it."""
+        return self.reloadable
 
     def save_assets(self, folder: Path) -> None:
         """Writes all but the weights that is needed to build the encoder again.

@@ -14,6 +14,7 @@ from sermm.core.records import Fold
 from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.engine.inputs.corpus import Loaded, fold_of, load
 from sermm.engine.training.refusals import (
+    refuse_adapters,
     refuse_arguments,
     refuse_devices,
     refuse_nothing_scored,
@@ -64,6 +65,7 @@ def place(config: RunConfig, overrides: Sequence[str]) -> PlacedRun:
     key: str | None = None
     try:
         refuse_arguments(config)
+        refuse_adapters(config)
         loaded, fold = corpus_and_fold(config)
         refuse_nothing_scored(config, fold)
         config = with_teacher(config, loaded.protocol.classes, fold)

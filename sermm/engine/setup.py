@@ -8,6 +8,7 @@ from sermm.configuration.identity import class_name
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.encoders.base import Encoder
+from sermm.encoders.hf.base import transformers_in
 from sermm.encoders.precision import device_for, precision_for
 from sermm.encoders.stored import Stored
 from sermm.engine.assembly.encoders import encoder_configs
@@ -119,7 +120,7 @@ def _scalars(arguments: Mapping[str, Any], above: str = "") -> Iterator[tuple[st
 
 def _encoders(config: RunConfig, system: System) -> Iterator[EncoderSetup]:
     """Each encoder once, as it was chosen, with where its weights come from."""
-    for path, chosen, _, size in _each_once(config, system):
+    for path, chosen, encoder, size in _each_once(config, system):
         made_by: type[Encoder] = chosen.object
         origin = made_by.origin(**chosen.arguments)
         yield EncoderSetup(
@@ -129,7 +130,7 @@ def _encoders(config: RunConfig, system: System) -> Iterator[EncoderSetup]:
             weights=origin.weights,
             revision=_revision(chosen),
             parameters=size,
-            settings=settings_of(chosen),
+            settings=settings_of(chosen) | adapter_of(encoder),
         )
 
 
@@ -137,6 +138,16 @@ def settings_of(chosen: Component) -> dict[str, Any]:
     """What an encoder is made with, less where it comes from."""
     lists = {k: list(v) for k, v in chosen.arguments.items() if isinstance(v, list | tuple)}
     return {k: v for k, v in _scalars(chosen.arguments) if k not in _PLACES} | lists
+
+
+def adapter_of(encoder: Encoder) -> dict[str, Any]:
+    """The adapter of an encoder, in words and by its settings; nothing where it has none."""
+    found = next((one for one in transformers_in(encoder) if one.adapter is not None), None)
+    if found is None or (lora := found.adapter) is None:
+        return {}
+    words = f"LoRA rank {lora.rank} ({', '.join(lora.targets or ())})"
+    settings = {key: one for key, one in lora.plain.items() if key != "kind"}
+    return {"adapter": words} | {f"adapter.{key}": one for key, one in settings.items()}
 
 
 def _each_once(

@@ -32,8 +32,8 @@ FACTS: Final = (
     "augment", "remedies",
     *(
         f"model.learning.{key}" for key in (
-            "optimizer", "lr", "encoder_lr", "embedding_lr", "layer_decay", "weight_decay",
-            "schedule", "warmup", "class_weights", "label_smoothing",
+            "optimizer", "lr", "encoder_lr", "embedding_lr", "adapter_lr", "layer_decay",
+            "weight_decay", "schedule", "warmup", "class_weights", "label_smoothing",
         )
     ),
     *(
@@ -57,7 +57,8 @@ class EncoderSetup:
         weights: "pre-trained", "random", or "fixed" where there are none.
         revision: the commit on the hub, or the digest of a folder's files; None for others.
         parameters: of all of it; None: not known.
-        settings: what it was made with, `layers` and `trainable` among it.
+        settings: what it was made with, `layers` and `trainable` among it; `adapter` in words, its
+            settings below it (`adapter.rank`).
     """
 
     key: str
@@ -73,6 +74,8 @@ class EncoderSetup:
         """What of it the run has trained, for people."""
         if self.weights == "fixed":
             return "nothing to train"
+        if adapter := self.settings.get("adapter"):
+            return str(adapter)
         given = self.settings.get("trainable", "all")
         if self.weights == "random":
             return "random weights, frozen" if given == "none" else "from scratch"

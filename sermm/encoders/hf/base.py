@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -11,8 +12,10 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from sermm.core.errors import InputError
+from sermm.encoders.adapter import Adapter, Lora
 from sermm.encoders.base import Encoder, Origin, Trainable
 from sermm.encoders.hf.loading import Source, checkpoint_name, checkpoint_size
+from sermm.encoders.hf.lora import add_lora, of_adapter, parts_of
 
 NamedLayers = Literal["last", "all", "transformer"]
 Layers = NamedLayers | Sequence[int]
@@ -27,7 +30,11 @@ def defaults_of(encoder: type[Encoder]) -> dict[str, Any]:
 class HFEncoder(Encoder):
     """A Hugging Face model of which all, nothing or the top n transformer layers are trained.
 
-    What is not trained has no gradient and stays in evaluation mode.
+    What is not trained has no gradient and stays in evaluation mode. With an adapter that is all
+    of the model.
+
+    Attributes:
+        adapter: what `adapt` has added; None: nothing.
 
     Args:
         hf: the model.
@@ -42,6 +49,8 @@ class HFEncoder(Encoder):
     Raises:
         InputError: `trainable` or `layers` is none of these.
     """
+
+    adapter: Lora | None = None
 
     def __init__(
         self,
@@ -79,6 +88,40 @@ class HFEncoder(Encoder):
             InputError: its configuration cannot be had.
         """
         return checkpoint_size(Source(str(config["id"]), "encoder", config.get("revision")))
+
+    def adapt(self, adapter: Adapter, trainable: Trainable, key: str) -> None:
+        """Trains an adapter in place of the model, whose weights can then be had again.
+
+        Args:
+            adapter: what is asked for; None changes nothing.
+            trainable: as in the constructor: which layers are adapted, "all" or so many of the top
+                ones. Layers that nothing reads are not.
+            key: of the encoder, which errors name.
+
+        Raises:
+            InputError: no such adapter, nothing that it could adapt, or `trainable` is "none".
+        """
+        lora = Lora.of(adapter, f"{key}.adapter")
+        if lora is None:
+            return
+        if trainable == "none":
+            raise InputError(
+                f"{key}.adapter is trained, and {key}.trainable=none trains nothing; use "
+                f"features=finetune with {key}.trainable=all (an adapter in every layer, the "
+                f"encoder itself stays), or {key}.adapter=null"
+            )
+        n_read = max(self._chosen)
+        first = 0 if trainable == "all" else len(self._blocks) - int(trainable)
+        targets = add_lora(self.hf, self._blocks[first:n_read], lora, key)
+        self._trained = parts_of(self.hf)
+        self.hf.requires_grad_(False)
+        for part in self._trained:
+            part.requires_grad_(True)
+        self.adapter, self.reloadable = replace(lora, targets=targets), True
+
+    def reloads(self, name: str) -> bool:
+        """All but an adapter, where the checkpoint itself is not trained."""
+        return self.reloadable and not of_adapter(name)
 
     def _leave_unread(self, key: str) -> None:
         """What lies above the highest layer that is read gets no gradient, and is not trained.
@@ -128,6 +171,10 @@ class HFEncoder(Encoder):
     def trains_all(self) -> bool:
         """Whether nothing of the model is left as it is but what the encoder freezes by itself."""
         return self.hf in self._trained
+
+    def of_adapter(self) -> list[nn.Parameter]:
+        """The parameters of the adapter; none where there is none."""
+        return [p for name, p in self.hf.named_parameters() if of_adapter(name)]
 
     def by_depth(self) -> list[list[nn.Parameter]]:
         """The parameters of all that lies before the layers, then of one layer after the other.

@@ -27,6 +27,9 @@ WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 _PROBE_S = 5.0
+_OF_WEIGHTS = (".safetensors", ".bin")
+# Where a run's configuration of an encoder has the digest of the weights that the run lacks.
+_BASE = "base_weights"
 _FILES = (".json", ".txt", ".model", ".safetensors", ".bin")
 # How the hub's cache calls the folder of a checkpoint.
 _CACHED = "models--"
@@ -99,6 +102,11 @@ class Source:
         if cached is None:
             raise InputError(f"{self}: the hub's cache holds no {CONFIG[0]} of it; check HF_HOME")
         return f"hub:{self.id}@{cached.parent.name}"
+
+    def weights_digest(self) -> str:
+        """Of the files with the weights of a folder, whatever lies beside them."""
+        stamps = _stamps(Path(self.id).expanduser())
+        return _digest_files(tuple(one for one in stamps if one[0].suffix in _OF_WEIGHTS))
 
     def _cached_config(self) -> Path | None:
         """Where the hub's cache holds the configuration: in a folder named by the commit."""
@@ -195,8 +203,28 @@ def initial_model(
     Raises:
         InputError: weights cannot be had or read, or some are missing.
     """
-    given = trainable == "none" or assets is None
-    return load_model(source, config) if given else random_model(config)
+    if trainable != "none":
+        return load_model(source, config) if assets is None else random_model(config)
+    model = load_model(source, config)
+    _refuse_others(source, model.config, assets)
+    return model
+
+
+def _refuse_others(source: Source, config: Any, assets: str | Path | None) -> None:
+    """Finds weights that are not those that a run was trained on; what they are goes with `config`.
+
+    Of a folder alone: what the hub has by one id may be told apart by its revision.
+    """
+    if not source.is_folder:
+        return
+    found, known = source.weights_digest(), getattr(config, _BASE, None)
+    if assets is not None and known not in (None, found):
+        raise InputError(
+            f"{source}: its weights are not those that this run was trained on (digest "
+            f"{found[:12]}, the run's {known[:12]}), which keeps only what it has trained itself; "
+            "put the checkpoint of then back there, or train again"
+        )
+    setattr(config, _BASE, found)
 
 
 def load_model(source: Source, config: Any) -> Any:
@@ -275,7 +303,12 @@ def _stamps(folder: Path) -> tuple[tuple[Path, int, int], ...]:
 
 @lru_cache(maxsize=16)
 def _digest_files(stamps: tuple[tuple[Path, int, int], ...]) -> str:
-    return digest([[path.name, digest_file(path)] for path, _, _ in stamps])
+    return digest([[stamp[0].name, _digest_of(stamp)] for stamp in stamps])
+
+
+@lru_cache(maxsize=256)
+def _digest_of(stamp: tuple[Path, int, int]) -> str:
+    return digest_file(stamp[0])
 
 
 def _refuse_missing(source: Source, info: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.adapter import Adapter
 from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of
 from sermm.encoders.hf.layer_drop import LayerDrop, set_layer_drop
@@ -108,6 +109,8 @@ class HFSpeechEncoder(SpeechTransformer):
         freeze_front_end: the convolutional front end is never trained.
         normalise: every clip to zero mean and unit variance; None: as the encoder was trained.
         spec_augment: mask spans of frames in training, with the checkpoint's own probabilities.
+        adapter: `lora`, or a record of its settings: it is trained in place of the encoder, in the
+            layers that `trainable` names; None: no adapter.
         layerdrop: how likely a layer is left out of a training batch; "checkpoint": as its
             config.json says; None: never. This and `spec_augment` are of encoders that are trained
             whole: where some or all layers stay as they are, neither does anything.
@@ -136,6 +139,7 @@ class HFSpeechEncoder(SpeechTransformer):
         assets: str | Path | None = None,
         layerdrop: LayerDrop = None,
         context: Context = None,
+        adapter: Adapter = None,
     ) -> None:
         source = Source(id, _KEY, revision)
         described = source if assets is None else Source.of_assets(assets, _KEY)
@@ -143,9 +147,10 @@ class HFSpeechEncoder(SpeechTransformer):
         set_layer_drop(layerdrop, config, _KEY)
         config.add_adapter = False
         normalise = family_of(config).normalises(described, config, normalise)
-        hf = initial_model(source, config, trainable, assets)
+        hf = initial_model(source, config, trainable if adapter is None else "none", assets)
         super().__init__(hf, trainable, layers, freeze_front_end, normalise, spec_augment, context)
         self.reloadable = trainable == "none"
+        self.adapt(adapter, trainable, _KEY)
 
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:

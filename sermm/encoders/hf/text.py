@@ -11,6 +11,7 @@ from torch import Tensor
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.adapter import Adapter
 from sermm.encoders.base import Piece, TextEncoder, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of
 from sermm.encoders.hf.gdes import Gdes, with_residual
@@ -151,6 +152,8 @@ class HFTextEncoder(TextTransformer):
         assets: a folder of `save_assets`: nothing is read from `id` but the weights of an
             encoder of which nothing is trained; other weights are random until loaded.
         gdes: the word embeddings learn a residual to the pre-trained ones: none, full, or its rank.
+        adapter: `lora`, or a record of its settings: it is trained in place of the encoder, in the
+            layers that `trainable` names; None: no adapter.
 
     Raises:
         InputError: the encoder or its tokenizer cannot be had, or is of another kind.
@@ -168,14 +171,16 @@ class HFTextEncoder(TextTransformer):
         max_tokens: int = 128,
         assets: str | Path | None = None,
         gdes: Gdes = "none",
+        adapter: Adapter = None,
     ) -> None:
         source = Source(id, _KEY, revision)
         described = source if assets is None else Source.of_assets(assets, _KEY)
         config = load_config(described, FAMILIES)
         tokenizer = _load_tokenizer(described, config.vocab_size)
-        hf = initial_model(source, config, trainable, assets)
+        hf = initial_model(source, config, trainable if adapter is None else "none", assets)
         super().__init__(hf, tokenizer, trainable, layers, max_tokens, gdes)
         self.reloadable = trainable == "none"
+        self.adapt(adapter, trainable, _KEY)
 
     @classmethod
     def described(cls, **config: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ feature store, normalised, shared, with modalities taken away.
 What a run keeps comes in two parts. Assets are all but weights that an encoder must have to be
 built again (configuration, tokenizer), written once before training. Weights are a state of the
 whole system, without encoders that can be had again from where they came from: a system on a frozen
-wav2vec 2.0 keeps its own few parameters, not 95 million that the hub has.
+wav2vec 2.0 keeps its own few parameters, and an adapter if there is one, not 95 million that the
+hub has.
 """
 
 from collections.abc import Iterable, Mapping
@@ -111,21 +112,21 @@ def save_assets(system: System, folder: Path) -> None:
 def weights(system: System) -> dict[str, Any]:
     """The state to keep: all but encoders that can be had again from where they came from."""
     again = reloadable(system)
-    return {k: v for k, v in system.state_dict().items() if not (again and k.startswith(again))}
+    return {k: v for k, v in system.state_dict().items() if k not in again}
 
 
-def reloadable(system: System) -> tuple[str, ...]:
-    """Where in the state the encoders are that can be had again.
+def reloadable(system: System) -> set[str]:
+    """The keys of the state whose values can be had again: of encoders less their adapters.
 
-    Returns:
-        Beginnings of the state's keys, such as `text.`; several for an encoder that is shared, as
-        the state names it once for each stream.
+    An encoder that is shared has several, as the state names it once for each stream.
     """
-    return tuple(
-        f"{path}."
+    return {
+        f"{path}.{key}"
         for path, module in system.named_modules(remove_duplicate=False)
         if isinstance(module, Encoder) and module.reloadable
-    )
+        for key in module.state_dict()
+        if module.reloads(key)
+    }
 
 
 def load_weights(system: System, state: dict[str, Any], source: str) -> None:
@@ -142,7 +143,7 @@ def load_weights(system: System, state: dict[str, Any], source: str) -> None:
     again = reloadable(system)
     missing, unexpected = system.load_state_dict(state, strict=False)
     # Not kept, so not in the file; they came from the hub when the system was built.
-    missing = [key for key in missing if not (again and key.startswith(again))]
+    missing = [key for key in missing if key not in again]
     if missing or unexpected:
         raise InputError(
             f"{source} does not fit this system: missing {missing[:5]}, unexpected "

@@ -18,6 +18,7 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.encoders.precision import device_for, precision_for
+from sermm.engine.assembly.encoders import encoder_configs
 
 EVERY = 50
 # Later than any step.
@@ -118,7 +119,13 @@ def ways_out(config: RunConfig, tuned: bool) -> list[str]:
         tuned: whether pre-trained encoders are trained.
     """
     learning, trainer = config.model.learning, config.trainer
-    rates = {"lr": learning.lr, **({"encoder_lr": learning.encoder_lr} if tuned else {})}
+    encoders = encoder_configs(config.model).values()
+    adapted = [one.innermost.given("adapter") is not None for one in encoders]
+    rates = {"lr": learning.lr}
+    if tuned and not all(adapted):
+        rates["encoder_lr"] = learning.encoder_lr
+    if tuned and any(adapted):
+        rates["adapter_lr"] = learning.adapter_lr
     found = [
         f"model.learning.{name}={min(rate / 10, _HIGH):g} (now {rate:g})"
         for name, rate in rates.items()

@@ -9,7 +9,7 @@ place of a share of the labels. CE is weighted by class and smoothed as `model.l
 on validation it is neither, so that losses of different settings can be compared.
 
 Parameters learn at different rates: pre-trained encoders gently (`encoder_lr`, less the deeper the
-layer), residuals of word embeddings at `embedding_lr`, all else at `lr`.
+layer), residuals of word embeddings at `embedding_lr`, adapters at `adapter_lr`, all else at `lr`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -253,8 +253,9 @@ def parameter_groups(
 def tuned_rates(system: System, options: LearningConfig) -> dict[int, float]:
     """The rate of each parameter that does not learn with `lr`, by its id().
 
-    Those are the parameters of pre-trained encoders, and residuals of word embeddings if they have
-    a rate of their own. Layer l of L learns with encoder_lr * layer_decay^(L - l).
+    Those are the parameters of pre-trained encoders, their adapters, and residuals of word
+    embeddings if they have a rate of their own. Layer l of L learns with
+    encoder_lr * layer_decay^(L - l).
 
     Args:
         system: the recogniser.
@@ -278,6 +279,8 @@ def tuned_rates(system: System, options: LearningConfig) -> dict[int, float]:
             for part in transformers_in(encoder):
                 for below_top, parameters in enumerate(reversed(part.by_depth())):
                     rates |= {id(p): options.encoder_lr * decay**below_top for p in parameters}
+    for part in transformers_in(system):
+        rates |= {id(p): options.adapter_lr for p in part.of_adapter()}
     if options.embedding_lr is not None:
         for embedding in residuals_in(system):
             rates |= {id(p): options.embedding_lr for p in embedding.parameters()}

@@ -7,7 +7,9 @@ from sermm.configuration.groups import TrainerConfig
 from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
+from sermm.encoders.adapter import Lora
 from sermm.encoders.precision import device_for, refuse_absent
+from sermm.engine.assembly.encoders import encoded_by, encoder_configs
 from sermm.runs.slurm.job import current_job, nodes
 
 
@@ -27,6 +29,25 @@ def refuse_arguments(config: RunConfig) -> None:
     model = config.model
     for one in (model.system, model.learning.optimizer, config.logger, *encoders):
         one.refuse_unknown()
+
+
+def refuse_adapters(config: RunConfig) -> None:
+    """Finds adapters that are none, or of encoders that do not run live to be trained.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        InputError: names the key and the way out.
+    """
+    for encoder in encoder_configs(config.model).values():
+        key = f"encoder.{encoded_by(encoder)}.adapter"
+        lora = Lora.of(encoder.innermost.given("adapter"), key)
+        if lora is not None and config.features.mode != "finetune":
+            raise InputError(
+                f"{key} is trained, and features={config.features.mode} trains no encoder; use "
+                f"features=finetune (the encoder itself stays as it is), or {key}=null"
+            )
 
 
 def refuse_nothing_scored(config: RunConfig, fold: Fold) -> None:

@@ -19,8 +19,9 @@ _AND = " / "
 _SAID = (
     "features.mode", "features.normalise.speech", "features.normalise.text", "text.source",
     "model.learning.optimizer", "model.learning.lr", "model.learning.encoder_lr",
-    "model.learning.weight_decay", "trainer.batch_size", "trainer.batch_seconds",
-    "trainer.max_epochs", "trainer.patience", "trainer.monitor", "trainer.precision",
+    "model.learning.adapter_lr", "model.learning.weight_decay", "trainer.batch_size",
+    "trainer.batch_seconds", "trainer.max_epochs", "trainer.patience", "trainer.monitor",
+    "trainer.precision",
 )  # fmt: skip
 
 
@@ -139,6 +140,8 @@ def _line(one: Setup) -> Iterable[str]:
     rates = [f"lr {written(get('model.learning.lr'))}"]
     if any(encoder.trained.endswith("fine-tuned") for encoder in one.encoders):
         rates.append(f"encoders {written(get('model.learning.encoder_lr'))}")
+    if any(encoder.settings.get("adapter") for encoder in one.encoders):
+        rates.append(f"adapters {written(get('model.learning.adapter_lr'))}")
     if get("model.learning.weight_decay"):
         rates.append(f"weight decay {written(get('model.learning.weight_decay'))}")
     yield f"{get('model.learning.optimizer')}, {', '.join(rates)}"
