@@ -130,7 +130,7 @@ def _encoders(config: RunConfig, system: System) -> Iterator[EncoderSetup]:
             weights=origin.weights,
             revision=_revision(chosen),
             parameters=size,
-            settings=settings_of(chosen) | adapter_of(encoder),
+            settings=settings_of(chosen) | adapter_of(chosen, encoder),
         )
 
 
@@ -140,12 +140,14 @@ def settings_of(chosen: Component) -> dict[str, Any]:
     return {k: v for k, v in _scalars(chosen.arguments) if k not in _PLACES} | lists
 
 
-def adapter_of(encoder: Encoder) -> dict[str, Any]:
+def adapter_of(chosen: Component, encoder: Encoder) -> dict[str, Any]:
     """The adapter of an encoder, in words and by its settings; nothing where it has none."""
     found = next((one for one in transformers_in(encoder) if one.adapter is not None), None)
     if found is None or (lora := found.adapter) is None:
         return {}
-    words = f"LoRA rank {lora.rank} ({', '.join(lora.targets or ())})"
+    top = settings_of(chosen).get("trainable", "all")
+    where = "" if top == "all" else f", top {top} layers"
+    words = f"LoRA rank {lora.rank} ({', '.join(lora.targets or ())}{where})"
     settings = {key: one for key, one in lora.plain.items() if key != "kind"}
     return {"adapter": words} | {f"adapter.{key}": one for key, one in settings.items()}
 

@@ -185,6 +185,19 @@ def test_an_argument_that_changes_something_is_a_part_of_it(override):
     assert run_key(RunConfig.of([*words, override])) != run_key(RunConfig.of(words))
 
 
+def test_an_adapter_is_a_part_of_a_key_however_it_is_said():
+    def key(*words):
+        speech = ["model=speech_only", "encoder/speech=hf", "features=finetune"]
+        return run_key(RunConfig.of(["data=demo", *speech, *words]))
+
+    plain_word = key("encoder.speech.adapter=lora")
+    assert plain_word == key("encoder.speech.adapter={rank: 8}")
+    assert plain_word == key("encoder.speech.adapter={kind: lora, alpha: 16, dropout: 0.1}")
+    assert plain_word != key("encoder.speech.adapter={rank: 4}")
+    assert plain_word != key() == key("encoder.speech.adapter=null")
+    assert plain_word != key("encoder.speech.adapter=lora", "model.learning.adapter_lr=0.001")
+
+
 def moved(config, places):
     """The configuration with every class of sermm in another module."""
     if isinstance(config, dict):

@@ -1,10 +1,11 @@
 """What a run says that it was run with, read off the configuration and the system."""
 
 import pytest
+import torch
 
 from sermm.configuration.verbs import RunConfig
 from sermm.demo.encoders import checkpoint
-from sermm.engine.assembly.build import build
+from sermm.engine.assembly.build import build, load_weights, weights
 from sermm.engine.setup import parameters, recipe, setup_of
 
 TINY = ["encoder/speech=tiny", "encoder/text=tiny", "trainer.accelerator=cpu"]
@@ -91,3 +92,42 @@ def test_optimisers_arguments_and_parts_inside_the_system_are_in_the_recipe():
 def test_speech_alone_has_no_source_of_texts_and_a_floor_no_recipe():
     assert "text.source" not in setup_of(*built(*TINY, "model=speech_only"), None).recipe
     assert setup_of(*built("model=majority"), None).recipe == {}
+
+
+def test_an_adapter_is_what_was_trained(tmp_path):
+    words = [
+        "model=late_fusion", "encoder/speech=demo", "encoder/text=demo", f"cache_dir={tmp_path}",
+        "trainer.accelerator=cpu", "features=finetune", "encoder.speech.adapter=lora",
+        "encoder.text.adapter={rank: 4, alpha: 4}", "encoder.text.trainable=2",
+    ]  # fmt: skip
+    config, system = built(*words)
+    found = by_key(config, system)
+    assert found["encoder.speech"].trained == "LoRA rank 8 (q_proj, v_proj)"
+    assert found["encoder.text"].trained == "LoRA rank 4 (query, value, top 2 layers)"
+    kept = found["encoder.text"].settings
+    assert [kept[f"adapter.{key}"] for key in ("rank", "alpha", "dropout")] == [4, 4.0, 0.1]
+    size = parameters(config, system)
+    # Layers x projections x (A + B) of 64 dimensions.
+    assert size.trainable - size.head == 4 * 2 * 2 * 8 * 64 + 2 * 2 * 2 * 4 * 64
+    whole = parameters(*built(*words[:5], "features=frozen"))
+    assert size.total - (size.trainable - size.head) == whole.total
+    none = by_key(*built(*words[:6]))["encoder.speech"]
+    assert (none.trained, none.settings["adapter"]) == ("from scratch", None)
+
+
+def test_what_is_kept_of_a_shared_encoder_is_its_adapter(tmp_path):
+    words = [
+        "model=late_fusion", "model.streams=[frame,phone]", "align.sources=[whole]",
+        "encoder/speech=demo", f"cache_dir={tmp_path}", "features=finetune",
+        "encoder.speech.adapter=lora",
+    ]  # fmt: skip
+    _, system = built(*words)
+    kept = weights(system)
+    of_encoders = [name for name in kept if ".hf." in name]
+    # Four layers, two projections, A and B, by the names of two streams.
+    assert len(of_encoders) == 2 * 4 * 2 * 2
+    assert all(".lora_" in name for name in of_encoders)
+    _, again = built(*words, "seed=1")
+    load_weights(again, {name: value.clone() for name, value in kept.items()}, "the test")
+    state = again.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in system.state_dict().items())

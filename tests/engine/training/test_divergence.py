@@ -89,6 +89,13 @@ def test_what_to_change_is_what_the_run_has():
     ]
 
 
+def test_the_rate_of_an_adapter_is_proposed_where_one_is_trained():
+    words = ["features=finetune", "trainer.precision=32-true", "trainer.clip_norm=1.0"]
+    adapted = config(*words, "encoder/speech=hf", "encoder.speech.adapter=lora")
+    rates = [way.split("=")[0] for way in ways_out(adapted, tuned=True)]
+    assert "model.learning.adapter_lr" in rates
+
+
 def test_a_run_that_diverges_fails_and_keeps_nothing_of_that_epoch(tmp_path):
     words = ["trainer.max_epochs=2", "model.learning.lr=1e30", "trainer.clip_norm=null"]
     task = speech_task(tmp_path, 32, [*words, "trainer.batch_size=2"])

@@ -76,3 +76,20 @@ def test_a_residual_of_the_embeddings_is_a_group_of_its_own(tmp_path, own, rate)
     assert of_residual["lr"] == rate
     # The others are as without it.
     assert [g["lr"] for g in groups if g is not of_residual] == [0.001, 0.001, 0.006, 0.006]
+
+
+def test_adapters_have_a_rate_of_their_own_at_every_depth(tmp_path):
+    adapters = [
+        "encoder.speech.adapter=lora",
+        "features=finetune",
+        "model.learning.adapter_lr=0.02",
+    ]
+    more = [*DEMO, f"cache_dir={tmp_path}", "model.learning.encoder_lr=0.001", *adapters]
+    task = speech_task(tmp_path, 8, more)
+    _, of = rates(task, 0.5)
+    own = {name: group["lr"] for name, group in of.items() if ".lora_" in name}
+    assert len(own) == 4 * 2 * 2
+    assert set(own.values()) == {0.02}
+    speech = [name for name in of if name.startswith("streams.frame.hf.")]
+    assert sorted(speech) == sorted(own)
+    assert max(g["lr"] for n, g in of.items() if n.startswith("streams.text.hf.")) == 0.001

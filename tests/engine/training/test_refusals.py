@@ -8,6 +8,7 @@ from sermm.configuration.verbs import RunConfig
 from sermm.core.errors import InputError
 from sermm.core.records import Fold
 from sermm.engine.training.refusals import (
+    refuse_adapters,
     refuse_arguments,
     refuse_devices,
     refuse_nothing_scored,
@@ -85,6 +86,24 @@ def test_arguments_that_nothing_takes_are_refused(words, said):
     with pytest.raises(InputError, match=said):
         refuse_arguments(config(*words))
     refuse_arguments(config("encoder/text=tiny"))
+
+
+@pytest.mark.parametrize("mode", ["cached", "frozen"])
+@pytest.mark.parametrize("modality", ["speech", "text"])
+def test_an_adapter_is_of_encoders_that_are_trained(mode, modality):
+    words = ["model=late_fusion", "encoder/speech=hf", "encoder/text=hf"]
+    adapted = [*words, f"encoder.{modality}.adapter=lora"]
+    said = rf"encoder\.{modality}\.adapter is trained.*features={mode}.*use features=finetune"
+    with pytest.raises(InputError, match=said):
+        refuse_adapters(config(*adapted, f"features={mode}"))
+    refuse_adapters(config(*adapted, "features=finetune"))
+    refuse_adapters(config(*words, f"features={mode}"))
+
+
+def test_an_adapter_that_is_none_is_refused_before_there_is_a_run():
+    words = ["model=speech_only", "encoder/speech=hf", "features=finetune"]
+    with pytest.raises(InputError, match=r"encoder\.speech\.adapter\.rank=0: expected"):
+        refuse_adapters(config(*words, "encoder.speech.adapter={rank: 0}"))
 
 
 def test_a_trial_needs_a_validation_part():

@@ -1,10 +1,12 @@
 """What an encoder draws in training is drawn again by a run that is resumed."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from sermm.cli.main import main
 from sermm.demo.encoders import checkpoint
@@ -44,3 +46,39 @@ def test_layers_left_out_are_the_same_after_a_stop(words, tmp_path, stopped_in):
     assert main([*words, "encoder.speech.layerdrop=null", "study=all_layers"]) == 0
     (other,) = (tmp_path / "runs/all_layers").glob("*/metrics.csv")
     assert other.read_text() != next((tmp_path / "runs/whole").glob("*/metrics.csv")).read_text()
+
+
+@pytest.fixture
+def adapted(words):
+    """The same with an adapter, whose dropout draws; encoders leave out nothing of what stays."""
+    return [*words, "encoder.speech.layerdrop=null", "encoder.speech.adapter=lora"]
+
+
+def test_an_adapter_goes_on_as_it_was_and_is_all_that_is_kept(
+    adapted, tmp_path, stopped_in, capsys
+):
+    adapted = [*adapted, "features.checkpointing=true"]
+    with stopped_in(2):
+        assert main([*adapted, "study=stopped"]) == 130
+    (last,) = (tmp_path / "runs/stopped").glob("*/checkpoints/last.ckpt")
+    state = torch.load(last, weights_only=True)["state_dict"]
+    assert [n for n in state if ".hf." in n and ".lora_" not in n] == []
+    for study in ("stopped", "whole"):
+        assert main([*adapted, f"study={study}"]) == 0
+    for name in ("metrics.csv", "predictions.csv"):
+        (one,), (other,) = ((tmp_path / "runs" / s).glob(f"*/{name}") for s in ("stopped", "whole"))
+        assert one.read_text() == other.read_text()
+    run = next((tmp_path / "runs/whole").glob("*/result.json")).parent
+    kept = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert sum(".lora_" in name for name in kept) == 4 * 2 * 2
+    base = next((tmp_path / "checkpoints").glob("speech-*"))
+    assert (run / "checkpoints/best.ckpt").stat().st_size < (
+        (base / "model.safetensors").stat().st_size / 2
+    )
+    clip = str(tmp_path / "0ang.wav")
+    assert main(["predict", str(run), clip]) == 0
+    shutil.move(base, tmp_path / "gone")
+    capsys.readouterr()
+    assert main(["predict", str(run), clip]) == 2
+    said = capsys.readouterr().err
+    assert f"encoder.speech.id={base}: there is no such folder" in said

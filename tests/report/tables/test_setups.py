@@ -156,3 +156,12 @@ def test_every_output_says_what_was_run(tmp_path, system):
     (record,) = summary(report)
     assert record["encoders"].startswith(W2V)
     assert record["recipe"].startswith("Adam, lr 0.001")
+
+
+def test_an_adapter_is_said_with_its_rate(tmp_path, system):
+    adapter = encoder(trainable="all", adapter="LoRA rank 8 (q_proj, v_proj)")
+    system(tmp_path, "co", SPEECH, setup=[setup(adapter, **{"model.learning.adapter_lr": 0.0005})])
+    said = setup_grid(build(tmp_path).tables[0]).note
+    assert "LoRA rank 8 (q_proj, v_proj)" in said
+    assert "lr 0.001, adapters 0.0005" in said
+    assert "encoders 1e-05" not in said
