@@ -54,7 +54,7 @@ _AS_BEFORE: Final = {
 # Likewise arguments of classes, by the name that a class has in a key.
 _ARGUMENTS_AS_BEFORE: Final[dict[str, dict[str, Any]]] = {
     "HFSpeechEncoder": {"layerdrop": None, "context": None, "adapter": None},
-    "HFTextEncoder": {"adapter": None},
+    "HFTextEncoder": {"adapter": None, "pool": None},
     "DemoSpeechEncoder": {"adapter": None},
     "DemoTextEncoder": {"adapter": None},
     "SingleGate": {"norm": True},

@@ -6,6 +6,7 @@ import jaxtyping
 import pytest
 import sentencepiece
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -13,6 +14,7 @@ from transformers import (
     AutoModelForMaskedLM,
     BertConfig,
     BertModel,
+    PreTrainedTokenizerFast,
     Wav2Vec2FeatureExtractor,
     WhisperFeatureExtractor,
 )
@@ -149,6 +151,58 @@ def roberta_vocabulary(folder):
     return len(words) + 1
 
 
+def gpt_vocabulary(folder):
+    """vocab.json and merges.txt without any token of padding, start or class: byte pairs."""
+    letters = [*"abcdefghijklmnopqrstuvwxyzINYGSso.,!ĠÃ¼"]
+    words = list(dict.fromkeys([*letters, "no", "Ġs", "Ġso", "<|endoftext|>"]))
+    vocabulary = {word: index for index, word in enumerate(words)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\nn o\nĠ s\nĠs o\n", encoding="utf-8")
+    return len(words)
+
+
+def mpnet_vocabulary(folder):
+    """vocab.txt with the special tokens of MPNet."""
+    words = ["<s>", "<pad>", "</s>", "[UNK]", *WORDS, "<mask>"]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    return len(words)
+
+
+def modern_vocabulary(folder):
+    """tokenizer.json: byte pairs between [CLS] and [SEP]."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words += dict.fromkeys([*"abcdefghijklmnopqrstuvwxyzINYGSso.,!Ġ", "no", "Ġs", "Ġso"])
+    merges = [("n", "o"), ("Ġ", "s"), ("Ġs", "o")]
+    tokenizer = Tokenizer(models.BPE({w: i for i, w in enumerate(words)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {f"{name.strip('[]').lower()}_token": name for name in words[:5]}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return len(words)
+
+
+def llama_vocabulary(folder):
+    """tokenizer.json: byte pairs behind a start token, and none of padding."""
+    words = ["<unk>", "<s>", "</s>", *dict.fromkeys("abcdefghijklmnopqrstuvwxyzINYGSso.,!Ġ")]
+    tokenizer = Tokenizer(models.BPE({w: i for i, w in enumerate(words)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return len(words)
+
+
+def albert_vocabulary(folder):
+    """spiece.model, as ALBERT has it."""
+    size = sentencepiece_vocabulary(folder)
+    (folder / "spm.model").rename(folder / "spiece.model")
+    return size
+
+
 def sentencepiece_vocabulary(folder):
     """spm.model, as DeBERTa-v3 has it."""
     lines = folder / "lines.txt"
@@ -186,14 +240,48 @@ TEXT = {
     "roberta": ("roberta", roberta_vocabulary, {}),
     "deberta-v3": ("deberta-v2", sentencepiece_vocabulary, DEBERTA),
     "deberta-v2-conv": ("deberta-v2", sentencepiece_vocabulary, DEBERTA | {"conv_kernel_size": 3}),
+    "albert": ("albert", albert_vocabulary, {"embedding_size": 8}),
+    "albert-groups": (
+        "albert",
+        albert_vocabulary,
+        {"embedding_size": 8, "num_hidden_groups": 3},
+    ),
+    "electra": ("electra", bert_vocabulary, {"embedding_size": 8}),
+    # Windows of 4 tokens on either side, which a text's end leaves without any.
+    "modernbert": ("modernbert", modern_vocabulary, {"local_attention": 8, "pad_token_id": 0}),
+    "mpnet": ("mpnet", mpnet_vocabulary, {}),
+    "gpt2": ("gpt2", gpt_vocabulary, {}),
+    "gpt-neo": (
+        "gpt_neo",
+        gpt_vocabulary,
+        {"attention_types": [[["global", "local", "global"], 1]], "window_size": 8},
+    ),
+    "llama": ("llama", llama_vocabulary, {"num_key_value_heads": 1}),
+    "qwen2": ("qwen2", gpt_vocabulary, {"num_key_value_heads": 1, "layer_types": None}),
 }
+
+
+def save_named_text(name, folder):
+    """The tiny checkpoint of TEXT by this name, in a folder of its own."""
+    family, vocabulary, options = TEXT[name]
+    return save_text(folder, family, vocabulary(folder), **options)
 
 
 @pytest.fixture(scope="session", params=TEXT)
 def text_folder(request, tmp_path_factory):
-    family, vocabulary, options = TEXT[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    return save_text(folder, family, vocabulary(folder), **options)
+    return save_named_text(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="session")
+def albert_folder(tmp_path_factory):
+    """ALBERT, whose one layer runs three times."""
+    return save_named_text("albert", tmp_path_factory.mktemp("albert"))
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory):
+    """GPT-2, without any special token but one."""
+    return save_named_text("gpt2", tmp_path_factory.mktemp("gpt2"))
 
 
 @pytest.fixture(scope="session")

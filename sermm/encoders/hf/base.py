@@ -38,7 +38,8 @@ class HFEncoder(Encoder):
 
     Args:
         hf: the model.
-        blocks: its transformer layers, lowest first.
+        blocks: its transformer layers, lowest first; one that runs several times stands there as
+            often, and is one layer to what is said of weights.
         on_top: modules that work on the last layer's output (a final norm).
         trainable: "all", "none", or how many of the top layers.
         layers: "last" hidden state, "all" (input of the first layer and every layer's output),
@@ -132,7 +133,8 @@ class HFEncoder(Encoder):
             InputError: nothing is left of what was to be trained.
         """
         highest = max(self._chosen)
-        unread = [*self._blocks[highest:], *(self._on_top if highest < len(self._blocks) else ())]
+        above = [b for b in self._blocks[highest:] if b not in self._blocks[:highest]]
+        unread = [*above, *(self._on_top if highest < len(self._blocks) else ())]
         for part in unread:
             part.requires_grad_(False)
         if self._trained and not any(p.requires_grad for p in self.hf.parameters()):
@@ -156,6 +158,14 @@ class HFEncoder(Encoder):
             raise InputError(
                 f"{key}.trainable={trainable}: expected all, none, or how many of the top layers "
                 f"(1 to {len(blocks)})"
+            )
+        apart = [n for n in range(1, len(blocks) + 1) if _apart(blocks, n)]
+        if trainable not in apart:
+            raise InputError(
+                f"{key}.trainable={trainable}: layers of this model run several times, and the top "
+                f"{trainable} cannot be trained without those below; expected all, none, or one "
+                f"of {', '.join(map(str, apart))} (all of its {len(blocks)} runs leave only the "
+                "embeddings as they are)"
             )
         return [*blocks[-trainable:], *on_top]
 
@@ -181,7 +191,7 @@ class HFEncoder(Encoder):
 
         What works on the last layer's output belongs to that layer.
         """
-        groups = [list(block.parameters()) for block in self._blocks]
+        groups = [list(block.parameters()) for block in dict.fromkeys(self._blocks)]
         groups[-1] += [p for part in self._on_top for p in part.parameters()]
         of_layers = {id(p) for group in groups for p in group}
         return [[p for p in self.hf.parameters() if id(p) not in of_layers], *groups]
@@ -192,14 +202,16 @@ class HFEncoder(Encoder):
         Loss and gradients stay as they are, dropout included.
 
         Args:
-            but: so many of the top layers keep all that they computed.
+            but: so many of the top layers keep all that they computed; of one that runs several
+                times, every run.
 
         Source: Chen, Xu, Zhang and Guestrin 2016.
         """
         self._recomputes = True
         for block in self._blocks:
             vars(block).pop("forward", None)
-        trained = [b for b in self._blocks if any(p.requires_grad for p in b.parameters())]
+        own = dict.fromkeys(self._blocks)
+        trained = [b for b in own if any(p.requires_grad for p in b.parameters())]
         for block in trained[: max(0, len(trained) - but)]:
             block.forward = partial(recomputed, block.forward)
 
@@ -233,6 +245,11 @@ def _numbers(layers: Layers, top: int, key: str) -> list[int]:
             f"list of different layer numbers from 0 (the input of the first layer) to {top}"
         )
     return numbers
+
+
+def _apart(blocks: Sequence[nn.Module], top: int) -> bool:
+    """Whether the top layers share nothing with those below them."""
+    return not set(blocks[-top:]) & set(blocks[:-top])
 
 
 def _align(hf: nn.Module) -> None:

@@ -14,7 +14,7 @@ which pulls to the pre-trained table instead of to zero, and a learning rate of 
 (`model.learning.embedding_lr`).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +60,7 @@ class ResidualEmbedding(nn.Module):
         return fixed + F.embedding(ids, self.low, self.padding_idx) @ self.up
 
 
-def with_residual(hf: nn.Module, gdes: Gdes, trained: bool) -> None:
+def with_residual(hf: Any, gdes: Gdes, trained: bool) -> None:
     """Gives the word embeddings of a Hugging Face text model a residual, unless `none`.
 
     Args:
@@ -81,11 +81,10 @@ def with_residual(hf: nn.Module, gdes: Gdes, trained: bool) -> None:
             "trained; use features=finetune with encoder.text.trainable=all, or "
             "encoder.text.gdes=none"
         )
-    embeddings: nn.Module = hf.embeddings  # type: ignore[assignment]
-    table = embeddings.word_embeddings
+    table = hf.get_input_embeddings()
     if not isinstance(table, nn.Embedding):
         raise InputError("encoder.text.gdes: this model has no table of word embeddings")
-    embeddings.word_embeddings = ResidualEmbedding(table, None if gdes == "full" else gdes)
+    hf.set_input_embeddings(ResidualEmbedding(table, None if gdes == "full" else gdes))
 
 
 def residuals_in(module: nn.Module) -> list[ResidualEmbedding]:

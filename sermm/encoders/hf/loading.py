@@ -17,6 +17,7 @@ import torch
 
 from sermm.core.digest import digest, digest_file
 from sermm.core.errors import InputError
+from sermm.core.files import read_json
 from sermm.encoders.base import Trainable
 
 CONFIG = ("config.json",)
@@ -26,6 +27,8 @@ WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+# In a folder of sentence-transformers: what it is made of, and where each part lies.
+_MODULES = "modules.json"
 _PROBE_S = 5.0
 _OF_WEIGHTS = (".safetensors", ".bin")
 # Where a run's configuration of an encoder has the digest of the weights that the run lacks.
@@ -68,6 +71,30 @@ class Source:
         """Whether the id is the path of a folder on this machine."""
         return self.id.startswith(("/", "./", "../", "~")) or Path(self.id).is_dir()
 
+    @property
+    def folder(self) -> Path:
+        """Where the files lie: of a sentence encoder, those of its transformer.
+
+        Raises:
+            InputError: the folder says that it has no transformer, or cannot be understood.
+        """
+        folder = Path(self.id).expanduser()
+        if not (folder / _MODULES).is_file():
+            return folder
+        try:
+            parts = read_json(folder / _MODULES)
+            known = {str(m["type"]).rsplit(".", 1)[-1]: str(m["path"]) for m in parts}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{self}: {_MODULES} of this folder cannot be read: {error}"
+            ) from error
+        if "Transformer" not in known:
+            raise InputError(
+                f"{self}: a sentence encoder without a transformer ({_MODULES} names "
+                f"{', '.join(known) or 'nothing'}); give one with a module Transformer"
+            )
+        return folder / Path(known["Transformer"]).name
+
     def require(self, *alternatives: Sequence[str]) -> None:
         """Checks that a local folder holds one file of each group of alternatives.
 
@@ -76,9 +103,9 @@ class Source:
         """
         if not self.is_folder:
             return
-        folder = Path(self.id).expanduser()
-        if not folder.is_dir():
+        if not Path(self.id).expanduser().is_dir():
             raise InputError(f"{self}: there is no such folder")
+        folder = self.folder
         for names in alternatives:
             if not any((folder / name).is_file() for name in names):
                 raise InputError(
@@ -94,7 +121,7 @@ class Source:
         """
         if self.is_folder:
             self.require(CONFIG)
-            return f"folder:{_digest_files(_stamps(Path(self.id).expanduser()))}"
+            return f"folder:{_digest_files(_stamps(self.folder))}"
         cached = self._cached_config()
         if cached is None:
             load_any_config(self)
@@ -119,7 +146,7 @@ class Source:
         Raises:
             InputError: the encoder cannot be had, or its files cannot be read.
         """
-        path = str(Path(self.id).expanduser()) if self.is_folder else self.id
+        path = str(self.folder) if self.is_folder else self.id
         if self.revision is not None:
             options["revision"] = self.revision
         options["trust_remote_code"] = False
@@ -184,12 +211,39 @@ def load_config(source: Source, families: Sequence[str]) -> Any:
         InputError: it cannot be had, or is of another family.
     """
     source.require(CONFIG)
-    config = load_any_config(source)
-    if config.model_type not in families:
+    # Read first, as transformers says of a family that it does not know nothing of ours.
+    family = _family_of(source) or load_any_config(source).model_type
+    if family not in families:
         raise InputError(
-            f"{source} is a {config.model_type!r} model, expected one of {', '.join(families)}"
+            f"{source} is a {family!r} model, expected one of {', '.join(families)}"
+            f"{_elsewhere(family, source.key)}"
         )
-    return config
+    return load_any_config(source)
+
+
+def _family_of(source: Source) -> str | None:
+    """What config.json of a folder says; None where there is no folder, or it says nothing."""
+    try:
+        said = read_json(source.folder / CONFIG[0]) if source.is_folder else None
+    except (OSError, ValueError):
+        return None
+    found = said.get("model_type") if isinstance(said, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _elsewhere(family: str, key: str) -> str:
+    """Where a model of the other modality belongs, as an end of a message."""
+    from transformers.models.auto import modeling_auto as known
+
+    hears = {
+        *known.MODEL_FOR_CTC_MAPPING_NAMES,
+        *known.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
+        *known.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+    }
+    reads = {*known.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
+    if family in hears:
+        return "" if key != "encoder.text" else "; it hears speech: encoder.speech.id"
+    return "; it reads text: encoder.text.id" if family in reads and key != "encoder.text" else ""
 
 
 def initial_model(

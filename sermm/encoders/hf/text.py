@@ -1,4 +1,8 @@
-"""BERT, RoBERTa, DeBERTa and their like: token ids in, hidden states out, both ragged."""
+"""BERT, GPT-2 and their like (`text_families`): token ids in, hidden states out, both ragged.
+
+A batch is filled up on the right and masked, so that positions are those of the text alone, and a
+model that reads from left to right meets nothing of it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +20,10 @@ from sermm.encoders.base import Piece, TextEncoder, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of
 from sermm.encoders.hf.gdes import Gdes, with_residual
 from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
+from sermm.encoders.hf.text_families import FAMILIES
+from sermm.encoders.hf.text_pooling import Pool, checked, pooled
 from sermm.encoders.pieces import found_again, of_offsets
 
-FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "distilbert")
 _KEY = "encoder.text"
 # Raise it when the same text and weights give other hidden states: stored ones no longer count.
 _CODE = 1
@@ -29,6 +34,7 @@ _VOCABULARY = (
     "spm.model",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "tokenizer.model",
 )
 
 
@@ -43,10 +49,11 @@ class TextTransformer(HFEncoder, TextEncoder):
             0 = the embeddings, 1 the first layer.
         max_tokens: transcripts are cut here, special tokens included.
         gdes: the word embeddings learn a residual to the pre-trained ones: none, full, or its rank.
+        pool: None: a state for each token; "first", "last" or "mean": one for the whole text.
 
     Raises:
         InputError: `max_tokens` is more than the model has positions for, or less than 3; `gdes`
-            is wrong, or of embeddings that are not trained.
+            is wrong, or of embeddings that are not trained; `pool` is no choice for the model.
     """
 
     def __init__(
@@ -57,21 +64,25 @@ class TextTransformer(HFEncoder, TextEncoder):
         layers: Layers,
         max_tokens: int,
         gdes: Gdes = "none",
+        pool: Pool = None,
     ) -> None:
-        stack: Any = hf.transformer if hf.config.model_type == "distilbert" else hf.encoder
+        family = FAMILIES[hf.config.model_type]
         with_residual(hf, gdes, trained=trainable == "all")
-        super().__init__(hf, list(stack.layer), [], trainable, layers, _KEY)
+        super().__init__(hf, family.stack(hf), family.norms(hf), trainable, layers, _KEY)
         # Nothing reads the pooler: it would be trained without a gradient.
         self.hf.pooler = None
-        if not 3 <= max_tokens <= _positions(hf.config):
-            raise InputError(
-                f"{_KEY}.max_tokens={max_tokens}: expected 3 to {_positions(hf.config)}"
-            )
+        if family.causal:
+            # Nor what it keeps for a next token, which layers that run again would see twice.
+            self.hf.config.use_cache = False
+        self.pool = checked(pool, family.causal, _KEY)
+        most = family.positions(hf.config)
+        if not 3 <= max_tokens <= most:
+            raise InputError(f"{_KEY}.max_tokens={max_tokens}: expected 3 to {most}")
         self.max_tokens = max_tokens
         self._tokenizer = tokenizer
 
     def forward(self, batch: Batch) -> Ragged:
-        """Hidden states `[n layers d]`, one row a token.
+        """Hidden states `[n layers d]`, one row a token, or a text where they are pooled.
 
         Raises:
             InputError: a token id is outside the vocabulary.
@@ -86,7 +97,11 @@ class TextTransformer(HFEncoder, TextEncoder):
             output = self.hf(ids, attention_mask=mask.long(), output_hidden_states=True)
             chosen = [output.hidden_states[number] for number in self._chosen]
             rows = [batch.tokens.from_padded(state).values for state in chosen]
-            return batch.tokens.with_values(torch.stack(rows, dim=1))
+            return pooled(batch.tokens.with_values(torch.stack(rows, dim=1)), self.pool)
+
+    def positions(self, length: int) -> int:
+        """A row for each of so many tokens, or one for all."""
+        return length if self.pool is None else min(1, length)
 
     def tokenize(self, transcripts: Sequence[str]) -> list[list[int]]:
         """Token ids of each transcript, special tokens included; never an empty list.
@@ -102,8 +117,7 @@ class TextTransformer(HFEncoder, TextEncoder):
         if not transcripts:
             return []
         rows = self._tokenizer(list(transcripts), truncation=True, max_length=self.max_tokens)
-        stand_in = [self._tokenizer.unk_token_id or self._tokenizer.pad_token_id or 0]
-        return [row or stand_in for row in rows["input_ids"]]
+        return [row or [_stand_in(self._tokenizer)] for row in rows["input_ids"]]
 
     def cut(self, transcripts: Sequence[str]) -> list[bool]:
         """Whether each transcript has more tokens than `max_tokens`."""
@@ -112,9 +126,13 @@ class TextTransformer(HFEncoder, TextEncoder):
     def pieces(self, transcript: str) -> list[Piece]:
         """What each token of the transcript stands for, special tokens included.
 
+        A single one of the whole transcript where the states of its tokens are pooled.
+
         Raises:
             InputError: the tokenizer has yet to be trained.
         """
+        if self.pool is not None:
+            return [Piece(transcript, (0, len(transcript)) if transcript else None)]
         names = self._tokens(self.tokenize([transcript])[0])
         if not self._tokenizer.is_fast:
             return found_again(names, transcript, set(self._tokenizer.all_special_tokens))
@@ -140,7 +158,7 @@ class TextTransformer(HFEncoder, TextEncoder):
 
 
 class HFTextEncoder(TextTransformer):
-    """A pre-trained text encoder by hub id or local folder.
+    """A pre-trained text encoder by hub id or local folder; of a sentence encoder the transformer.
 
     Args:
         id: hub id or folder.
@@ -154,6 +172,7 @@ class HFTextEncoder(TextTransformer):
         gdes: the word embeddings learn a residual to the pre-trained ones: none, full, or its rank.
         adapter: `lora`, or a record of its settings: it is trained in place of the encoder, in the
             layers that `trainable` names; None: no adapter.
+        pool: None: a state for each token; "first", "last" or "mean": one for the whole text.
 
     Raises:
         InputError: the encoder or its tokenizer cannot be had, or is of another kind.
@@ -172,13 +191,14 @@ class HFTextEncoder(TextTransformer):
         assets: str | Path | None = None,
         gdes: Gdes = "none",
         adapter: Adapter = None,
+        pool: Pool = None,
     ) -> None:
         source = Source(id, _KEY, revision)
         described = source if assets is None else Source.of_assets(assets, _KEY)
-        config = load_config(described, FAMILIES)
+        config = load_config(described, tuple(FAMILIES))
         tokenizer = _load_tokenizer(described, config.vocab_size)
         hf = initial_model(source, config, trainable if adapter is None else "none", assets)
-        super().__init__(hf, tokenizer, trainable, layers, max_tokens, gdes)
+        super().__init__(hf, tokenizer, trainable, layers, max_tokens, gdes, pool)
         self.reloadable = trainable == "none"
         self.adapt(adapter, trainable, _KEY)
 
@@ -192,6 +212,8 @@ class HFTextEncoder(TextTransformer):
             "layers": settings["layers"],
             "max_tokens": settings["max_tokens"],
             "code": _CODE,
+            # Stored states are older than the choice.
+            **({} if settings["pool"] is None else {"pool": settings["pool"]}),
         }
 
     @classmethod
@@ -207,7 +229,7 @@ class HFTextEncoder(TextTransformer):
         """
         settings = {**defaults_of(HFTextEncoder), **config}
         source = Source(settings["id"], _KEY, settings["revision"])
-        tokenizer = _load_tokenizer(source, load_config(source, FAMILIES).vocab_size)
+        tokenizer = _load_tokenizer(source, load_config(source, tuple(FAMILIES)).vocab_size)
         return longer(tokenizer, transcripts, settings["max_tokens"])
 
 
@@ -220,10 +242,16 @@ def longer(tokenizer: Any, transcripts: Sequence[str], most: int) -> list[bool]:
     return [len(row) > most for row in rows]
 
 
-def _positions(config: Any) -> int:
-    """The longest sequence; RoBERTa's positions start behind its padding id."""
-    roberta = config.model_type in ("roberta", "xlm-roberta")
-    return int(config.max_position_embeddings) - (config.pad_token_id + 1 if roberta else 0)
+def _stand_in(tokenizer: Any) -> int:
+    """The token of a text that has none: where the tokenizer has one, the start of any text."""
+    known = (
+        tokenizer.bos_token_id,
+        tokenizer.cls_token_id,
+        tokenizer.eos_token_id,
+        tokenizer.unk_token_id,
+        tokenizer.pad_token_id,
+    )
+    return next((int(one) for one in known if one is not None), 0)
 
 
 def _load_tokenizer(source: Source, vocab_size: int) -> Any:

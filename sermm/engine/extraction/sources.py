@@ -74,6 +74,7 @@ class Written:
     """
 
     def __init__(self, work: Work, encoder: TextEncoder, ids: Sequence[str]) -> None:
+        self._encoder = encoder
         rows = encoder.tokenize([work.loaded.texts[i] for i in ids])
         self._tokens = dict(zip(ids, rows, strict=True))
 
@@ -82,8 +83,8 @@ class Written:
         return _SECONDS_A_TOKEN * len(self._tokens[utterance_id])
 
     def positions(self, utterance_id: str) -> int:
-        """Tokens."""
-        return len(self._tokens[utterance_id])
+        """Tokens, or one where the encoder pools them."""
+        return self._encoder.positions(len(self._tokens[utterance_id]))
 
     def batch(self, ids: Sequence[str]) -> tuple[Batch | None, dict[str, str]]:
         """Token ids; nothing can fail."""

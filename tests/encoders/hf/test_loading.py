@@ -161,6 +161,71 @@ def test_a_model_of_the_other_kind(wav2vec2_folder, bert_folder):
         HFTextEncoder(str(wav2vec2_folder))
 
 
+def test_a_model_of_the_other_kind_is_told_where_it_belongs(wav2vec2_folder, gpt2_folder):
+    with pytest.raises(InputError, match=r"'gpt2' model, .*; it reads text: encoder.text.id"):
+        HFSpeechEncoder(str(gpt2_folder))
+    with pytest.raises(
+        InputError, match=r"expected one of .*albert, electra.*gpt2.*; it hears speech"
+    ):
+        HFTextEncoder(str(wav2vec2_folder))
+
+
+@pytest.mark.parametrize("family", ["newest-of-all", "t5"])
+def test_a_family_that_nobody_knows_names_those_that_are_known(text_copy, family):
+    file = text_copy / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_type": family}))
+    with pytest.raises(InputError, match=rf"is a '{family}' model, expected one of bert, roberta,"):
+        HFTextEncoder(str(text_copy), max_tokens=8)
+
+
+def test_byte_pairs_without_their_merges(gpt2_folder, tmp_path):
+    folder = shutil.copytree(gpt2_folder, tmp_path / "gpt2")
+    (folder / "merges.txt").unlink()
+    with pytest.raises(InputError, match=rf"encoder.text.id={folder}: .*merges.txt"):
+        HFTextEncoder(str(folder), max_tokens=8)
+
+
+@pytest.fixture
+def sentence_folder(bert_folder, tmp_path):
+    """As sentence-transformers has written them: the transformer in a folder of its own."""
+    folder = tmp_path / "sentences"
+    shutil.copytree(bert_folder, folder / "0_Transformer")
+    _modules(folder, "Transformer", "0_Transformer")
+    return folder
+
+
+def _modules(folder, kind, path):
+    kinds = f"sentence_transformers.models.{kind}", "sentence_transformers.models.Pooling"
+    parts = zip(kinds, (path, "1_Pooling"), strict=True)
+    (folder / "modules.json").write_text(json.dumps([{"type": t, "path": p} for t, p in parts]))
+
+
+def test_of_a_sentence_encoder_the_transformer_is_read(sentence_folder, bert_folder, text_copy):
+    encoder = HFTextEncoder(str(sentence_folder), max_tokens=8)
+    plain = HFTextEncoder(str(bert_folder), max_tokens=8)
+    rows = encoder.tokenize(["I am so happy!"])
+    assert rows == plain.tokenize(["I am so happy!"])
+    found, expected = encoder.state_dict(), plain.state_dict()
+    assert all(found[name].equal(expected[name]) for name in expected)
+    described = [HFTextEncoder.described(id=str(f)) for f in (sentence_folder, bert_folder)]
+    assert described[0] == described[1]
+    assert HFTextEncoder.size(id=str(sentence_folder)) == HFTextEncoder.size(id=str(bert_folder))
+    assert HFTextEncoder.origin(id=str(sentence_folder)).name == "sentences"
+    # Later ones have it in the folder itself.
+    _modules(text_copy, "Transformer", "")
+    assert HFTextEncoder(str(text_copy), max_tokens=8).tokenize(["I am so happy!"]) == rows
+
+
+def test_a_sentence_encoder_without_a_transformer(sentence_folder):
+    _modules(sentence_folder, "StaticEmbedding", "0_StaticEmbedding")
+    with pytest.raises(InputError, match=r"without a transformer \(modules.json names StaticEmb"):
+        HFTextEncoder(str(sentence_folder))
+    for broken in ("{", "[1]", '[{"type": "a.Transformer"}]', "3"):
+        (sentence_folder / "modules.json").write_text(broken)
+        with pytest.raises(InputError, match=r"modules.json of this folder cannot be read"):
+            HFTextEncoder(str(sentence_folder))
+
+
 def test_an_encoder_of_another_sampling_rate(speech_copy):
     file = speech_copy / "preprocessor_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"sampling_rate": 8000}))

@@ -1,11 +1,15 @@
+import re
+
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel
 
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.text import HFTextEncoder
 
+DECODERS = ("gpt2", "gpt_neo", "llama", "qwen2")
 TEXTS = ["I am so happy!", "", "Go away. " * 12, "No, no.", "Yes!"]
 
 
@@ -25,9 +29,14 @@ def distance(found, expected):
 def test_tokens_have_special_ones_are_cut_and_never_empty(text_folder):
     encoder = made(text_folder)
     rows = encoder.tokenize(TEXTS)
-    assert [len(row) for row in rows][1:3] == [2, 32]
-    start, end = rows[1]
-    assert all(row[0] == start and row[-1] == end for row in rows)
+    assert len(rows[2]) == 32
+    if encoder.hf.config.model_type in DECODERS:
+        # Nothing but a start, if that: what stands for an empty text is no word of it.
+        assert len(rows[1]) == 1
+        assert encoder.pieces("")[0].span is None
+    else:
+        start, end = rows[1]
+        assert all(row[0] == start and row[-1] == end for row in rows)
     assert encoder.tokenize(TEXTS[:1]) == rows[:1]
     assert encoder.tokenize([]) == []
 
@@ -86,10 +95,12 @@ def test_every_trainable_parameter_gets_a_gradient(text_folder):
 
 
 def test_the_top_layers_alone_can_be_trained(text_folder):
-    encoder = made(text_folder, trainable=1)
-    trained = gradients(encoder)
+    if AutoConfig.from_pretrained(text_folder).to_dict().get("num_hidden_groups") == 1:
+        pytest.skip("a single layer that runs three times: tested by itself")
+    trained = gradients(made(text_folder, trainable=1))
+    top = re.compile(r"(.*\blayers?|h|encoder\.albert_layer_groups)\.2\.|(ln_f|norm|final_norm)\.")
     assert trained
-    assert all(".layer.2." in name for name in trained)
+    assert all(top.match(name) for name in trained)
 
 
 def test_a_frozen_encoder_stays_as_it_is_in_training(bert_folder):
@@ -142,3 +153,86 @@ def test_more_tokens_than_positions_are_refused(bert_folder, masked_lm_folder):
 def test_a_batch_without_tokens_is_refused(bert_folder):
     with pytest.raises(InputError, match="needs tokens"):
         made(bert_folder)(Batch(("a",)))
+
+
+@torch.no_grad()
+def test_every_layer_is_that_of_transformers_for_one_text_alone(text_folder):
+    """The states that the library itself gives for the text, in a batch with a longer one."""
+    encoder = made(text_folder, layers="all").eval()
+    model = AutoModel.from_pretrained(text_folder).eval()
+    rows = encoder.tokenize(TEXTS)
+    found = encoder(batch_of(*rows)).split()
+    for row, states in zip(rows, found, strict=True):
+        expected = model(torch.tensor([row]), output_hidden_states=True).hidden_states
+        assert states.shape[1] == len(expected) == 4
+        for number, layer in enumerate(expected):
+            assert distance(states[:, number], layer[0]) < 1e-5
+
+
+def test_layers_are_read_by_number_and_those_above_get_no_gradient(text_folder):
+    encoder = made(text_folder, layers=[1])
+    found = gradients(encoder)
+    every = {name for name, _ in encoder.hf.named_parameters()}
+    groups = getattr(encoder.hf.config, "num_hidden_groups", 3)
+    assert found
+    # What runs in layer 1 is trained, though the same weights run again above it.
+    assert (found == every) == (groups == 1)
+
+
+@torch.no_grad()
+def test_a_decoder_knows_nothing_of_what_follows(gpt2_folder, bert_folder):
+    for folder, knows in ((gpt2_folder, False), (bert_folder, True)):
+        encoder = made(folder).eval()
+        row = encoder.tokenize(["so happy"])[0]
+        short, long = encoder(batch_of(row[:3])).values, encoder(batch_of(row)).values[:3]
+        assert (distance(long, short) > 1e-3) == knows
+
+
+def test_layers_that_share_weights_are_trained_together_or_not_at_all(albert_folder):
+    with pytest.raises(
+        InputError, match=r"trainable=1: layers of this model run several times.* 3 "
+    ):
+        made(albert_folder, trainable=1)
+    trained = gradients(made(albert_folder, trainable=3))
+    assert trained
+    assert all(".albert_layer_groups.0." in name for name in trained)
+
+
+@pytest.mark.parametrize("pool", ["first", "last", "mean"])
+@torch.no_grad()
+def test_a_text_becomes_one_state(bert_folder, pool):
+    plain, encoder = (
+        made(bert_folder, layers="all").eval(),
+        made(bert_folder, layers="all", pool=pool),
+    )
+    rows = [*encoder.tokenize(TEXTS), []]
+    found = encoder.eval()(batch_of(*rows))
+    by_hand = {"first": lambda s: s[0], "last": lambda s: s[-1], "mean": lambda s: s.mean(0)}[pool]
+    expected = [by_hand(states) for states in plain(batch_of(*rows)).split()[:-1]]
+    assert found.sizes == [1] * len(TEXTS) + [0]
+    torch.testing.assert_close(found.values, torch.stack(expected))
+    assert encoder.positions(7) == 1
+    assert encoder.positions(0) == 0
+    assert [(p.text, p.span) for p in encoder.pieces("Go away.")] == [("Go away.", (0, 8))]
+    assert encoder.pieces("")[0].span is None
+
+
+def test_stored_states_know_how_they_were_pooled(bert_folder):
+    described = HFTextEncoder.described(id=str(bert_folder))
+    assert "pool" not in described
+    assert HFTextEncoder.described(id=str(bert_folder), pool="last") == described | {"pool": "last"}
+
+
+def test_no_such_pooling(gpt2_folder, as_in_use):
+    with pytest.raises(
+        InputError, match=r"encoder.text.pool=max: expected null .*first, last, mean"
+    ):
+        made(gpt2_folder, pool="max")
+    with pytest.raises(InputError, match=r"pool=first: this model reads from left to right"):
+        made(gpt2_folder, pool="first")
+
+
+def test_a_character_of_several_tokens_stands_in_each(gpt2_folder):
+    text = "so trüb"
+    pieces = [piece for piece in made(gpt2_folder).pieces(text) if piece.span]
+    assert [text[slice(*piece.span)] for piece in pieces] == ["so", "t", "r", "ü", "ü", "b"]
