@@ -198,28 +198,24 @@ def llama_vocabulary(folder):
 
 def albert_vocabulary(folder):
     """spiece.model, as ALBERT has it."""
-    size = sentencepiece_vocabulary(folder)
-    (folder / "spm.model").rename(folder / "spiece.model")
-    return size
+    return sentencepiece_vocabulary(folder, "spiece", ("<pad>", "<unk>", "[CLS]", "[SEP]"))
 
 
-def sentencepiece_vocabulary(folder):
+def sentencepiece_vocabulary(folder, name="spm", special=("[PAD]", "[CLS]", "[SEP]", "[UNK]")):
     """spm.model, as DeBERTa-v3 has it."""
+    names = {"[pad]": "pad", "<pad>": "pad", "[cls]": "bos", "[sep]": "eos"}
+    roles = {}
+    for number, piece in enumerate(special):
+        role = names.get(piece.lower(), "unk")
+        roles |= {f"{role}_id": number, f"{role}_piece": piece}
     lines = folder / "lines.txt"
     lines.write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(
         input=str(lines),
-        model_prefix=str(folder / "spm"),
+        model_prefix=str(folder / name),
         vocab_size=30,
         hard_vocab_limit=False,
-        pad_id=0,
-        bos_id=1,
-        eos_id=2,
-        unk_id=3,
-        pad_piece="[PAD]",
-        bos_piece="[CLS]",
-        eos_piece="[SEP]",
-        unk_piece="[UNK]",
+        **roles,
         minloglevel=2,
     )
     return 64
@@ -234,30 +230,34 @@ DEBERTA = {
     "position_biased_input": False,
     "type_vocab_size": 0,
 }
+# Dropout that these families have by default is none.
+ALBERT = {"embedding_size": 8, "hidden_dropout_prob": 0.1}
+# Windows of 4 tokens on either side: what is filled up behind a text sees none of its tokens.
+MODERN = {"local_attention": 8, "pad_token_id": 0, "mlp_dropout": 0.1}
+GROUPED = {"num_key_value_heads": 1, "attention_dropout": 0.1}
 TEXT = {
     "bert": ("bert", bert_vocabulary, {}),
     "distilbert": ("distilbert", bert_vocabulary, {}),
     "roberta": ("roberta", roberta_vocabulary, {}),
     "deberta-v3": ("deberta-v2", sentencepiece_vocabulary, DEBERTA),
     "deberta-v2-conv": ("deberta-v2", sentencepiece_vocabulary, DEBERTA | {"conv_kernel_size": 3}),
-    "albert": ("albert", albert_vocabulary, {"embedding_size": 8}),
-    "albert-groups": (
-        "albert",
-        albert_vocabulary,
-        {"embedding_size": 8, "num_hidden_groups": 3},
-    ),
+    "albert": ("albert", albert_vocabulary, ALBERT),
+    "albert-groups": ("albert", albert_vocabulary, ALBERT | {"num_hidden_groups": 3}),
     "electra": ("electra", bert_vocabulary, {"embedding_size": 8}),
-    # Windows of 4 tokens on either side, which a text's end leaves without any.
-    "modernbert": ("modernbert", modern_vocabulary, {"local_attention": 8, "pad_token_id": 0}),
+    "modernbert": ("modernbert", modern_vocabulary, MODERN),
     "mpnet": ("mpnet", mpnet_vocabulary, {}),
     "gpt2": ("gpt2", gpt_vocabulary, {}),
     "gpt-neo": (
         "gpt_neo",
         gpt_vocabulary,
-        {"attention_types": [[["global", "local", "global"], 1]], "window_size": 8},
+        {
+            "attention_types": [[["global", "local", "global"], 1]],
+            "window_size": 8,
+            "resid_dropout": 0.1,
+        },
     ),
-    "llama": ("llama", llama_vocabulary, {"num_key_value_heads": 1}),
-    "qwen2": ("qwen2", gpt_vocabulary, {"num_key_value_heads": 1, "layer_types": None}),
+    "llama": ("llama", llama_vocabulary, GROUPED),
+    "qwen2": ("qwen2", gpt_vocabulary, GROUPED | {"layer_types": None}),
 }
 
 

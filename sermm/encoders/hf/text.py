@@ -36,6 +36,9 @@ _VOCABULARY = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
+# Byte pairs are told by two files, or by one that has everything.
+_PAIRS = "vocab.json"
+_MERGES = ("merges.txt", "tokenizer.json")
 
 
 class TextTransformer(HFEncoder, TextEncoder):
@@ -258,6 +261,8 @@ def _load_tokenizer(source: Source, vocab_size: int) -> Any:
     from transformers import AutoTokenizer
 
     source.require(_VOCABULARY)
+    if source.is_folder and (source.folder / _PAIRS).is_file():
+        source.require(_MERGES)
     tokenizer = source.fetch(AutoTokenizer.from_pretrained)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise InputError(

@@ -181,7 +181,9 @@ def test_a_family_that_nobody_knows_names_those_that_are_known(text_copy, family
 def test_byte_pairs_without_their_merges(gpt2_folder, tmp_path):
     folder = shutil.copytree(gpt2_folder, tmp_path / "gpt2")
     (folder / "merges.txt").unlink()
-    with pytest.raises(InputError, match=rf"encoder.text.id={folder}: .*merges.txt"):
+    with pytest.raises(
+        InputError, match=rf"encoder.text.id={folder}: the folder has no merges.txt"
+    ):
         HFTextEncoder(str(folder), max_tokens=8)
 
 
