@@ -177,6 +177,7 @@ def test_an_argument_at_its_value_of_before_is_no_part_of_a_key(key, overrides):
     [
         "encoder.speech.layerdrop=0.1",
         "encoder.speech.layerdrop=checkpoint",
+        "encoder.text.pool=last",
         "model.system.norm=false",
     ],
 )
