@@ -3,7 +3,19 @@
     log-mel spectrogram, 10 ms -> two convolutions (the second halves) + positions -> layers -> norm
 
 The decoder is left out. Whisper knows nothing but clips filled to 30 s with silence, which is most
-of the work where clips are short; how much of it a clip gets is `context`.
+of the work where clips are short; how much of it a clip gets is `context`. Which is best was
+measured with Whisper base (trained) on real speech: UA in % of logistic regression on the mean of a
+layer's states, four classes, protocol groups5 (three groups of talkers train); validation parts,
+and test parts in brackets. Layer 3 is the best one, `all` are the seven in a row.
+
+| context | EmoDB, layer 3 | EmoDB, all | RAVDESS, layer 3 | RAVDESS, all |
+| --- | --- | --- | --- | --- |
+| `own` | 94.1 (91.5) | 93.3 (90.5) | 82.9 (81.2) | 81.9 (79.9) |
+| 1 second | 94.8 (91.3) | 93.4 (90.5) | 82.7 (82.0) | 82.9 (80.5) |
+| `30s` | 95.0 (92.9) | 94.3 (92.2) | 82.3 (83.1) | 80.7 (81.4) |
+
+By validation 1 second has the highest mean over both corpora, at nearly the cost of `own`
+(`sermm bench features`): it is the default.
 """
 
 from collections.abc import Sequence
