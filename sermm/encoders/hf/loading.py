@@ -210,25 +210,18 @@ def load_config(source: Source, families: Sequence[str]) -> Any:
     Raises:
         InputError: it cannot be had, or is of another family.
     """
+    from transformers import PreTrainedConfig
+
     source.require(CONFIG)
-    # Read first, as transformers says of a family that it does not know nothing of ours.
-    family = _family_of(source) or load_any_config(source).model_type
+    # Of families that transformers does not know, no more than the file can be read.
+    described, _ = source.fetch(PreTrainedConfig.get_config_dict)
+    family = described.get("model_type") or load_any_config(source).model_type
     if family not in families:
         raise InputError(
             f"{source} is a {family!r} model, expected one of {', '.join(families)}"
             f"{_elsewhere(family, source.key)}"
         )
     return load_any_config(source)
-
-
-def _family_of(source: Source) -> str | None:
-    """What config.json of a folder says; None where there is no folder, or it says nothing."""
-    try:
-        said = read_json(source.folder / CONFIG[0]) if source.is_folder else None
-    except (OSError, ValueError):
-        return None
-    found = said.get("model_type") if isinstance(said, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _elsewhere(family: str, key: str) -> str:

@@ -4,6 +4,7 @@ The layers of a speech transformer then see one sequence `[1 n d]` without paddi
 parts waste nothing and cannot look into another clip. Weights stay as they are.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,13 @@ from torch import Tensor
 
 from sermm.core.ragged import Ragged
 
-Bias = tuple[Float[Tensor, "n h"], Float[Tensor, "h t t"]]
+# What is added to the scores: something by position and head, `[n h x]`, and what makes it
+# `[b h t t]` out of that of clips of one length, `[b h t x]`.
+Bias = tuple[Float[Tensor, "n h x"], Callable[[Float[Tensor, "b h t x"]], Float[Tensor, "b h t t"]]]
 
 
 def attend_by_clip(encoder: Any) -> None:
-    """Replaces the attention of every layer of a wav2vec 2.0, HuBERT, data2vec or Whisper encoder.
+    """Replaces the attention of every layer of an encoder whose layers know no positions.
 
     The encoder must then be called with `frames=`, the Ragged that its input belongs to.
     """
@@ -45,8 +48,7 @@ def mix(
         attention: a module with the projections q, k, v and out, heads and dropout.
         states: what attends, clips end to end.
         frames: the lengths of the clips.
-        bias: a gate by position and head, and a bias by head and two positions of the longest
-            clip; their product is added to the scores.
+        bias: what is added to the scores.
     """
     heads = (-1, attention.num_heads, attention.head_dim)
     query, key, value = (
@@ -54,11 +56,18 @@ def mix(
         for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
     dropout = attention.dropout if attention.training else 0.0
-    # A GPU waits for many small kernels longer than for padding; a CPU computes padding in full.
-    run = _padded if states.is_cuda else _one_by_one
-    mixed = run(query, key, value, bias, dropout)
+    mixed = within_clips(query, key, value, bias, dropout)
     projected: Tensor = attention.out_proj(mixed.flatten(1))
     return projected[None]
+
+
+def within_clips(
+    query: Ragged, key: Ragged, value: Ragged, bias: Bias | None, dropout: float
+) -> Float[Tensor, "n h e"]:
+    """softmax(query key / sqrt(e) + bias) value, of each clip by itself; all three `[n h e]`."""
+    # A GPU waits for many small kernels longer than for padding; a CPU computes padding in full.
+    run = _padded if query.values.is_cuda else _one_by_one
+    return run(query, key, value, bias, dropout)
 
 
 def _one_by_one(
@@ -74,10 +83,9 @@ def _one_by_one(
 
 
 def _scores_by_clip(
-    frames: Ragged, gate: Float[Tensor, "n h"], bias: Float[Tensor, "h t t"]
+    frames: Ragged, given: Float[Tensor, "n h x"], make: Callable[[Tensor], Tensor]
 ) -> list[Float[Tensor, "1 h _ _"]]:
-    gates = frames.with_values(gate).split()
-    return [g.T[None, :, :, None] * bias[None, :, : len(g), : len(g)] for g in gates]
+    return [make(one.transpose(0, 1)[None]) for one in frames.with_values(given).split()]
 
 
 def _padded(
@@ -87,7 +95,8 @@ def _padded(
     real = query.padded()[1][:, None, None, :]
     score: Tensor = real
     if bias is not None:
-        gate = query.with_values(bias[0]).padded()[0].transpose(1, 2)
-        score = (gate[..., None] * bias[1]).masked_fill(~real, float("-inf"))
+        given, make = bias
+        padded = query.with_values(given).padded()[0].transpose(1, 2)
+        score = make(padded).masked_fill(~real, float("-inf"))
     mixed = F.scaled_dot_product_attention(q, k, v, score, dropout)
     return query.from_padded(mixed.transpose(1, 2)).values

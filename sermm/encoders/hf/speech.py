@@ -1,6 +1,7 @@
 """Pre-trained speech encoders: ragged in and out, in any batch alike to rounding.
 
-What the kinds of models differ in stands in their families: `waveform_family`, `whisper`.
+What the kinds of models differ in stands in their families: `waveform_family`, `conformer`, `sew`,
+`w2v_bert`, `whisper`.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,19 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.adapter import Adapter
 from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of
+from sermm.encoders.hf.conformer import ConformerFamily
 from sermm.encoders.hf.layer_drop import LayerDrop, set_layer_drop
 from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
+from sermm.encoders.hf.sew import SEWFamily
 from sermm.encoders.hf.speech_family import Context, SpeechFamily
+from sermm.encoders.hf.w2v_bert import W2vBertFamily
 from sermm.encoders.hf.waveform_family import WaveformFamily
 from sermm.encoders.hf.whisper import WhisperFamily
 
-_FAMILIES: Sequence[type[SpeechFamily]] = (WaveformFamily, WhisperFamily)
+_OF_WAVEFORMS: Sequence[type[SpeechFamily]] = (WaveformFamily, SEWFamily, ConformerFamily)
+_FAMILIES: Sequence[type[SpeechFamily]] = (*_OF_WAVEFORMS, W2vBertFamily, WhisperFamily)
+# Of those of waveforms transformers has recognisers (CTC).
+WAVEFORM_FAMILIES = tuple(name for family in _OF_WAVEFORMS for name in family.model_types)
 FAMILIES = tuple(name for family in _FAMILIES for name in family.model_types)
 _KEY = "encoder.speech"
 # Raise it when the same waveform and weights give other hidden states: stored ones no longer count.
@@ -69,9 +76,8 @@ class SpeechTransformer(HFEncoder):
     def train(self, mode: bool = True) -> "SpeechTransformer":
         """Training mode for the trained parts only."""
         super().train(mode)
-        if self.freeze_front_end:
-            for part in self._family.front:
-                part.eval()
+        for part in (*self._family.still, *(self._family.front if self.freeze_front_end else ())):
+            part.eval()
         return self
 
     def forward(self, batch: Batch) -> Ragged:
@@ -145,7 +151,7 @@ class HFSpeechEncoder(SpeechTransformer):
         described = source if assets is None else Source.of_assets(assets, _KEY)
         config = load_config(described, FAMILIES)
         set_layer_drop(layerdrop, config, _KEY)
-        config.add_adapter = False
+        _leave_out_adapter(config)
         normalise = family_of(config).normalises(described, config, normalise)
         hf = initial_model(source, config, trainable if adapter is None else "none", assets)
         super().__init__(hf, trainable, layers, freeze_front_end, normalise, spec_augment, context)
@@ -164,6 +170,13 @@ class HFSpeechEncoder(SpeechTransformer):
             "code": _CODE,
             **({} if settings["context"] is None else {"context": settings["context"]}),
         }
+
+
+def _leave_out_adapter(config: Any) -> None:
+    """What shortens time behind the transformer, and w2v-BERT's feed-forward layer before it."""
+    if hasattr(config, "use_intermediate_ffn_before_adapter"):
+        config.use_intermediate_ffn_before_adapter = False
+    config.add_adapter = False
 
 
 def family_of(config: Any) -> type[SpeechFamily]:

@@ -42,6 +42,7 @@ class SpeechFamily(ABC):
         blocks: the transformer layers, lowest first.
         on_top: what works on the last layer's output.
         front: what comes before the layers; `freeze_front_end` leaves it as it is.
+        still: what is never in training mode, though it may be trained.
         frame_s: seconds from one position to the next.
     """
 
@@ -50,6 +51,7 @@ class SpeechFamily(ABC):
     blocks: Sequence[nn.Module]
     on_top: Sequence[nn.Module]
     front: Sequence[nn.Module]
+    still: Sequence[nn.Module] = ()
     frame_s: float
 
     def __init__(

@@ -14,20 +14,19 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf import ragged_attention, wavlm_attention
 from sermm.encoders.hf.base import recomputed
 from sermm.encoders.hf.front_end import features_of, positions, strips
 from sermm.encoders.hf.layer_drop import collected_inputs
 from sermm.encoders.hf.positional_gaps import gaps_between
-from sermm.encoders.hf.spec_augment import masked_positions
+from sermm.encoders.hf.spec_augment import settle_mask, with_masks
 from sermm.encoders.hf.speech_family import (
     SAMPLING_RATE_HZ,
     Context,
@@ -35,41 +34,46 @@ from sermm.encoders.hf.speech_family import (
     zero_mean_unit_variance,
 )
 
-_KEY = "encoder.speech"
 # Clips run through the front end at once on a GPU, for which one clip is little work; on a CPU one
 # by one is faster, as the memory of the first layers is used again while it is in the cache.
 _STRIP_S = 60
 
 
 class WaveformFamily(SpeechFamily):
-    """wav2vec 2.0, HuBERT, WavLM and data2vec-audio."""
+    """wav2vec 2.0, HuBERT, WavLM, data2vec-audio and both UniSpeech."""
 
-    model_types = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
+    model_types: ClassVar[tuple[str, ...]] = (
+        "wav2vec2",
+        "hubert",
+        "wavlm",
+        "data2vec-audio",
+        "unispeech",
+        "unispeech-sat",
+    )
 
     def __init__(
         self, hf: Any, normalise: bool, spec_augment: bool, context: Context = None
     ) -> None:
         super().__init__(hf, normalise, spec_augment, context)
         config = hf.config
-        # Pre-norm models ("stable layer norm") have their last norm after the layers.
-        pre_norm = getattr(config, "do_stable_layer_norm", False)
         self.blocks = list(hf.encoder.layers)
-        self.on_top = [hf.encoder.layer_norm] if pre_norm else []
         self.front = [hf.feature_extractor]
         self.frame_s = math.prod(config.conv_stride) / SAMPLING_RATE_HZ
         self._shortest = receptive_field(config.conv_kernel, config.conv_stride)
+        self._take_over(hf.encoder)
+
+    def _take_over(self, encoder: Any) -> None:
+        """Keeps the layers within each clip, and finds what works on the last one's output."""
+        config = self.hf.config
+        # Pre-norm models ("stable layer norm") have their last norm after the layers.
+        pre_norm = getattr(config, "do_stable_layer_norm", False)
+        self.on_top = [encoder.layer_norm] if pre_norm else []
         wavlm = config.model_type == "wavlm"
-        (wavlm_attention if wavlm else ragged_attention).attend_by_clip(hf.encoder)
+        (wavlm_attention if wavlm else ragged_attention).attend_by_clip(encoder)
 
     def settle(self, trained: bool) -> None:
         """What stands in for masked frames is trained if frames are masked at all."""
-        if hasattr(self.hf, "masked_spec_embed"):
-            self.hf.masked_spec_embed.requires_grad_(self.spec_augment and trained)
-        elif self.spec_augment:
-            raise InputError(
-                f"{_KEY}.spec_augment=true: this encoder masks nothing (mask_time_prob is 0 in its "
-                "config.json), so it has no mask embedding; set spec_augment=false"
-            )
+        settle_mask(self.hf, self.spec_augment, trained)
 
     def positions(self, length: int) -> int:
         """Frames of a clip of so many samples; at least one."""
@@ -83,6 +87,8 @@ class WaveformFamily(SpeechFamily):
         one; so is an empty one.
         """
         frames = self._project(self._front_end(waveform, recomputes))
+        if self.spec_augment and self.hf.training:
+            frames = with_masks(frames, self.hf)
         return frames.with_values(torch.stack(self._contextualise(frames, chosen), dim=1))
 
     def save_preprocessor(self, folder: Path) -> None:
@@ -103,21 +109,12 @@ class WaveformFamily(SpeechFamily):
     def _prepare(self, clip: Float[Tensor, " t"]) -> Float[Tensor, " u"]:
         if self.normalise and len(clip):
             clip = zero_mean_unit_variance(clip)
-        clip = clip.to(self.hf.feature_projection.projection.weight.dtype)
+        clip = clip.to(next(self.hf.feature_extractor.parameters()).dtype)
         return nn.functional.pad(clip, (0, max(0, self._shortest - len(clip))))
 
     def _project(self, features: Ragged) -> Ragged:
         projected = self.hf.feature_projection(features.values)
-        values = projected[0] if isinstance(projected, tuple) else projected
-        frames = features.with_values(values)
-        if not (self.spec_augment and self.hf.training):
-            return frames
-        config = self.hf.config
-        masked = masked_positions(
-            frames, config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks
-        )
-        fill = self.hf.masked_spec_embed.to(values.dtype)
-        return frames.with_values(torch.where(masked[:, None], fill, values))
+        return features.with_values(projected[0] if isinstance(projected, tuple) else projected)
 
     def _contextualise(self, frames: Ragged, chosen: Sequence[int]) -> list[Float[Tensor, "n d"]]:
         """The chosen ones of the input of every transformer layer and the last hidden state."""

@@ -39,8 +39,13 @@ def _attend(
     if position_bias is None:
         position_bias = attention.compute_bias(max(frames.sizes), max(frames.sizes))
     gate = _gate(attention, states[0])
-    bias = (gate, position_bias.to(gate.dtype))
-    return mix(attention, states, frames, bias), None, position_bias
+    by_distance = position_bias.to(gate.dtype)
+
+    def scores(gates: Float[Tensor, "b h t 1"]) -> Float[Tensor, "b h t t"]:
+        t = gates.shape[2]
+        return gates * by_distance[None, :, :t, :t]
+
+    return mix(attention, states, frames, (gate[..., None], scores)), None, position_bias
 
 
 def _gate(attention: Any, states: Float[Tensor, "n d"]) -> Float[Tensor, "n h"]:

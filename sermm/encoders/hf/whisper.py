@@ -31,6 +31,7 @@ from torch import Tensor
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.base import recomputed
+from sermm.encoders.hf.layer_drop import run_through
 from sermm.encoders.hf.loading import Source
 from sermm.encoders.hf.log_mel import HOP, in_strips, log_mel
 from sermm.encoders.hf.ragged_attention import attend_by_clip
@@ -168,14 +169,10 @@ class WhisperFamily(SpeechFamily):
         ]
 
     def _contextualise(self, frames: Ragged, chosen: Sequence[int]) -> list[Float[Tensor, "n d"]]:
-        layers, states = self.hf.layers, frames.values[None]
         drops = self.hf.config.encoder_layerdrop if self.hf.training else 0.0
-        found: dict[int, Tensor] = {}
-        for number, layer in enumerate(layers):
-            found[number] = states
-            if drops == 0 or torch.rand(()) >= drops:
-                states = layer(states, None, frames=frames)
-        found[len(layers)] = self.hf.layer_norm(states)
+        options = {"attention_mask": None, "frames": frames}
+        found = run_through(self.blocks, frames.values[None], set(chosen), drops, **options)
+        found[len(self.blocks)] = self.hf.layer_norm(found[len(self.blocks)])
         return [found[number][0] for number in chosen]
 
 
