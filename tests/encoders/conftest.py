@@ -136,6 +136,21 @@ def whisper_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def sew_folder(tmp_path_factory):
+    return speech_named("sew", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def conformer_folder(tmp_path_factory):
+    return speech_named("conformer", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def w2v_bert_folder(tmp_path_factory):
+    return speech_named("w2v-bert", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def wav2vec2_folder(tmp_path_factory):
     torch.manual_seed(0)
     return save_speech(tmp_path_factory.mktemp("wav2vec2"), "wav2vec2")

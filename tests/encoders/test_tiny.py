@@ -7,7 +7,21 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.tiny import TinySpeechEncoder, TinyTextEncoder
 
 TEXTS = ["I am so happy today!", "Go away, you make me sad.", "No.", "I am so sad today."]
-SPEECH_KINDS = ["wav2vec2", "hubert", "wavlm", "data2vec"]
+# How many frames 1 s, 106 ms and nothing have.
+WAVEFORM_FRAMES = 49 + 5 + 1
+SPEECH_KINDS = {
+    "wav2vec2": WAVEFORM_FRAMES,
+    "hubert": WAVEFORM_FRAMES,
+    "wavlm": WAVEFORM_FRAMES,
+    "data2vec": WAVEFORM_FRAMES,
+    "unispeech": WAVEFORM_FRAMES,
+    "unispeech-sat": WAVEFORM_FRAMES,
+    # Two frames at least.
+    "sew": 49 + 5 + 2,
+    "wav2vec2-conformer": WAVEFORM_FRAMES,
+    # Two whole frames of 10 ms each.
+    "wav2vec2-bert": 49 + 4 + 1,
+}
 TEXT_KINDS = ["bert", "roberta", "deberta-v2"]
 
 
@@ -27,10 +41,11 @@ def text(rows):
 def test_speech_of_every_kind_can_be_trained(kind, norm):
     encoder = TinySpeechEncoder(kind, norm=norm, width=16)
     found = encoder(speech())
-    assert found.values.shape == (49 + 5 + 1, 1, 16)
+    assert found.values.shape == (SPEECH_KINDS[kind], 1, 16)
     found.values.square().sum().backward()
     frozen = {n for n, p in encoder.named_parameters() if not p.requires_grad}
-    assert frozen == {"hf.masked_spec_embed"}
+    assert {name for name in frozen if "pos_conv_embed" not in name} == {"hf.masked_spec_embed"}
+    assert len(frozen) == (4 if kind == "wav2vec2-conformer" else 1)
     assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
     assert not encoder.reloadable
 

@@ -37,6 +37,9 @@ FAMILIES = {
     "hubert": ("hubert", LAYER_NORM),
     "wavlm": ("wavlm", {}),
     "data2vec": ("data2vec-audio", {"num_conv_pos_embeddings": 5, "conv_pos_kernel_size": 19}),
+    "unispeech-sat": ("unispeech-sat", {}),
+    "sew": ("sew", {"conv_dim": (16,) * 13}),
+    "conformer": ("wav2vec2-conformer", {}),
 }
 
 
