@@ -86,7 +86,7 @@ def test_a_sweep_that_is_the_whole_value_stays():
 def test_a_glob_fits_the_choices_of_its_group():
     assert globbed(["-m", "model=glob(l*)", "fold=1"]) == [
         "-m",
-        "model=late_fusion,linear,lookup",
+        "model=late_fusion,linear,logistic,lookup",
         "fold=1",
     ]
     assert globbed(["encoder/text=glob([h*,t*],exclude=hf)"]) == ["encoder/text=tiny"]
