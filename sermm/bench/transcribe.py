@@ -80,7 +80,7 @@ def measures(folder: Path, clips: Sequence[Tensor]) -> list[Measurement]:
             WhisperModel(str(folder), language=language, max_tokens=_MOST_TOKENS, precision=name),
             clips,
         )
-        for name in ("32-true", "bf16-true")
+        for name in ("32-true", "bf16-encoder")
     }
     passes: dict[str, Callable[[], list[str]]] = {
         "pipeline, as it comes (5 beams)": _theirs(folder, clips, {}),

@@ -43,7 +43,7 @@ def test_english(trained_models, clips, name):
     assert wer(human, WhisperModel(str(trained_models / name)).transcribe(waveform)) < 0.1
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-encoder"])
 def test_german(trained_models, clips, precision):
     waveform, human = clips("emodb", 6)
     model = WhisperModel(str(trained_models / "whisper-base"), language="de", precision=precision)

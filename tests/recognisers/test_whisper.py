@@ -126,11 +126,12 @@ def test_nothing_is_written_on_the_way(whisper_folder, capfd):
 
 def test_half_precision_is_another_identity_and_the_usual_one_is_as_before(whisper_folder):
     usual = WhisperModel(str(whisper_folder))
-    half = WhisperModel(str(whisper_folder), precision="bf16-true")
+    half = WhisperModel(str(whisper_folder), precision="bf16-encoder")
     assert "precision" not in usual.identity
-    assert half.identity == {**usual.identity, "precision": "bf16-true"}
+    assert half.identity == {**usual.identity, "precision": "bf16-encoder"}
     assert half.transcribe(noise(16000))[0]
-    assert half._network.model.dtype == torch.bfloat16
+    assert half._network.model.get_encoder().conv1.weight.dtype == torch.bfloat16
+    assert half._network.model.get_decoder().layer_norm.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
