@@ -18,7 +18,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from sermm.bench.measures import Measurement
 from sermm.bench.timing import best_of, ratio
 from sermm.core.seeding import generator
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision, bfloat16_is_fast
 
 Ours = Callable[[Precision], float]

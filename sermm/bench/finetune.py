@@ -44,7 +44,7 @@ from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
 from sermm.data.batching import BatchPlan
 from sermm.encoders.base import Encoder, Needs
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ, zero_mean_unit_variance
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ, zero_mean_unit_variance
 from sermm.encoders.precision import bfloat16_is_fast
 from sermm.models.base import System, labels_of
 from sermm.recognisers.ctc import collapse

@@ -54,7 +54,7 @@ from sermm.bench.timing import Stopwatch, Times
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.encoders.base import Encoder
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.precision import device_for, precision_for
 from sermm.models.base import System, labels_of
 from sermm.recognisers.ctc import CTCModel

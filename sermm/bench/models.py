@@ -27,9 +27,9 @@ from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
 from sermm.core.seeding import generator
 from sermm.encoders.base import Encoder
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.hf.loading import random_model
 from sermm.encoders.hf.speech import SpeechTransformer
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.hf.text import TextTransformer
 from sermm.engine.assembly.build import build
 from sermm.engine.assembly.encoders import encoded_by, encoder_configs

@@ -23,7 +23,7 @@ from sermm.bench.timing import best_of, ratio
 from sermm.configuration.verbs import ExtractConfig
 from sermm.core.digest import digest
 from sermm.core.seeding import generator
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.precision import Precision
 from sermm.engine.extraction.extract import extract, wanted
 from sermm.engine.extraction.streams import streams_asked

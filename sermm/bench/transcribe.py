@@ -25,8 +25,8 @@ from sermm.bench.timing import Stopwatch, ratio
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.data.audio import load
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.hf.loading import quiet
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
 from sermm.recognisers.whisper import WhisperModel
 
 _CLIPS = 16

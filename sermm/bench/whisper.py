@@ -18,9 +18,9 @@ from sermm.bench.measures import Measurement
 from sermm.bench.timing import best_of, ratio
 from sermm.core.batch import Batch
 from sermm.core.ragged import Ragged
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ, Context
 from sermm.encoders.hf.loading import random_model
 from sermm.encoders.hf.speech import SpeechTransformer
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ, Context
 
 BASE = {
     "d_model": 512,

@@ -22,10 +22,14 @@ from transformers import AutoModelForCTC, Wav2Vec2CTCTokenizer
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.hf.families.speech_family import (
+    PREPROCESSOR,
+    SAMPLING_RATE_HZ,
+    feature_extractor,
+)
+from sermm.encoders.hf.families.waveform_family import receptive_field
 from sermm.encoders.hf.loading import CONFIG, WEIGHTS, Source, load_config
 from sermm.encoders.hf.speech import WAVEFORM_FAMILIES, SpeechTransformer
-from sermm.encoders.hf.speech_family import PREPROCESSOR, SAMPLING_RATE_HZ, feature_extractor
-from sermm.encoders.hf.waveform_family import receptive_field
 from sermm.recognisers.base import Recogniser, short_name
 
 _FILES = (CONFIG, WEIGHTS, ("vocab.json",), PREPROCESSOR)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.recognisers.base import Recogniser
 
 _PACKAGE = "pocketsphinx"

@@ -30,8 +30,8 @@ from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 from sermm.encoders.hf.loading import CONFIG, WEIGHTS, Source, load_config, quiet
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
 from sermm.recognisers.base import Recogniser, short_name
 from sermm.recognisers.windows import windows
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sermm.encoders.hf.speech_family import SAMPLING_RATE_HZ
+from sermm.encoders.hf.families.speech_family import SAMPLING_RATE_HZ
 
 # A cut is looked for in the last fifth of a window, at the quietest tenth of a second.
 _LAST = 5

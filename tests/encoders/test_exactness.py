@@ -8,8 +8,8 @@ import torch
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf import ragged_attention, waveform_family
-from sermm.encoders.hf.front_end import features_of, positions, strips
+from sermm.encoders.hf.families import ragged_attention, waveform_family
+from sermm.encoders.hf.families.front_end import features_of, positions, strips
 from sermm.encoders.hf.speech import HFSpeechEncoder
 from sermm.encoders.hf.text import HFTextEncoder
 from sermm.encoders.precision import computing

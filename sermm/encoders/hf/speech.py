@@ -14,14 +14,14 @@ from sermm.core.ragged import Ragged
 from sermm.encoders.adapter import Adapter
 from sermm.encoders.base import Needs, Trainable
 from sermm.encoders.hf.base import HFEncoder, Layers, defaults_of
-from sermm.encoders.hf.conformer import ConformerFamily
+from sermm.encoders.hf.families.conformer import ConformerFamily
+from sermm.encoders.hf.families.sew import SEWFamily
+from sermm.encoders.hf.families.speech_family import Context, SpeechFamily
+from sermm.encoders.hf.families.w2v_bert import W2vBertFamily
+from sermm.encoders.hf.families.waveform_family import WaveformFamily
+from sermm.encoders.hf.families.whisper import WhisperFamily
 from sermm.encoders.hf.layer_drop import LayerDrop, set_layer_drop
 from sermm.encoders.hf.loading import Source, initial_model, load_config, staged
-from sermm.encoders.hf.sew import SEWFamily
-from sermm.encoders.hf.speech_family import Context, SpeechFamily
-from sermm.encoders.hf.w2v_bert import W2vBertFamily
-from sermm.encoders.hf.waveform_family import WaveformFamily
-from sermm.encoders.hf.whisper import WhisperFamily
 
 _OF_WAVEFORMS: Sequence[type[SpeechFamily]] = (WaveformFamily, SEWFamily, ConformerFamily)
 _FAMILIES: Sequence[type[SpeechFamily]] = (*_OF_WAVEFORMS, W2vBertFamily, WhisperFamily)

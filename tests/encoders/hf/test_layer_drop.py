@@ -10,7 +10,7 @@ from transformers import AutoModel
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf import spec_augment
+from sermm.encoders.hf.families import spec_augment
 from sermm.encoders.hf.layer_drop import drops_layers
 from sermm.encoders.hf.speech import HFSpeechEncoder
 

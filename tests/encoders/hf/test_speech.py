@@ -10,10 +10,10 @@ from transformers import AutoConfig, AutoModel
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf.spec_augment import masked_positions
+from sermm.encoders.hf.families.spec_augment import masked_positions
+from sermm.encoders.hf.families.speech_family import zero_mean_unit_variance
+from sermm.encoders.hf.families.waveform_family import receptive_field
 from sermm.encoders.hf.speech import HFSpeechEncoder
-from sermm.encoders.hf.speech_family import zero_mean_unit_variance
-from sermm.encoders.hf.waveform_family import receptive_field
 
 SECONDS = (0.1, 8.0, 0.7, 3.3, 0.02)
 

@@ -26,9 +26,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sermm.core.ragged import Ragged
+from sermm.encoders.hf.families.ragged_attention import Bias, within_clips
+from sermm.encoders.hf.families.waveform_family import WaveformFamily
 from sermm.encoders.hf.layer_drop import run_through
-from sermm.encoders.hf.ragged_attention import Bias, within_clips
-from sermm.encoders.hf.waveform_family import WaveformFamily
 
 
 class ConformerFamily(WaveformFamily):

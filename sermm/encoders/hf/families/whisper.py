@@ -31,18 +31,18 @@ from torch import Tensor
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.base import recomputed
-from sermm.encoders.hf.layer_drop import run_through
-from sermm.encoders.hf.loading import Source
-from sermm.encoders.hf.log_mel import HOP, in_strips, log_mel
-from sermm.encoders.hf.ragged_attention import attend_by_clip
-from sermm.encoders.hf.spec_augment import masked_positions
-from sermm.encoders.hf.speech_family import (
+from sermm.encoders.hf.families.log_mel import HOP, in_strips, log_mel
+from sermm.encoders.hf.families.ragged_attention import attend_by_clip
+from sermm.encoders.hf.families.spec_augment import masked_positions
+from sermm.encoders.hf.families.speech_family import (
     SAMPLING_RATE_HZ,
     Context,
     SpeechFamily,
     feature_extractor,
     zero_mean_unit_variance,
 )
+from sermm.encoders.hf.layer_drop import run_through
+from sermm.encoders.hf.loading import Source
 
 _KEY = "encoder.speech"
 _DEFAULT: Context = 1.0

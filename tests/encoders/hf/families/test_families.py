@@ -16,7 +16,7 @@ from transformers import (
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf.kaldi_fbank import kaldi_fbank, mel_filters, povey_window
+from sermm.encoders.hf.families.kaldi_fbank import kaldi_fbank, mel_filters, povey_window
 from sermm.encoders.hf.speech import FAMILIES, HFSpeechEncoder
 
 

@@ -10,8 +10,8 @@ from transformers import WhisperFeatureExtractor, WhisperModel
 from sermm.core.batch import Batch
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
+from sermm.encoders.hf.families.log_mel import log_mel
 from sermm.encoders.hf.layer_drop import drops_layers
-from sermm.encoders.hf.log_mel import log_mel
 from sermm.encoders.hf.speech import HFSpeechEncoder
 from sermm.encoders.tiny import TinySpeechEncoder
 

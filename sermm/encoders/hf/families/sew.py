@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf import ragged_attention
+from sermm.encoders.hf.families import ragged_attention
+from sermm.encoders.hf.families.waveform_family import WaveformFamily, receptive_field
 from sermm.encoders.hf.layer_drop import run_through
-from sermm.encoders.hf.waveform_family import WaveformFamily, receptive_field
 
 
 class SEWFamily(WaveformFamily):

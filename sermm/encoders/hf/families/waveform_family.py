@@ -21,18 +21,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf import ragged_attention, wavlm_attention
 from sermm.encoders.hf.base import recomputed
-from sermm.encoders.hf.front_end import features_of, positions, strips
-from sermm.encoders.hf.layer_drop import collected_inputs
-from sermm.encoders.hf.positional_gaps import gaps_between
-from sermm.encoders.hf.spec_augment import settle_mask, with_masks
-from sermm.encoders.hf.speech_family import (
+from sermm.encoders.hf.families import ragged_attention, wavlm_attention
+from sermm.encoders.hf.families.front_end import features_of, positions, strips
+from sermm.encoders.hf.families.positional_gaps import gaps_between
+from sermm.encoders.hf.families.spec_augment import settle_mask, with_masks
+from sermm.encoders.hf.families.speech_family import (
     SAMPLING_RATE_HZ,
     Context,
     SpeechFamily,
     zero_mean_unit_variance,
 )
+from sermm.encoders.hf.layer_drop import collected_inputs
 
 # Clips run through the front end at once on a GPU, for which one clip is little work; on a CPU one
 # by one is faster, as the memory of the first layers is used again while it is in the cache.

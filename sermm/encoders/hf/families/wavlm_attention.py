@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sermm.core.ragged import Ragged
-from sermm.encoders.hf.ragged_attention import mix
+from sermm.encoders.hf.families.ragged_attention import mix
 
 
 def attend_by_clip(encoder: Any) -> None:

@@ -19,16 +19,22 @@ from torch import Tensor
 from sermm.core.errors import InputError
 from sermm.core.ragged import Ragged
 from sermm.encoders.hf.base import recomputed
-from sermm.encoders.hf.conformer import conformed, keep_within_clips
-from sermm.encoders.hf.kaldi_fbank import HOP, LENGTH, kaldi_fbank, mel_filters, povey_window
-from sermm.encoders.hf.loading import Source
-from sermm.encoders.hf.spec_augment import settle_mask, with_masks
-from sermm.encoders.hf.speech_family import (
+from sermm.encoders.hf.families.conformer import conformed, keep_within_clips
+from sermm.encoders.hf.families.kaldi_fbank import (
+    HOP,
+    LENGTH,
+    kaldi_fbank,
+    mel_filters,
+    povey_window,
+)
+from sermm.encoders.hf.families.spec_augment import settle_mask, with_masks
+from sermm.encoders.hf.families.speech_family import (
     SAMPLING_RATE_HZ,
     Context,
     SpeechFamily,
     feature_extractor,
 )
+from sermm.encoders.hf.loading import Source
 
 # Frames of 10 ms in a row.
 _STRIDE = 2
