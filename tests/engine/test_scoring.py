@@ -44,6 +44,7 @@ def words(root):
         *("train", "data=manifest", f"data.manifest={root / 'noise.csv'}", "data.name=noise"),
         *("protocol=groups5", "model=text_only", "encoder/text=tiny", "encoder.text.depth=1"),
         *("encoder.text.width=16", "model.learning.lr=0.01", "trainer.accelerator=cpu"),
+        *("model.learning.schedule=constant", "model.learning.warmup=0"),
         *("trainer.max_epochs=4", "trainer.patience=null", "trainer.batch_size=5", "seed=2"),
         *(f"runs_dir={root / 'runs'}", f"cache_dir={root / 'cache'}", "hydra/launcher=basic"),
     ]

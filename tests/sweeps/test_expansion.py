@@ -21,7 +21,7 @@ def test_commas_and_ranges_are_multiplied():
 def test_a_glob_is_the_names_of_a_group():
     found = expand(["model=glob([lo*,l*],exclude=li*)", "encoder/text=glob(ti*)"], multirun=True)
     assert words(found) == [
-        (f"model={model}", "encoder/text=tiny") for model in ("late_fusion", "lookup")
+        (f"model={model}", "encoder/text=tiny") for model in ("late_fusion", "logistic", "lookup")
     ]
 
 

@@ -24,7 +24,7 @@ _QUERY_VALUE: Final = ("query", "value")
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "unispeech", "sew",
-         "whisper"),
+         "whisper", "gpt_neo", "llama", "qwen2"),
         _QV_PROJ,
     ),
     **dict.fromkeys(("wav2vec2-bert", "wav2vec2-conformer"), ("linear_q", "linear_v")),
