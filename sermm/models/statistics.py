@@ -73,10 +73,14 @@ class Statistical(CountingSystem, StreamSystem):
 
     def _conclude(self) -> tuple[Float[Tensor, "m width"], Int[Tensor, " m"]]:
         """The normalised training part."""
-        values, labels = (torch.cat(part) for part in zip(*self._seen, strict=True))
+        values, labels = self._remembered()
         self.mean.copy_(values.mean(0))
         self.scale.copy_(values.std(0, correction=0).clamp_min(_DEVIATION))
         return self.normalised(values), labels
+
+    def _remembered(self) -> tuple[Float[Tensor, "m width"], Int[Tensor, " m"]]:
+        values, labels = zip(*self._seen, strict=True)
+        return torch.cat(values), torch.cat(labels)
 
     def normalised(self, values: Float[Tensor, "m width"]) -> Float[Tensor, "m width"]:
         """By mean and deviation of the training part."""
@@ -154,7 +158,7 @@ class SVM(Statistical):
         """The training part, of which the machine is fitted again; there is no other safe form."""
         if not self._seen:
             return {}
-        values, labels = (torch.cat(part) for part in zip(*self._seen, strict=True))
+        values, labels = self._remembered()
         return {"values": values, "labels": labels}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
